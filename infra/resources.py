@@ -1,0 +1,88 @@
+"""The one description of tables, queues, buckets and functions.
+
+The CDK app and the one-machine home both read it, so that what is tried is what is deployed.
+"""
+
+from dataclasses import dataclass
+
+from nightlane.settings import Settings
+
+TABLE_KEY = ("pk", "sk")
+TTL_ATTRIBUTE = "ttl"
+
+
+@dataclass(frozen=True, slots=True)
+class IndexSpec:
+    """A keys-only index; `sort_type` is DynamoDB's attribute type."""
+
+    name: str
+    partition: str
+    sort: str
+    sort_type: str
+
+
+INDEXES = (
+    # Lists of a tenant, by time: cursors never scan.
+    IndexSpec(name="by_tenant", partition="owner", sort="listed", sort_type="S"),
+    # Sparse: only what the sweeper has to look at again.
+    IndexSpec(name="by_wake", partition="active", sort="wake_at", sort_type="N"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class QueueSpec:
+    """A queue with its dead-letter queue; `batch_size` messages an invocation."""
+
+    name: str
+    fifo: bool
+    max_receive_count: int
+
+    @property
+    def dead_letters(self) -> str:
+        return f"{self.name}-dead"
+
+
+PLAN = QueueSpec(name="plan", fifo=False, max_receive_count=10)
+# Hand-backs are receives too: a day of quarter hours and of rests while the upstream is down.
+INFER = QueueSpec(name="infer", fifo=True, max_receive_count=1_000)
+ASSEMBLE = QueueSpec(name="assemble", fifo=False, max_receive_count=10)
+QUEUES = (PLAN, INFER, ASSEMBLE)
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionSpec:
+    """A Lambda function: `functions/<name>/handler.py`, timeout in seconds, memory in MB."""
+
+    name: str
+    timeout: int
+    memory: int
+    queues: tuple[str, ...] = ()
+    """Names of the queues that feed it, one message an invocation."""
+    every_seconds: int | None = None
+    concurrency: int | None = None
+    """Reserved; None leaves it to the account."""
+
+    @property
+    def handler(self) -> str:
+        return f"functions.{self.name}.handler.handler"
+
+
+def functions(settings: Settings) -> tuple[FunctionSpec, ...]:
+    """Every function, as these settings shape it."""
+    return (
+        FunctionSpec(name="authorize", timeout=10, memory=512),
+        FunctionSpec(name="api", timeout=29, memory=1_024),
+        FunctionSpec(name="plan", timeout=900, memory=1_024, queues=(PLAN.name,)),
+        FunctionSpec(
+            name="infer",
+            timeout=900,
+            memory=512,
+            queues=(INFER.name,),
+            concurrency=settings.worker_concurrency,
+        ),
+        FunctionSpec(name="assemble", timeout=900, memory=1_024, queues=(ASSEMBLE.name,)),
+        FunctionSpec(name="sweep", timeout=60, memory=512, every_seconds=60),
+        FunctionSpec(
+            name="bury", timeout=300, memory=512, queues=tuple(queue.dead_letters for queue in QUEUES)
+        ),
+    )

@@ -1,0 +1,151 @@
+"""A batch: its status, its counts and what was planned of it.
+
+Source of the status machine: https://platform.openai.com/docs/guides/batch
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class BatchStatus(StrEnum):
+    """OpenAI's eight."""
+
+    VALIDATING = "validating"
+    FAILED = "failed"
+    IN_PROGRESS = "in_progress"
+    FINALIZING = "finalizing"
+    COMPLETED = "completed"
+    EXPIRED = "expired"
+    CANCELLING = "cancelling"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_terminal(self) -> bool:
+        return self in TERMINAL
+
+
+TERMINAL = frozenset({BatchStatus.FAILED, BatchStatus.COMPLETED, BatchStatus.EXPIRED, BatchStatus.CANCELLED})
+
+
+class Outcome(StrEnum):
+    """How a closed batch will end; its value is the terminal status."""
+
+    COMPLETED = "completed"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class BatchError:
+    """One reason why an input file did not validate; `line` counts from 1."""
+
+    code: str
+    message: str
+    param: str | None = None
+    line: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens, in the Responses API's names whatever the endpoint."""
+
+    input_tokens: int = 0
+    cached_tokens: int = 0
+    output_tokens: int = 0
+    reasoning_tokens: int = 0
+    total_tokens: int = 0
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(
+            self.input_tokens + other.input_tokens,
+            self.cached_tokens + other.cached_tokens,
+            self.output_tokens + other.output_tokens,
+            self.reasoning_tokens + other.reasoning_tokens,
+            self.total_tokens + other.total_tokens,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchRequest:
+    """What a client asks for; `output_expires_after` in seconds."""
+
+    input_file_id: str
+    endpoint: str
+    completion_window: str
+    metadata: Mapping[str, str] | None = None
+    output_expires_after: int | None = None
+
+    def fingerprint(self) -> str:
+        """Equal for equal parameters, whatever the order of the metadata."""
+        parameters = [
+            self.input_file_id,
+            self.endpoint,
+            self.completion_window,
+            None if self.metadata is None else sorted(self.metadata.items()),
+            self.output_expires_after,
+        ]
+        return hashlib.sha256(json.dumps(parameters).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """A batch as it is stored. Times are whole seconds since 1970, as in OpenAI's objects."""
+
+    id: str
+    tenant: str
+    request: BatchRequest
+    status: BatchStatus
+    listed: str
+    """Sort key of the tenant's list: creation in milliseconds, then the id."""
+    created_at: int
+    expires_at: int
+
+    in_progress_at: int | None = None
+    finalizing_at: int | None = None
+    completed_at: int | None = None
+    failed_at: int | None = None
+    expired_at: int | None = None
+    cancelling_at: int | None = None
+    cancelled_at: int | None = None
+
+    model: str | None = None
+    errors: tuple[BatchError, ...] = ()
+    total: int = 0
+    completed: int = 0
+    failed: int = 0
+    usage: Usage = Usage()
+    output_file_id: str | None = None
+    error_file_id: str | None = None
+
+    manifest_key: str | None = None
+    """Set when planned: the blob that lists the shards."""
+    shards_total: int = 0
+    shards_done: int = 0
+    dispatches: int = 0
+    """How often the shards were sent to the lanes; 0: not yet."""
+    progress_seen: int = 0
+    """What `progress` was when the sweeper last looked."""
+    outcome: Outcome | None = None
+    """Set when closed: no worker can commit any more, and assembly may begin."""
+
+    @property
+    def is_planned(self) -> bool:
+        return self.manifest_key is not None
+
+    @property
+    def is_waiting(self) -> bool:
+        """Planned, not admitted yet."""
+        return self.is_planned and self.status is BatchStatus.VALIDATING and self.outcome is None
+
+    @property
+    def is_open(self) -> bool:
+        """Workers may still commit results."""
+        return self.outcome is None and self.status in (BatchStatus.IN_PROGRESS, BatchStatus.CANCELLING)
+
+    @property
+    def is_drained(self) -> bool:
+        """Every shard has ended, or none was ever handed out."""
+        return self.shards_done >= self.shards_total or self.in_progress_at is None

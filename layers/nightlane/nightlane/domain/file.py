@@ -1,0 +1,41 @@
+"""A stored file. Source: https://platform.openai.com/docs/api-reference/files/object"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class FilePurpose(StrEnum):
+    """Purposes a client may upload for, and the one of our results."""
+
+    ASSISTANTS = "assistants"
+    BATCH = "batch"
+    FINE_TUNE = "fine-tune"
+    VISION = "vision"
+    USER_DATA = "user_data"
+    EVALS = "evals"
+    BATCH_OUTPUT = "batch_output"
+
+
+UPLOADABLE = tuple(purpose for purpose in FilePurpose if purpose is not FilePurpose.BATCH_OUTPUT)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredFile:
+    """The record of a file; times in seconds since 1970, `size` in bytes."""
+
+    id: str
+    tenant: str
+    filename: str
+    purpose: FilePurpose
+    size: int
+    created_at: int
+    expires_at: int | None
+    listed: str
+    """Sort key of the tenant's list: creation in milliseconds, then the id."""
+
+    @property
+    def blob_key(self) -> str:
+        return f"files/{self.tenant}/{self.id}"
+
+    def is_expired(self, now: float) -> bool:
+        return self.expires_at is not None and now >= self.expires_at

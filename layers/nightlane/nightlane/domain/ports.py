@@ -1,0 +1,211 @@
+"""What the domain asks of the world. The AWS room fulfils these; a store method is one verb."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Protocol
+
+from nightlane.domain.batch import Batch, BatchError, Outcome
+from nightlane.domain.file import FilePurpose, StoredFile
+from nightlane.domain.shard import Checkpoint, Shard, ShardMessage
+from nightlane.settings import Settings
+
+
+class Fenced(Exception):
+    """This worker was replaced, or its batch was closed: nothing it has may be committed."""
+
+
+class BlobMissing(Exception):
+    """There is no object at that key."""
+
+
+class Admission(Enum):
+    """The answer to one attempt to admit a batch."""
+
+    ADMITTED = auto()
+    FULL = auto()
+    NOT_WAITING = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """Something whose time to be looked at has come."""
+
+    batch_id: str | None = None
+    file_id: str | None = None
+
+
+class BatchStore(Protocol):
+    """Batches, each verb one conditional write. Times are seconds since 1970."""
+
+    def create_batch(self, batch: Batch, wake_at: int) -> Batch | None:
+        """Put a new batch; answers the batch that already has this id, if there is one."""
+
+    def get_batch(self, batch_id: str) -> Batch | None:
+        """Read consistently."""
+
+    def list_batches(self, tenant: str, after: str | None, limit: int) -> list[Batch]:
+        """The tenant's batches, newest first, after the `listed` key of a batch."""
+
+    def fail_batch(self, batch_id: str, errors: Sequence[BatchError], at: int) -> bool:
+        """validating, unplanned → failed; False if it was neither."""
+
+    def record_plan(
+        self, batch: Batch, *, manifest_key: str, shards: int, total: int, model: str | None, at: int
+    ) -> bool:
+        """Planned: from now on the batch waits for admission; False if it is not validating."""
+
+    def waiting_batches(self) -> Iterator[str]:
+        """Ids of the planned batches that wait, oldest first. May hold some that wait no more."""
+
+    def admit_batch(self, batch_id: str, limit: int, at: int, wake_at: int) -> Admission:
+        """validating → in_progress, if fewer than `limit` batches are admitted."""
+
+    def record_dispatch(self, batch_id: str, attempt: int, wake_at: int) -> None:
+        """Every shard's message of this attempt was sent."""
+
+    def request_cancel(self, batch_id: str, at: int, wake_at: int) -> Batch | None:
+        """validating, in_progress, finalizing → cancelling; None if it was none of these."""
+
+    def close_batch(self, batch: Batch, outcome: Outcome, at: int, wake_at: int, *, drained: bool) -> bool:
+        """Shut out the workers; with `drained` only if every shard has ended. False if not so."""
+
+    def finish_batch(
+        self, batch: Batch, outcome: Outcome, at: int, output: StoredFile | None, error: StoredFile | None
+    ) -> bool:
+        """Terminal status, file ids, file records and the free admission slot, in one write."""
+
+    def begin_shard(self, batch_id: str, index: int) -> Shard:
+        """Take the next epoch; a finished shard is answered as it is."""
+
+    def get_shard(self, batch_id: str, index: int) -> Shard:
+        """Read consistently; a shard that never began is answered empty."""
+
+    def shards(self, batch_id: str) -> Iterator[Shard]:
+        """Every shard that ever began."""
+
+    def commit_checkpoint(self, shard: Shard, checkpoint: Checkpoint) -> Shard:
+        """Commit; answers the shard as it now is.
+
+        Raises:
+            Fenced: another worker began, or the batch was closed.
+        """
+
+    def mark_suspect(self, shard: Shard, line: int) -> Shard:
+        """Note the line that is about to be run alone.
+
+        Raises:
+            Fenced: another worker began.
+        """
+
+    def release_shard(self, shard: Shard) -> None:
+        """An orderly end without news: clears the strikes, if no other worker began."""
+
+    def look_again(self, batch: Batch, progress: int, wake_at: int) -> None:
+        """Set when the sweeper looks next, and what it saw."""
+
+    def due(self, now: int) -> Iterator[Due]:
+        """Batches and files whose time to be looked at has come."""
+
+    def admitted_batches(self) -> frozenset[str]:
+        """The holders of the admission slots."""
+
+
+class FileStore(Protocol):
+    """File records."""
+
+    def put_file(self, file: StoredFile) -> None:
+        """Store a new record."""
+
+    def get_file(self, file_id: str) -> StoredFile | None:
+        """None also for a deleted file."""
+
+    def list_position(self, file_id: str, tenant: str) -> str | None:
+        """The `listed` key of a file of the tenant, also of one deleted a while ago."""
+
+    def list_files(
+        self,
+        tenant: str,
+        purposes: Sequence[FilePurpose],
+        after: str | None,
+        limit: int,
+        *,
+        newest_first: bool,
+    ) -> list[StoredFile]:
+        """The tenant's files in the order of their `listed` keys, after a key."""
+
+    def delete_file(self, file: StoredFile, at: int) -> bool:
+        """Leaves a tombstone, so that cursors hold; False if it was deleted before."""
+
+    def forget_file(self, file_id: str) -> None:
+        """The object is gone: stop waking for it."""
+
+
+class BlobWriter(Protocol):
+    """Writes one object in constant memory; nothing is visible before the context closes well."""
+
+    def write(self, data: bytes) -> None: ...
+
+    @property
+    def size(self) -> int:
+        """Bytes written so far."""
+
+
+class Blobs(Protocol):
+    """Objects by key."""
+
+    def put(self, key: str, data: bytes) -> None: ...
+
+    def get(self, key: str) -> bytes:
+        """Raises: BlobMissing."""
+
+    def get_range(self, key: str, start: int, end: int) -> bytes:
+        """Bytes `start` to `end`, exclusive. Raises: BlobMissing."""
+
+    def stream(self, key: str) -> Iterator[bytes]:
+        """The object in chunks of bounded size. Raises: BlobMissing."""
+
+    def copy(self, source: str, target: str) -> int:
+        """Copy within the store; answers the size in bytes. Raises: BlobMissing."""
+
+    def writer(self, key: str) -> AbstractContextManager[BlobWriter]: ...
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Deleting what is not there is no error."""
+
+    def presigned_get(self, key: str, filename: str, seconds: int) -> str:
+        """A URL anyone may read the object with for so long."""
+
+
+class Queues(Protocol):
+    """The three queues."""
+
+    def send_plan(self, batch_id: str) -> None: ...
+
+    def send_shards(self, messages: Sequence[ShardMessage], attempt: int) -> None:
+        """One FIFO message a shard, group = lane of the batch; all are sent or it raises."""
+
+    def send_assemble(self, batch_id: str) -> None: ...
+
+
+class UpstreamModels(Protocol):
+    """The model list of the upstream."""
+
+    def model_ids(self) -> frozenset[str] | None:
+        """None when the upstream cannot tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Everything a domain function may touch."""
+
+    batches: BatchStore
+    files: FileStore
+    blobs: Blobs
+    queues: Queues
+    models: UpstreamModels
+    now: Callable[[], float]
+    new_id: Callable[[], str]
+    """32 hexadecimal digits nobody can guess."""
+    settings: Settings

@@ -1,0 +1,125 @@
+"""Shards: runs of request lines, what is finished of them, and the messages that hand them out."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from nightlane.domain.batch import Usage
+
+
+@dataclass(frozen=True, slots=True)
+class ShardSpec:
+    """Where a shard's lines are: bytes `start` to `end` (exclusive) of the batch's input."""
+
+    index: int
+    lane: int
+    start: int
+    end: int
+    first_line: int
+    """0-based number of the shard's first request among the batch's requests."""
+    lines: int
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """How a batch was cut: written once by plan, read by dispatch, infer and assemble."""
+
+    input_key: str
+    lane_capacities: tuple[int, ...]
+    shards: tuple[ShardSpec, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ShardMessage:
+    """The body of one SQS message to `infer`."""
+
+    batch_id: str
+    shard: ShardSpec
+    input_key: str
+    capacity: int
+    """Requests in flight this lane may hold."""
+
+
+class DoneLines:
+    """A bitmap of the finished lines of a shard."""
+
+    __slots__ = ("_bits", "count", "size")
+
+    def __init__(self, size: int, stored: bytes = b"") -> None:
+        self.size = size
+        self._bits = bytearray(stored.ljust((size + 7) // 8, b"\0"))
+        self.count = int.from_bytes(self._bits, "big").bit_count()
+
+    def __contains__(self, line: int) -> bool:
+        return bool(self._bits[line >> 3] & (1 << (line & 7)))
+
+    def add(self, line: int) -> None:
+        """Mark a line finished. Marking it twice is a fault of the caller.
+
+        Raises:
+            ValueError: the line was finished before.
+        """
+        if line in self:
+            raise ValueError(f"line {line} is already finished")
+        self._bits[line >> 3] |= 1 << (line & 7)
+        self.count += 1
+
+    def missing(self) -> Iterator[int]:
+        """The lines not finished, in order."""
+        return (line for line in range(self.size) if line not in self)
+
+    @property
+    def complete(self) -> bool:
+        return self.count == self.size
+
+    def __bytes__(self) -> bytes:
+        return bytes(self._bits)
+
+    @classmethod
+    def of(cls, size: int, lines: Iterable[int]) -> "DoneLines":
+        """The bitmap with just these lines."""
+        done = cls(size)
+        for line in lines:
+            done.add(line)
+        return done
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A blob of result lines, sorted by line; `first` and `last` are lines of the shard."""
+
+    key: str
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shard:
+    """The stored state of a shard."""
+
+    batch_id: str
+    index: int
+    epoch: int = 0
+    """Fencing token: grows with every worker that begins; only the newest may commit."""
+    commits: int = 0
+    done: bytes = b""
+    parts: tuple[Part, ...] = ()
+    strikes: int = 0
+    """Workers that began since the last sign of life: a checkpoint or an orderly hand-back."""
+    suspect: int | None = None
+    """The line a careful worker was about to run when it was last seen."""
+    suspect_strikes: int = 0
+    finished: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """The atomic commit of some finished lines of a shard."""
+
+    part: Part | None
+    done: bytes
+    completed: int
+    failed: int
+    usage: Usage
+    model: str | None
+    finished: bool
+    """This shard will run no further line."""

@@ -1,0 +1,100 @@
+"""The one typed settings model, read once from the environment of a function."""
+
+import math
+import os
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+PREFIX = "NIGHTLANE_"
+KIB = 1024
+MIB = 1024 * KIB
+
+
+class Settings(BaseModel):
+    """Everything an operator can turn, by `NIGHTLANE_<NAME>` in the environment."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    table_name: str = "nightlane"
+    bucket_name: str = "nightlane"
+    plan_queue_url: str = ""
+    infer_queue_url: str = ""
+    assemble_queue_url: str = ""
+
+    upstream_url: str = Field(default="", description="Base URL of the endpoint, with its /v1")
+    upstream_key: str = Field(default="", description="Bearer key for the upstream; locally only")
+    upstream_key_secret: str = Field(default="", description="Secrets Manager id that holds the key")
+    upstream_timeout_seconds: float = Field(default=600, gt=0)
+    upstream_pause_seconds: int = Field(
+        default=60, ge=0, le=900, description="How long a lane rests when the upstream is down"
+    )
+
+    max_concurrent_batches: int = Field(default=1, ge=1, le=10_000)
+    max_concurrent_requests_per_batch: int = Field(default=10, ge=1, le=10_000)
+    requests_in_flight_per_worker: int = Field(
+        default=100, ge=1, le=900, description="Lambda has 1,024 file descriptors"
+    )
+    checkpoint_seconds: float = Field(default=30, gt=0)
+    checkpoint_bytes: int = Field(default=4 * MIB, ge=1)
+    worker_lease_seconds: int = Field(default=120, ge=2, le=43_200)
+    watch_seconds: float = Field(default=5, gt=0, description="How often a worker looks for a cancel")
+    shard_max_lines: int = Field(default=2_000, ge=1)
+    shard_max_bytes: int = Field(default=8 * MIB, ge=1)
+
+    completion_window_seconds: int = Field(default=86_400, ge=1)
+    cancel_grace_seconds: int = Field(default=600, ge=0, description="Drain of a cancelled batch")
+    stall_seconds: int = Field(default=600, ge=1, description="No progress for this long: re-drive")
+    redrive_seconds: int = Field(default=60, ge=1, description="A step not done by then is sent again")
+    max_upload_bytes: int = Field(default=4 * MIB + MIB // 2, ge=1)
+    max_inline_content_bytes: int = Field(default=4 * MIB, ge=0)
+    max_batch_lines: int = Field(default=50_000, ge=1)
+    max_batch_bytes: int = Field(default=209_715_200, ge=1)
+    max_line_bytes: int = Field(default=8 * MIB, ge=1)
+    batch_file_retention_seconds: int = Field(default=2_592_000, ge=1)
+
+    @property
+    def lanes(self) -> int:
+        """Workers of one batch: SQS FIFO message groups."""
+        return math.ceil(self.max_concurrent_requests_per_batch / self.requests_in_flight_per_worker)
+
+    @property
+    def lane_capacities(self) -> tuple[int, ...]:
+        """Requests in flight of each lane; they sum to the limit exactly."""
+        base, extra = divmod(self.max_concurrent_requests_per_batch, self.lanes)
+        return tuple(base + (lane < extra) for lane in range(self.lanes))
+
+    @property
+    def worker_concurrency(self) -> int:
+        """Reserved concurrency of `infer`; SQS allows no MaximumConcurrency below 2."""
+        return max(2, self.max_concurrent_batches * self.lanes)
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Self:
+        """Read `NIGHTLANE_<NAME>` variables; unknown names are refused.
+
+        Raises:
+            pydantic.ValidationError: a value is not what its setting takes.
+        """
+        return cls.model_validate(
+            {
+                name.removeprefix(PREFIX).lower(): value
+                for name, value in environment.items()
+                if name.startswith(PREFIX)
+            }
+        )
+
+    def to_environment(self) -> dict[str, str]:
+        """The environment that reads back as these settings: only what differs from the defaults."""
+        return {
+            PREFIX + name.upper(): str(value)
+            for name, value in self.model_dump(exclude_defaults=True).items()
+        }
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """The settings of this process."""
+    return Settings.from_environment(os.environ)

@@ -1,0 +1,1 @@
+"""The inference endpoint that the workers call."""

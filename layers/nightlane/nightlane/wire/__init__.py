@@ -1,0 +1,1 @@
+"""What clients see: request and response models, errors and the JSONL line formats. Pure."""
