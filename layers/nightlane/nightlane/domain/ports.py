@@ -52,14 +52,14 @@ class BatchStore(Protocol):
         """validating, unplanned → failed; False if it was neither."""
 
     def record_plan(
-        self, batch: Batch, *, manifest_key: str, shards: int, total: int, model: str | None, at: int
+        self, batch: Batch, *, manifest_key: str, shards: int, total: int, model: str | None
     ) -> bool:
         """Planned: from now on the batch waits for admission; False if it is not validating."""
 
     def waiting_batches(self) -> Iterator[str]:
         """Ids of the planned batches that wait, oldest first. May hold some that wait no more."""
 
-    def admit_batch(self, batch_id: str, limit: int, at: int, wake_at: int) -> Admission:
+    def admit_batch(self, batch: Batch, limit: int, at: int, wake_at: int) -> Admission:
         """validating → in_progress, if fewer than `limit` batches are admitted."""
 
     def record_dispatch(self, batch_id: str, attempt: int, wake_at: int) -> None:
@@ -118,8 +118,8 @@ class FileStore(Protocol):
     def put_file(self, file: StoredFile) -> None:
         """Store a new record."""
 
-    def get_file(self, file_id: str) -> StoredFile | None:
-        """None also for a deleted file."""
+    def get_file(self, file_id: str, *, deleted: bool = False) -> StoredFile | None:
+        """None also for a deleted file, unless those are asked for."""
 
     def list_position(self, file_id: str, tenant: str) -> str | None:
         """The `listed` key of a file of the tenant, also of one deleted a while ago."""
@@ -143,7 +143,7 @@ class FileStore(Protocol):
 
 
 class BlobWriter(Protocol):
-    """Writes one object in constant memory; nothing is visible before the context closes well."""
+    """Writes one object in constant memory; visible once the context closes well, if not empty."""
 
     def write(self, data: bytes) -> None: ...
 

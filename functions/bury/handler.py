@@ -1,0 +1,23 @@
+"""bury: the dead letters of every queue; what cannot be run still gets an answer."""
+
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from nightlane.aws.queues import read_batch_message, read_shard_message
+from nightlane.domain.burial import bury_assembly, bury_plan, bury_shard
+from nightlane.observability import logger
+from nightlane.wiring import ports
+
+
+@logger.inject_lambda_context
+def handler(event: dict[str, Any], context: LambdaContext) -> None:
+    record = event["Records"][0]
+    queue = record["eventSourceARN"].split(":")[-1].removesuffix(".fifo")
+    logger.error("dead letter", queue=queue, body=record["body"])
+    if queue.endswith("infer-dead"):
+        bury_shard(ports(), read_shard_message(record["body"]))
+    elif queue.endswith("plan-dead"):
+        bury_plan(ports(), read_batch_message(record["body"]))
+    else:
+        bury_assembly(ports(), read_batch_message(record["body"]))

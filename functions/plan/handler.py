@@ -1,0 +1,20 @@
+"""plan: SQS hands a new batch over; validate it, cut its shards, admit it or let it wait."""
+
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from nightlane.aws.lease import holding
+from nightlane.aws.queues import read_batch_message
+from nightlane.domain.planning import plan_batch
+from nightlane.observability import logger
+from nightlane.wiring import clients, ports
+
+
+@logger.inject_lambda_context
+def handler(event: dict[str, Any], context: LambdaContext) -> None:
+    record = event["Records"][0]
+    batch_id = read_batch_message(record["body"])
+    logger.append_keys(batch_id=batch_id)
+    with holding(clients(), ports().settings.plan_queue_url, record, ports().settings):
+        plan_batch(ports(), batch_id)

@@ -1,0 +1,141 @@
+"""Objects in S3."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from nightlane.domain.ports import BlobMissing
+from nightlane.settings import KIB, MIB
+from nightlane.wire.headers import content_disposition
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+# S3 takes no smaller part but the last: https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
+PART_BYTES = 5 * MIB
+CHUNK_BYTES = 128 * KIB
+KEYS_A_DELETE = 1_000
+MISSING = frozenset({"NoSuchKey", "404", "NotFound"})
+
+
+class S3Blobs:
+    """`domain.ports.Blobs` on one bucket."""
+
+    def __init__(self, client: "S3Client", bucket: str) -> None:
+        self._client = client
+        self._bucket = bucket
+
+    def put(self, key: str, data: bytes) -> None:
+        self._client.put_object(Bucket=self._bucket, Key=key, Body=data)
+
+    def get(self, key: str) -> bytes:
+        with _missing(key):
+            return self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
+
+    def get_range(self, key: str, start: int, end: int) -> bytes:
+        with _missing(key):
+            answer = self._client.get_object(Bucket=self._bucket, Key=key, Range=f"bytes={start}-{end - 1}")
+            return answer["Body"].read()
+
+    def stream(self, key: str) -> Iterator[bytes]:
+        with _missing(key):
+            body = self._client.get_object(Bucket=self._bucket, Key=key)["Body"]
+        with body:
+            while chunk := body.read(CHUNK_BYTES):
+                yield chunk
+
+    def copy(self, source: str, target: str) -> int:
+        with _missing(source):
+            self._client.copy_object(
+                Bucket=self._bucket, Key=target, CopySource={"Bucket": self._bucket, "Key": source}
+            )
+        return self._client.head_object(Bucket=self._bucket, Key=target)["ContentLength"]
+
+    @contextmanager
+    def writer(self, key: str) -> Iterator["ObjectWriter"]:
+        writer = ObjectWriter(self._client, self._bucket, key)
+        try:
+            yield writer
+            writer.close()
+        except BaseException:
+            writer.abort()
+            raise
+
+    def delete(self, keys: Iterable[str]) -> None:
+        remaining = iter(keys)
+        while chosen := list(islice(remaining, KEYS_A_DELETE)):
+            objects: Any = [{"Key": key} for key in chosen]
+            self._client.delete_objects(Bucket=self._bucket, Delete={"Objects": objects, "Quiet": True})
+
+    def presigned_get(self, key: str, filename: str, seconds: int) -> str:
+        return self._client.generate_presigned_url(
+            "get_object",
+            Params={
+                "Bucket": self._bucket,
+                "Key": key,
+                "ResponseContentDisposition": content_disposition(filename),
+                "ResponseContentType": "application/octet-stream",
+            },
+            ExpiresIn=seconds,
+        )
+
+
+class ObjectWriter:
+    """`domain.ports.BlobWriter`: one put for a small object, a multipart upload for a larger one."""
+
+    def __init__(self, client: "S3Client", bucket: str, key: str) -> None:
+        self._client = client
+        self._where: Any = {"Bucket": bucket, "Key": key}
+        self._buffer = bytearray()
+        self._upload_id: str | None = None
+        self._parts: list[dict[str, Any]] = []
+        self._sent = 0
+
+    @property
+    def size(self) -> int:
+        return self._sent + len(self._buffer)
+
+    def write(self, data: bytes) -> None:
+        self._buffer += data
+        if len(self._buffer) >= PART_BYTES:
+            self._send_part()
+
+    def close(self) -> None:
+        if not self.size:
+            return
+        if self._upload_id is None:
+            self._client.put_object(Body=bytes(self._buffer), **self._where)
+            return
+        if self._buffer:
+            self._send_part()
+        parts: Any = {"Parts": self._parts}
+        self._client.complete_multipart_upload(UploadId=self._upload_id, MultipartUpload=parts, **self._where)
+
+    def abort(self) -> None:
+        """Drop what was written. A part that outlives this goes by the bucket's lifecycle rule."""
+        if self._upload_id is not None:
+            self._client.abort_multipart_upload(UploadId=self._upload_id, **self._where)
+
+    def _send_part(self) -> None:
+        if self._upload_id is None:
+            self._upload_id = self._client.create_multipart_upload(**self._where)["UploadId"]
+        number = len(self._parts) + 1
+        answer = self._client.upload_part(
+            UploadId=self._upload_id, PartNumber=number, Body=bytes(self._buffer), **self._where
+        )
+        self._parts.append({"PartNumber": number, "ETag": answer["ETag"]})
+        self._sent += len(self._buffer)
+        self._buffer.clear()
+
+
+@contextmanager
+def _missing(key: str) -> Iterator[None]:
+    try:
+        yield
+    except ClientError as error:
+        if error.response["Error"]["Code"] in MISSING:
+            raise BlobMissing(key) from error
+        raise

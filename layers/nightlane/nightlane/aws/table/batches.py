@@ -1,0 +1,225 @@
+"""Batches from creation to their terminal status: each verb is one conditional write."""
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from nightlane.aws.table.connection import (
+    ConditionFailed,
+    Connection,
+    Item,
+    Key,
+    TransactionRefused,
+    delete,
+    put,
+    update,
+)
+from nightlane.aws.table.items import (
+    ADMISSION_KEY,
+    WAITING_PARTITION,
+    WAKE_PARTITIONS,
+    batch_from_item,
+    batch_key,
+    batch_owner,
+    batch_to_item,
+    error_to_map,
+    file_to_item,
+    waiting_key,
+)
+from nightlane.aws.table.shards import DynamoShards
+from nightlane.domain.batch import Batch, BatchError, BatchStatus, Outcome
+from nightlane.domain.file import StoredFile
+from nightlane.domain.ports import Admission, Due
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+NOT_CLOSED = "attribute_not_exists(#outcome)"
+STOP_WAKING = "REMOVE #active, #wake_at"
+
+
+class DynamoBatches(DynamoShards):
+    """`domain.ports.BatchStore` on DynamoDB."""
+
+    def __init__(self, client: "DynamoDBClient", table: str) -> None:
+        self._table = Connection(client, table)
+
+    def create_batch(self, batch: Batch, wake_at: int) -> Batch | None:
+        try:
+            self._table.insert(batch_to_item(batch, wake_at))
+        except ConditionFailed as refusal:
+            return batch_from_item(refusal.old) if refusal.old else self.get_batch(batch.id)
+        return None
+
+    def get_batch(self, batch_id: str) -> Batch | None:
+        item = self._table.get(batch_key(batch_id))
+        return batch_from_item(item) if item else None
+
+    def list_batches(self, tenant: str, after: str | None, limit: int) -> list[Batch]:
+        condition = "#owner = :owner" + (" AND #listed < :after" if after else "")
+        values = {"owner": batch_owner(tenant)} | ({"after": after} if after else {})
+        listed = self._table.query(condition, values, index="by_tenant", newest_first=True, page=limit)
+        keys = [Key(item["pk"], item["sk"]) for item in islice(listed, limit)]
+        return [batch_from_item(item) for item in self._table.get_many(keys)]
+
+    def fail_batch(self, batch_id: str, errors: Sequence[BatchError], at: int) -> bool:
+        return self._move(
+            batch_id,
+            f"SET #status = :failed, #failed_at = :at, #errors = :errors {STOP_WAKING}",
+            {
+                "failed": BatchStatus.FAILED.value,
+                "at": at,
+                "errors": [error_to_map(error) for error in errors],
+                "validating": BatchStatus.VALIDATING.value,
+            },
+            f"#status = :validating AND attribute_not_exists(#manifest_key) AND {NOT_CLOSED}",
+        )
+
+    def record_plan(
+        self, batch: Batch, *, manifest_key: str, shards: int, total: int, model: str | None
+    ) -> bool:
+        values: Item = {
+            "manifest": manifest_key,
+            "shards": shards,
+            "total": total,
+            "expires_at": batch.expires_at,
+            "validating": BatchStatus.VALIDATING.value,
+        }
+        assignments = "#manifest_key = :manifest, #shards_total = :shards, #total = :total"
+        if model is not None:
+            values["model"] = model
+            assignments += ", #model = :model"
+        planned = update(
+            batch_key(batch.id),
+            f"SET {assignments}, #wake_at = :expires_at",
+            values,
+            f"#status = :validating AND attribute_not_exists(#manifest_key) AND {NOT_CLOSED}",
+        )
+        waiting = waiting_key(batch)
+        entry = put({"pk": waiting.pk, "sk": waiting.sk})
+        return self._transact([("Update", planned), ("Put", entry)])
+
+    def waiting_batches(self) -> Iterator[str]:
+        entries = self._table.query("#pk = :pk", {"pk": WAITING_PARTITION}, page=25)
+        return (str(entry["sk"]).split("#", 1)[1] for entry in entries)
+
+    def admit_batch(self, batch: Batch, limit: int, at: int, wake_at: int) -> Admission:
+        slot = update(
+            ADMISSION_KEY,
+            "ADD #running :id",
+            {"id": {batch.id}, "limit": limit, "this": batch.id},
+            "attribute_not_exists(#running) OR size(#running) < :limit OR contains(#running, :this)",
+        )
+        begun = update(
+            batch_key(batch.id),
+            "SET #status = :in_progress, #in_progress_at = :at, #wake_at = :wake_at",
+            {
+                "in_progress": BatchStatus.IN_PROGRESS.value,
+                "at": at,
+                "wake_at": wake_at,
+                "validating": BatchStatus.VALIDATING.value,
+            },
+            f"#status = :validating AND attribute_exists(#manifest_key) AND {NOT_CLOSED}",
+        )
+        try:
+            self._table.transact(
+                [("Update", slot), ("Update", begun), ("Delete", delete(waiting_key(batch)))]
+            )
+        except TransactionRefused as refusal:
+            return Admission.NOT_WAITING if 1 in refusal.failed else Admission.FULL
+        return Admission.ADMITTED
+
+    def record_dispatch(self, batch_id: str, attempt: int, wake_at: int) -> None:
+        self._move(
+            batch_id,
+            "SET #dispatches = :attempt, #wake_at = :wake_at",
+            {"attempt": attempt, "wake_at": wake_at},
+            f"attribute_exists(#active) AND {NOT_CLOSED}",
+        )
+
+    def request_cancel(self, batch_id: str, at: int, wake_at: int) -> Batch | None:
+        try:
+            item = self._table.update(
+                batch_key(batch_id),
+                "SET #status = :cancelling, #cancelling_at = :at, #wake_at = :wake_at",
+                {
+                    "cancelling": BatchStatus.CANCELLING.value,
+                    "at": at,
+                    "wake_at": wake_at,
+                    "validating": BatchStatus.VALIDATING.value,
+                    "in_progress": BatchStatus.IN_PROGRESS.value,
+                    "finalizing": BatchStatus.FINALIZING.value,
+                },
+                "#status IN (:validating, :in_progress, :finalizing)",
+            )
+        except ConditionFailed:
+            return None
+        return batch_from_item(item)
+
+    def close_batch(self, batch: Batch, outcome: Outcome, at: int, wake_at: int, *, drained: bool) -> bool:
+        values: Item = {"outcome": outcome.value, "wake_at": wake_at, "seen": batch.status.value}
+        assignments = "#outcome = :outcome, #wake_at = :wake_at"
+        if batch.status is BatchStatus.IN_PROGRESS:
+            values |= {"finalizing": BatchStatus.FINALIZING.value, "at": at}
+            assignments += ", #status = :finalizing, #finalizing_at = :at"
+        condition = f"#status = :seen AND {NOT_CLOSED}"
+        if drained:
+            condition += " AND #shards_done >= #shards_total"
+        return self._move(batch.id, f"SET {assignments}", values, condition)
+
+    def finish_batch(
+        self, batch: Batch, outcome: Outcome, at: int, output: StoredFile | None, error: StoredFile | None
+    ) -> bool:
+        values: Item = {"outcome": outcome.value, "at": at, "seen": batch.status.value}
+        assignments = f"#status = :outcome, #outcome = :outcome, #{outcome.value}_at = :at"
+        actions: list[tuple[str, Item]] = []
+        for name, file in (("output", output), ("error", error)):
+            if file is not None:
+                values[name] = file.id
+                assignments += f", #{name}_file_id = :{name}"
+                actions.append(("Put", put(file_to_item(file))))
+        finished = update(
+            batch_key(batch.id),
+            f"SET {assignments} {STOP_WAKING}",
+            values,
+            "#status = :seen AND attribute_exists(#outcome)",
+        )
+        slot = update(ADMISSION_KEY, "DELETE #running :id", {"id": {batch.id}})
+        actions += [("Update", finished), ("Update", slot), ("Delete", delete(waiting_key(batch)))]
+        return self._transact(actions)
+
+    def look_again(self, batch: Batch, progress: int, wake_at: int) -> None:
+        self._move(
+            batch.id,
+            "SET #wake_at = :wake_at, #progress_seen = :progress",
+            {"wake_at": wake_at, "progress": progress, "seen": batch.status.value},
+            "attribute_exists(#active) AND #status = :seen",
+        )
+
+    def due(self, now: int) -> Iterator[Due]:
+        for partition in range(WAKE_PARTITIONS):
+            for item in self._table.query(
+                "#active = :partition AND #wake_at <= :now",
+                {"partition": str(partition), "now": now},
+                index="by_wake",
+            ):
+                kind, identifier = str(item["pk"]).split("#", 1)
+                yield Due(batch_id=identifier) if kind == "BATCH" else Due(file_id=identifier)
+
+    def admitted_batches(self) -> frozenset[str]:
+        item = self._table.get(ADMISSION_KEY)
+        return frozenset(item.get("running", ())) if item else frozenset()
+
+    def _move(self, batch_id: str, expression: str, values: Item, condition: str) -> bool:
+        try:
+            self._table.update(batch_key(batch_id), expression, values, condition)
+        except ConditionFailed:
+            return False
+        return True
+
+    def _transact(self, actions: list[tuple[str, Item]]) -> bool:
+        try:
+            self._table.transact(actions)
+        except TransactionRefused:
+            return False
+        return True

@@ -1,0 +1,84 @@
+"""File records. A deleted file leaves a tombstone for a week, so that list cursors hold."""
+
+import heapq
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from operator import itemgetter
+from typing import TYPE_CHECKING
+
+from nightlane.aws.table.connection import ConditionFailed, Connection, Item, Key
+from nightlane.aws.table.items import (
+    file_from_item,
+    file_key,
+    file_owner,
+    file_to_item,
+    wake_partition,
+)
+from nightlane.domain.file import FilePurpose, StoredFile
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+TOMBSTONE_SECONDS = 7 * 86_400
+
+
+class DynamoFiles:
+    """`domain.ports.FileStore` on DynamoDB."""
+
+    def __init__(self, client: "DynamoDBClient", table: str) -> None:
+        self._table = Connection(client, table)
+
+    def put_file(self, file: StoredFile) -> None:
+        self._table.insert(file_to_item(file))
+
+    def get_file(self, file_id: str, *, deleted: bool = False) -> StoredFile | None:
+        item = self._table.get(file_key(file_id))
+        return file_from_item(item) if item and (deleted or "deleted_at" not in item) else None
+
+    def list_position(self, file_id: str, tenant: str) -> str | None:
+        item = self._table.get(file_key(file_id))
+        return str(item["listed"]) if item and item["tenant"] == tenant else None
+
+    def list_files(
+        self,
+        tenant: str,
+        purposes: Sequence[FilePurpose],
+        after: str | None,
+        limit: int,
+        *,
+        newest_first: bool,
+    ) -> list[StoredFile]:
+        runs = (self._listed(file_owner(tenant, each), after, limit, newest_first) for each in purposes)
+        merged = islice(heapq.merge(*runs, key=itemgetter("listed"), reverse=newest_first), limit)
+        keys = [Key(item["pk"], item["sk"]) for item in merged]
+        return [file_from_item(item) for item in self._table.get_many(keys) if "deleted_at" not in item]
+
+    def _listed(self, owner: str, after: str | None, limit: int, newest_first: bool) -> Iterator[Item]:
+        condition = "#owner = :owner"
+        values = {"owner": owner}
+        if after is not None:
+            condition += " AND #listed < :after" if newest_first else " AND #listed > :after"
+            values["after"] = after
+        return self._table.query(
+            condition, values, index="by_tenant", newest_first=newest_first, page=min(limit, 1_000)
+        )
+
+    def delete_file(self, file: StoredFile, at: int) -> bool:
+        try:
+            self._table.update(
+                file_key(file.id),
+                "SET #deleted_at = :at, #ttl = :ttl, #active = :active, #wake_at = :at REMOVE #owner",
+                {"at": at, "ttl": at + TOMBSTONE_SECONDS, "active": wake_partition(file.id)},
+                "attribute_exists(#pk) AND attribute_not_exists(#deleted_at)",
+            )
+        except ConditionFailed:
+            return False
+        return True
+
+    def forget_file(self, file_id: str) -> None:
+        try:
+            self._table.update(
+                file_key(file_id), "REMOVE #active, #wake_at", {}, "attribute_exists(#deleted_at)"
+            )
+        except ConditionFailed:
+            return

@@ -1,0 +1,181 @@
+"""Items of the table and the domain's objects: one way there, one way back."""
+
+import zlib
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from nightlane.aws.table.connection import Item, Key
+from nightlane.domain.batch import Batch, BatchError, BatchRequest, BatchStatus, Outcome, Usage
+from nightlane.domain.file import FilePurpose, StoredFile
+from nightlane.domain.shard import Part, Shard
+
+# The sweeper's index is spread over this many partitions, so that it scales with the batches.
+WAKE_PARTITIONS = 8
+ADMISSION_KEY = Key("ADMISSION", "ADMISSION")
+WAITING_PARTITION = "WAITING"
+
+
+def batch_key(batch_id: str) -> Key:
+    return Key(f"BATCH#{batch_id}", "BATCH")
+
+
+def shard_key(batch_id: str, index: int) -> Key:
+    return Key(f"BATCH#{batch_id}", f"SHARD#{index:05d}")
+
+
+def file_key(file_id: str) -> Key:
+    return Key(f"FILE#{file_id}", "FILE")
+
+
+def waiting_key(batch: Batch) -> Key:
+    return Key(WAITING_PARTITION, batch.listed)
+
+
+def batch_owner(tenant: str) -> str:
+    return f"{tenant}#batch"
+
+
+def file_owner(tenant: str, purpose: FilePurpose) -> str:
+    return f"{tenant}#file#{purpose}"
+
+
+def wake_partition(identifier: str) -> str:
+    return str(zlib.crc32(identifier.encode()) % WAKE_PARTITIONS)
+
+
+def batch_to_item(batch: Batch, wake_at: int) -> Item:
+    """The item of a batch that was just created."""
+    request = batch.request
+    key = batch_key(batch.id)
+    return {
+        "pk": key.pk,
+        "sk": key.sk,
+        "owner": batch_owner(batch.tenant),
+        "listed": batch.listed,
+        "active": wake_partition(batch.id),
+        "wake_at": wake_at,
+        "tenant": batch.tenant,
+        "status": batch.status.value,
+        "created_at": batch.created_at,
+        "expires_at": batch.expires_at,
+        "input_file_id": request.input_file_id,
+        "endpoint": request.endpoint,
+        "completion_window": request.completion_window,
+        "metadata": None if request.metadata is None else dict(request.metadata),
+        "output_expires_after": request.output_expires_after,
+    }
+
+
+_TIMES = (
+    "in_progress_at",
+    "finalizing_at",
+    "completed_at",
+    "failed_at",
+    "expired_at",
+    "cancelling_at",
+    "cancelled_at",
+)
+_COUNTS = ("total", "completed", "failed", "shards_total", "shards_done", "dispatches", "progress_seen")
+_TOKENS = ("input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens", "total_tokens")
+
+
+def batch_from_item(item: Mapping[str, Any]) -> Batch:
+    return Batch(
+        id=item["pk"].removeprefix("BATCH#"),
+        tenant=item["tenant"],
+        request=BatchRequest(
+            input_file_id=item["input_file_id"],
+            endpoint=item["endpoint"],
+            completion_window=item["completion_window"],
+            metadata=item.get("metadata"),
+            output_expires_after=_whole(item.get("output_expires_after")),
+        ),
+        status=BatchStatus(item["status"]),
+        listed=item["listed"],
+        created_at=int(item["created_at"]),
+        expires_at=int(item["expires_at"]),
+        model=item.get("model"),
+        errors=tuple(_error_from_map(error) for error in item.get("errors", ())),
+        usage=Usage(**{name: int(item.get(name, 0)) for name in _TOKENS}),
+        output_file_id=item.get("output_file_id"),
+        error_file_id=item.get("error_file_id"),
+        manifest_key=item.get("manifest_key"),
+        outcome=Outcome(item["outcome"]) if "outcome" in item else None,
+        **_times(item),
+        **_counts(item),
+    )
+
+
+def _times(item: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _whole(item.get(name)) for name in _TIMES}
+
+
+def _counts(item: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: int(item.get(name, 0)) for name in _COUNTS}
+
+
+def error_to_map(error: BatchError) -> Item:
+    return {name: value for name, value in asdict(error).items() if value is not None}
+
+
+def _error_from_map(error: Mapping[str, Any]) -> BatchError:
+    return BatchError(error["code"], error["message"], error.get("param"), _whole(error.get("line")))
+
+
+def shard_from_item(batch_id: str, index: int, item: Mapping[str, Any]) -> Shard:
+    return Shard(
+        batch_id=batch_id,
+        index=index,
+        epoch=int(item.get("epoch", 0)),
+        commits=int(item.get("commits", 0)),
+        done=bytes(item.get("done", b"")),
+        parts=tuple(_part_from_text(text) for text in item.get("parts", ())),
+        strikes=int(item.get("strikes", 0)),
+        suspect=_whole(item.get("suspect")),
+        suspect_strikes=int(item.get("suspect_strikes", 0)),
+        finished=item.get("finished", False),
+    )
+
+
+def part_to_text(part: Part) -> str:
+    return f"{part.first}:{part.last}:{part.key}"
+
+
+def _part_from_text(text: str) -> Part:
+    first, last, key = text.split(":", 2)
+    return Part(key, int(first), int(last))
+
+
+def file_to_item(file: StoredFile) -> Item:
+    key = file_key(file.id)
+    wakes = {"active": wake_partition(file.id), "wake_at": file.expires_at} if file.expires_at else {}
+    return wakes | {
+        "pk": key.pk,
+        "sk": key.sk,
+        "owner": file_owner(file.tenant, file.purpose),
+        "listed": file.listed,
+        "tenant": file.tenant,
+        "filename": file.filename,
+        "purpose": file.purpose.value,
+        "size": file.size,
+        "created_at": file.created_at,
+        "expires_at": file.expires_at,
+    }
+
+
+def file_from_item(item: Mapping[str, Any]) -> StoredFile:
+    return StoredFile(
+        id=item["pk"].removeprefix("FILE#"),
+        tenant=item["tenant"],
+        filename=item["filename"],
+        purpose=FilePurpose(item["purpose"]),
+        size=int(item["size"]),
+        created_at=int(item["created_at"]),
+        expires_at=_whole(item.get("expires_at")),
+        listed=item["listed"],
+    )
+
+
+def _whole(value: Any) -> int | None:
+    return None if value is None else int(value)

@@ -1,0 +1,148 @@
+"""Shards: epochs that fence off replaced workers, and the checkpoint transaction."""
+
+from collections.abc import Iterator
+from dataclasses import fields
+
+from nightlane.aws.table.connection import (
+    ConditionFailed,
+    Connection,
+    Item,
+    TransactionRefused,
+    update,
+)
+from nightlane.aws.table.items import batch_key, part_to_text, shard_from_item, shard_key
+from nightlane.domain.batch import BatchStatus, Usage
+from nightlane.domain.ports import Fenced
+from nightlane.domain.shard import Checkpoint, Shard
+
+SAME_WORKER = "#epoch = :epoch"
+
+
+class DynamoShards:
+    """The shard verbs of `domain.ports.BatchStore`."""
+
+    _table: Connection
+
+    def begin_shard(self, batch_id: str, index: int) -> Shard:
+        try:
+            item = self._table.update(
+                shard_key(batch_id, index),
+                "ADD #epoch :one, #strikes :one",
+                {"one": 1},
+                "attribute_not_exists(#finished)",
+            )
+        except ConditionFailed as refusal:
+            return shard_from_item(batch_id, index, refusal.old or {"finished": True})
+        return shard_from_item(batch_id, index, item)
+
+    def get_shard(self, batch_id: str, index: int) -> Shard:
+        return shard_from_item(batch_id, index, self._table.get(shard_key(batch_id, index)) or {})
+
+    def shards(self, batch_id: str) -> Iterator[Shard]:
+        found = self._table.query(
+            "#pk = :pk AND begins_with(#sk, :prefix)",
+            {"pk": batch_key(batch_id).pk, "prefix": "SHARD#"},
+            page=25,
+        )
+        return (shard_from_item(batch_id, int(item["sk"].split("#")[1]), item) for item in found)
+
+    def commit_checkpoint(self, shard: Shard, checkpoint: Checkpoint) -> Shard:
+        actions = [
+            ("Update", _shard_update(shard, checkpoint)),
+            ("Update", _batch_update(shard.batch_id, checkpoint)),
+        ]
+        try:
+            self._table.transact(actions)
+        except TransactionRefused as refusal:
+            # A lost answer may have been a success: only the shard itself can tell.
+            stored = self.get_shard(shard.batch_id, shard.index)
+            if (stored.epoch, stored.commits) != (shard.epoch, shard.commits + 1):
+                raise Fenced(f"shard {shard.index} of {shard.batch_id}") from refusal
+            return stored
+        return Shard(
+            batch_id=shard.batch_id,
+            index=shard.index,
+            epoch=shard.epoch,
+            commits=shard.commits + 1,
+            done=checkpoint.done,
+            parts=shard.parts + ((checkpoint.part,) if checkpoint.part else ()),
+            finished=checkpoint.finished,
+        )
+
+    def mark_suspect(self, shard: Shard, line: int) -> Shard:
+        strikes = shard.suspect_strikes + 1 if shard.suspect == line else 1
+        try:
+            item = self._table.update(
+                shard_key(shard.batch_id, shard.index),
+                "SET #suspect = :line, #suspect_strikes = :strikes",
+                {"line": line, "strikes": strikes, "epoch": shard.epoch},
+                SAME_WORKER,
+            )
+        except ConditionFailed as refusal:
+            raise Fenced(f"shard {shard.index} of {shard.batch_id}") from refusal
+        return shard_from_item(shard.batch_id, shard.index, item)
+
+    def release_shard(self, shard: Shard) -> None:
+        try:
+            self._table.update(
+                shard_key(shard.batch_id, shard.index),
+                "SET #strikes = :none",
+                {"none": 0, "epoch": shard.epoch},
+                SAME_WORKER,
+            )
+        except ConditionFailed:
+            return
+
+
+def _shard_update(shard: Shard, checkpoint: Checkpoint) -> Item:
+    values: Item = {
+        "epoch": shard.epoch,
+        "commits": shard.commits,
+        "next": shard.commits + 1,
+        "done": checkpoint.done,
+        "none": 0,
+    }
+    assignments = "#commits = :next, #done = :done, #strikes = :none"
+    if checkpoint.part is not None:
+        values |= {"part": [part_to_text(checkpoint.part)], "empty": []}
+        assignments += ", #parts = list_append(if_not_exists(#parts, :empty), :part)"
+    if checkpoint.finished:
+        values["finished"] = True
+        assignments += ", #finished = :finished"
+    # The number of commits makes a repeated transaction fail instead of counting twice.
+    same_commit = "#commits = :commits" if shard.commits else "attribute_not_exists(#commits)"
+    if not shard.commits:
+        del values["commits"]
+    return update(
+        shard_key(shard.batch_id, shard.index),
+        f"SET {assignments} REMOVE #suspect, #suspect_strikes",
+        values,
+        f"{SAME_WORKER} AND {same_commit}",
+    )
+
+
+def _batch_update(batch_id: str, checkpoint: Checkpoint) -> Item:
+    counts: Item = {"completed": checkpoint.completed, "failed": checkpoint.failed}
+    counts |= {field.name: getattr(checkpoint.usage, field.name) for field in fields(Usage)}
+    counts |= {"shards_done": int(checkpoint.finished)}
+    counts = {name: count for name, count in counts.items() if count}
+    values: Item = {
+        **counts,
+        "in_progress": BatchStatus.IN_PROGRESS.value,
+        "cancelling": BatchStatus.CANCELLING.value,
+    }
+    clauses = []
+    if checkpoint.model is not None:
+        values["model"] = checkpoint.model
+        clauses.append("SET #model = :model")
+    if counts:
+        clauses.append("ADD " + ", ".join(f"#{name} :{name}" for name in counts))
+    if not clauses:
+        values["none"] = 0
+        clauses.append("ADD #completed :none")
+    return update(
+        batch_key(batch_id),
+        " ".join(clauses),
+        values,
+        "#status IN (:in_progress, :cancelling) AND attribute_not_exists(#outcome)",
+    )

@@ -1,0 +1,21 @@
+"""Admission: at most `max_concurrent_batches` run, the others wait in the order of creation."""
+
+from nightlane.domain.dispatch import dispatch
+from nightlane.domain.ports import Admission, Ports
+
+
+def admit_waiting(ports: Ports) -> None:
+    """Admit the oldest waiting batches while there is room, and send their shards."""
+    limit = ports.settings.max_concurrent_batches
+    for batch_id in ports.batches.waiting_batches():
+        if len(ports.batches.admitted_batches()) >= limit:
+            return
+        batch = ports.batches.get_batch(batch_id)
+        if batch is None or not batch.is_waiting:
+            continue
+        now = int(ports.now())
+        answer = ports.batches.admit_batch(batch, limit, now, now + ports.settings.redrive_seconds)
+        if answer is Admission.FULL:
+            return
+        if answer is Admission.ADMITTED:
+            dispatch(ports, batch)

@@ -1,0 +1,46 @@
+"""bury: what a dead-letter queue brings; whatever cannot be done, its batch still ends."""
+
+from nightlane.domain.batch import BatchError
+from nightlane.domain.closing import close_if_due
+from nightlane.domain.inference.journal import save_results
+from nightlane.domain.inference.results import unanswered
+from nightlane.domain.ports import Fenced, Ports
+from nightlane.domain.shard import DoneLines, ShardMessage
+from nightlane.wire.lines import LineError, read_request, request_lines, result_id
+
+
+def bury_plan(ports: Ports, batch_id: str) -> None:
+    """A batch that could not be planned has failed, unless it was planned after all."""
+    error = BatchError("server_error", "The input file could not be validated. Please try again.")
+    ports.batches.fail_batch(batch_id, [error], int(ports.now()))
+
+
+def bury_assembly(ports: Ports, batch_id: str) -> None:
+    """Results are never given up: the sweeper asks for them again, and an alarm tells why."""
+    close_if_due(ports, batch_id)
+
+
+def bury_shard(ports: Ports, message: ShardMessage) -> None:
+    """Turn the lines that could not be run into error lines, so that the batch still ends."""
+    spec = message.shard
+    batch = ports.batches.get_batch(message.batch_id)
+    if batch is None or not batch.is_open:
+        return
+    shard = ports.batches.begin_shard(message.batch_id, spec.index)
+    if not shard.finished:
+        done = DoneLines(spec.lines, shard.done)
+        lines = request_lines(ports.blobs.get_range(message.input_key, spec.start, spec.end))
+        results = [
+            unanswered(
+                line,
+                result_id(message.batch_id, spec.first_line + line),
+                read_request(lines[line]).custom_id,
+                LineError.UNDELIVERABLE,
+            )
+            for line in done.missing()
+        ]
+        try:
+            save_results(ports, shard, done, results, finished=True)
+        except Fenced:
+            return
+    close_if_due(ports, message.batch_id)

@@ -1,0 +1,1 @@
+"""infer: one shard of one lane, a rolling pool of requests, checkpoints that are never lost."""

@@ -1,0 +1,193 @@
+"""Validation of request lines, with OpenAI's codes and messages: one error a line.
+
+Source: https://platform.openai.com/docs/guides/batch and recorded answers of the live API.
+"""
+
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+
+from nightlane.domain.batch import BatchError
+
+MAX_ERRORS = 100
+MAX_EMBEDDING_INPUTS = 50_000
+# What was decoded here must be decoded again by a worker, whose stack may be deeper.
+MAX_DEPTH = 200
+# A custom_id or a model is quoted in messages, and a batch is one item of 400 KB.
+QUOTED_CHARACTERS = 200
+
+CHAT, COMPLETIONS, EMBEDDINGS, RESPONSES, MODERATIONS = ENDPOINTS = (
+    "/v1/chat/completions",
+    "/v1/completions",
+    "/v1/embeddings",
+    "/v1/responses",
+    "/v1/moderations",
+)
+_TITLES = {CHAT: "Chat Completions", COMPLETIONS: "Completions", RESPONSES: "Responses"}
+_REQUIRED: dict[str, tuple[str, ...]] = {
+    CHAT: ("messages",),
+    COMPLETIONS: ("prompt",),
+    EMBEDDINGS: ("input",),
+    RESPONSES: ("input", "prompt"),
+    MODERATIONS: ("input",),
+}
+_NAMES: dict[type, str] = {
+    str: "a string",
+    bool: "a boolean",
+    int: "an integer",
+    float: "a number",
+    list: "an array",
+    dict: "an object",
+    type(None): "null",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Invalid(Exception):
+    """What is wrong with a line."""
+
+    code: str
+    message: str
+    param: str | None = None
+
+
+class LineChecker:
+    """Checks the lines of one file, in order; remembers ids and the model."""
+
+    def __init__(self, endpoint: str, known_models: frozenset[str] | None) -> None:
+        self.endpoint = endpoint
+        self.model: str | None = None
+        self._known_models = known_models
+        self._seen: set[bytes] = set()
+        self._embedding_inputs = 0
+
+    def check(self, line: bytes) -> None:
+        """Raises: Invalid."""
+        request = _parse(line)
+        for key in ("custom_id", "method", "url", "body"):
+            if request.get(key) is None:
+                raise Invalid("missing_required_parameter", f"Missing required parameter: '{key}'.", key)
+        for key in ("custom_id", "method", "url"):
+            _expect(request[key], str, key)
+        _expect(request["body"], dict, "body")
+        self._check_envelope(request)
+        self._check_body(request["body"])
+
+    def _check_envelope(self, request: dict[str, Any]) -> None:
+        custom_id, method = request["custom_id"], request["method"]
+        if method != "POST":
+            message = f"Invalid value: '{_quoted(method)}'. Supported values are: 'POST'."
+            raise Invalid("invalid_value", message, "method")
+        digest = blake2b(custom_id.encode(errors="surrogatepass"), digest_size=16).digest()
+        if digest in self._seen:
+            raise Invalid(
+                "duplicate_custom_id",
+                f"The custom_id '{_quoted(custom_id)}' for this request is a duplicate of another request. "
+                "The custom_id parameter must be unique for each request in a batch.",
+                "custom_id",
+            )
+        self._seen.add(digest)
+        if request["url"] != self.endpoint:
+            message = "The URL provided for this request does not match the batch endpoint."
+            raise Invalid("invalid_url", message, "url")
+
+    def _check_body(self, body: dict[str, Any]) -> None:
+        if body.get("stream"):
+            title = f"{_TITLES[self.endpoint]}: " if self.endpoint in _TITLES else ""
+            message = f"{title}Streaming is not supported in the Batch API."
+            raise Invalid("streaming_unsupported", message, "body.stream")
+        self._check_model(body.get("model"))
+        required = _REQUIRED[self.endpoint]
+        if all(body.get(name) is None for name in required):
+            name = required[0]
+            message = f"{name.capitalize()} parameter is required."
+            raise Invalid("invalid_request", message, f"body.{name}")
+        if self.endpoint == EMBEDDINGS:
+            self._count_embedding_inputs(body["input"])
+
+    def _check_model(self, model: Any) -> None:
+        if model is None and self.endpoint == MODERATIONS:
+            return
+        if not isinstance(model, str) or not model:
+            raise Invalid("invalid_request", "Model parameter is required.", "body.model")
+        if self._known_models is not None and model not in self._known_models:
+            message = f"The provided model '{_quoted(model)}' is not supported by the Batch API."
+            raise Invalid("model_not_found", message, "body.model")
+        if self.model not in (None, model):
+            raise Invalid(
+                "mismatched_model",
+                f"The model '{_quoted(model)}' for this request does not match the rest of the batch. "
+                "Each batch must contain requests for a single model.",
+                "body.model",
+            )
+        self.model = model
+
+    def _count_embedding_inputs(self, value: Any) -> None:
+        many = isinstance(value, list) and value and not isinstance(value[0], int)
+        self._embedding_inputs += len(value) if many else 1
+        if self._embedding_inputs > MAX_EMBEDDING_INPUTS:
+            message = f"The batch has more than {MAX_EMBEDDING_INPUTS} embedding inputs in total."
+            raise Invalid("invalid_request", message, "body.input")
+
+
+class ErrorList:
+    """The first hundred errors; the last of them says how many more there are."""
+
+    def __init__(self) -> None:
+        self._errors: list[BatchError] = []
+        self._more = 0
+
+    def add(self, error: Invalid, line: int | None = None) -> None:
+        if len(self._errors) < MAX_ERRORS:
+            self._errors.append(BatchError(error.code, error.message, error.param, line))
+        else:
+            self._more += 1
+
+    def __bool__(self) -> bool:
+        return bool(self._errors)
+
+    def errors(self) -> tuple[BatchError, ...]:
+        if not self._more:
+            return tuple(self._errors)
+        *first, last = self._errors
+        message = f"{last.message} ({self._more} more lines have errors.)"
+        return (*first, BatchError(last.code, message, last.param, last.line))
+
+
+def _parse(line: bytes) -> dict[str, Any]:
+    try:
+        request = msgspec.json.decode(line)
+    except (ValueError, RecursionError) as error:
+        raise Invalid("invalid_json_line", "This line is not parseable as valid JSON.") from error
+    if not isinstance(request, dict):
+        message = f"This line is not a JSON object: it is {_NAMES[type(request)]}."
+        raise Invalid("invalid_json_line", message)
+    if _is_deeper(request, MAX_DEPTH):
+        raise Invalid("invalid_json_line", f"This line is nested more than {MAX_DEPTH} levels deep.")
+    return request
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    level = [value]
+    for _ in range(levels):
+        containers = (each for each in level if isinstance(each, dict | list))
+        level = [
+            child for each in containers for child in (each.values() if isinstance(each, dict) else each)
+        ]
+        if not level:
+            return False
+    return True
+
+
+def _expect(value: Any, kind: type, name: str) -> None:
+    if not isinstance(value, kind):
+        message = (
+            f"Invalid type for '{name}': expected {_NAMES[kind]}, but got {_NAMES[type(value)]} instead."
+        )
+        raise Invalid("invalid_type", message, name)
+
+
+def _quoted(text: str) -> str:
+    return text if len(text) <= QUOTED_CHARACTERS else text[:QUOTED_CHARACTERS] + "…"

@@ -1,0 +1,150 @@
+"""plan: reads the input once, validates every line and cuts the shards."""
+
+import heapq
+import math
+from array import array
+from dataclasses import dataclass, field
+
+import msgspec
+
+from nightlane.domain.admission import admit_waiting
+from nightlane.domain.batch import Batch, BatchStatus
+from nightlane.domain.dispatch import dispatch
+from nightlane.domain.file import FilePurpose
+from nightlane.domain.line_checks import ErrorList, Invalid, LineChecker
+from nightlane.domain.ports import BlobMissing, Ports
+from nightlane.domain.shard import Manifest, ShardSpec
+from nightlane.settings import Settings
+from nightlane.wire.lines import BYTE_ORDER_MARK, is_blank, split_lines
+
+# Several shards a lane, so that an unlucky lane does not leave the others idle at the end.
+SHARDS_A_LANE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """Where the request lines of a file are: offsets, `ends` exclusive."""
+
+    starts: array[int] = field(default_factory=lambda: array("Q"))
+    ends: array[int] = field(default_factory=lambda: array("Q"))
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def add(self, start: int, length: int) -> None:
+        self.starts.append(start)
+        self.ends.append(start + length)
+
+
+def plan_batch(ports: Ports, batch_id: str) -> None:
+    """Validate and plan a batch, then admit whatever may run. Safe to repeat."""
+    batch = ports.batches.get_batch(batch_id)
+    if batch is None:
+        return
+    if batch.status is BatchStatus.VALIDATING and not batch.is_planned and batch.outcome is None:
+        _validate_and_plan(ports, batch)
+    elif batch.status is BatchStatus.IN_PROGRESS and not batch.dispatches:
+        dispatch(ports, batch)
+    admit_waiting(ports)
+
+
+def _validate_and_plan(ports: Ports, batch: Batch) -> None:
+    input_key = f"work/{batch.id}/input.jsonl"
+    errors = ErrorList()
+    lines = Lines()
+    checker = LineChecker(batch.request.endpoint, ports.models.model_ids())
+    try:
+        _pin_input(ports, batch, input_key)
+        _read(ports, input_key, checker, lines, errors)
+    except Invalid as error:
+        errors = ErrorList()
+        errors.add(error)
+    if errors:
+        ports.batches.fail_batch(batch.id, errors.errors(), int(ports.now()))
+        ports.blobs.delete([input_key])
+        return
+    capacities = ports.settings.lane_capacities
+    manifest = Manifest(input_key, capacities, cut_shards(lines, capacities, ports.settings))
+    manifest_key = f"work/{batch.id}/manifest-{ports.new_id()[:12]}.json"
+    ports.blobs.put(manifest_key, msgspec.json.encode(manifest))
+    ports.batches.record_plan(
+        batch,
+        manifest_key=manifest_key,
+        shards=len(manifest.shards),
+        total=len(lines),
+        model=checker.model,
+    )
+
+
+def _pin_input(ports: Ports, batch: Batch, input_key: str) -> None:
+    """Give the batch its own copy, so that deleting the file later changes nothing."""
+    file_id = batch.request.input_file_id
+    missing = Invalid(
+        "invalid_request",
+        f"Cannot find file {file_id}, or organization {batch.tenant} does not have access to it.",
+        "file_id",
+    )
+    file = ports.files.get_file(file_id)
+    if file is None or file.tenant != batch.tenant or file.is_expired(ports.now()):
+        raise missing
+    if file.purpose is not FilePurpose.BATCH:
+        message = f"The file {file_id} has purpose '{file.purpose}'; an input file needs purpose 'batch'."
+        raise Invalid("invalid_request", message, "file_id")
+    if file.size > ports.settings.max_batch_bytes:
+        message = (
+            f"The batch input file is larger than the {ports.settings.max_batch_bytes} maximum. "
+            "Please try again with a smaller batch."
+        )
+        raise Invalid("invalid_request", message, "file_id")
+    try:
+        ports.blobs.copy(file.blob_key, input_key)
+    except BlobMissing as error:
+        raise missing from error
+
+
+def _read(ports: Ports, input_key: str, checker: LineChecker, lines: Lines, errors: ErrorList) -> None:
+    limits = ports.settings
+    chunks = split_lines(ports.blobs.stream(input_key), limits.max_line_bytes)
+    for number, (start, line) in enumerate(chunks, start=1):
+        if number == 1 and line is not None and line.startswith(BYTE_ORDER_MARK):
+            start, line = start + len(BYTE_ORDER_MARK), line[len(BYTE_ORDER_MARK) :]
+        if line is not None and is_blank(line):
+            continue
+        if len(lines) == limits.max_batch_lines:
+            message = f"The batch input file has more than the {limits.max_batch_lines} requests allowed."
+            raise Invalid("too_many_tasks", message)
+        lines.add(start, 0 if line is None else len(line))
+        try:
+            if line is None:
+                message = f"This line is longer than the maximum of {limits.max_line_bytes} bytes."
+                raise Invalid("invalid_request", message)
+            checker.check(line)
+        except Invalid as error:
+            errors.add(error, number)
+    if not lines:
+        message = "The input file is empty. Please ensure that the batch contains at least one request."
+        raise Invalid("empty_file", message)
+
+
+def cut_shards(lines: Lines, capacities: tuple[int, ...], settings: Settings) -> tuple[ShardSpec, ...]:
+    """Runs of lines within the limits of a shard, each on the lane that has the least to do."""
+    most = settings.shard_max_lines
+    if len(capacities) > 1:
+        most = min(most, math.ceil(len(lines) / (len(capacities) * SHARDS_A_LANE)))
+    loads = [(0.0, lane) for lane in range(len(capacities))]
+    shards: list[ShardSpec] = []
+    first = 0
+    while first < len(lines):
+        after = first + 1
+        while (
+            after < len(lines)
+            and after - first < most
+            and lines.ends[after] - lines.starts[first] <= settings.shard_max_bytes
+        ):
+            after += 1
+        load, lane = loads[0]
+        heapq.heapreplace(loads, (load + (after - first) / capacities[lane], lane))
+        spec = ShardSpec(len(shards), lane, lines.starts[first], lines.ends[after - 1], first, after - first)
+        shards.append(spec)
+        first = after
+    return tuple(shards)

@@ -1,0 +1,116 @@
+"""The JSONL lines of a batch: requests in, results and errors out.
+
+Source: https://platform.openai.com/docs/api-reference/batch/request-input and …/request-output
+"""
+
+from collections.abc import Iterable, Iterator
+from enum import Enum
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+class LineError(Enum):
+    """Why a request has no response: the code and the text of its error line."""
+
+    EXPIRED = (
+        "batch_expired",
+        "This request could not be executed before the completion window expired.",
+    )
+    CANCELLED = ("batch_cancelled", "This request was not executed because the batch was cancelled.")
+    TIMEOUT = ("request_timeout", "This request got no answer in time, each time it was tried.")
+    KILLED_ITS_WORKER = (
+        "server_error",
+        "This request could not be executed: it ended its worker each time it was tried.",
+    )
+    UNDELIVERABLE = (
+        "server_error",
+        "This request could not be executed: its worker failed too many times.",
+    )
+
+    @property
+    def code(self) -> str:
+        return self.value[0]
+
+    @property
+    def message(self) -> str:
+        return self.value[1]
+
+
+class RequestLine(msgspec.Struct, frozen=True):
+    """What a worker needs of a validated line; `body` is the bytes the user wrote."""
+
+    custom_id: str
+    body: msgspec.Raw
+
+
+_decode_request = msgspec.json.Decoder(RequestLine).decode
+_encode = msgspec.json.encode
+
+
+def read_request(line: bytes) -> RequestLine:
+    """A line that passed validation. Raises: msgspec.DecodeError."""
+    return _decode_request(line)
+
+
+def is_blank(line: bytes) -> bool:
+    """Blank lines are skipped, but counted in line numbers."""
+    return not line.strip()
+
+
+def split_lines(chunks: Iterable[bytes], limit: int) -> Iterator[tuple[int, bytes | None]]:
+    """The offset and bytes of every line, without its line feed; None for one above `limit` bytes.
+
+    Holds at most one chunk and one line. A line feed at the end of the data starts no line.
+    """
+    start, held, skipped = 0, b"", 0
+    for chunk in chunks:
+        *lines, rest = chunk.split(b"\n")
+        for line in lines:
+            length = skipped + len(held) + len(line)
+            yield start, None if length > limit else held + line
+            start, held, skipped = start + length + 1, b"", 0
+        if skipped or len(held) + len(rest) > limit:
+            skipped, held = skipped + len(held) + len(rest), b""
+        else:
+            held += rest
+    if held or skipped:
+        yield start, None if skipped else held
+
+
+def request_lines(data: bytes) -> list[bytes]:
+    """The requests of a shard's bytes, in order."""
+    return [line for line in data.split(b"\n") if not is_blank(line)]
+
+
+def result_id(batch_id: str, line: int) -> str:
+    """The id of a result line: the same however often the line is run."""
+    return "batch_req_" + blake2b(f"{batch_id}/{line}".encode(), digest_size=16).hexdigest()
+
+
+def response_line(result: str, custom_id: str, status: int, request_id: str, body: bytes) -> bytes:
+    """A line with a response; `body` is a JSON object on one line."""
+    return (
+        b'{"id":"%b","custom_id":%b,"response":{"status_code":%d,"request_id":%b,"body":%b},"error":null}\n'
+        % (
+            result.encode(),
+            _encode(custom_id),
+            status,
+            _encode(request_id),
+            body,
+        )
+    )
+
+
+def error_line(result: str, custom_id: str, error: LineError) -> bytes:
+    """A line of a request that has no response."""
+    answer: dict[str, Any] = {
+        "id": result,
+        "custom_id": custom_id,
+        "response": None,
+        "error": {"code": error.code, "message": error.message},
+    }
+    return _encode(answer) + b"\n"
