@@ -25,8 +25,8 @@ SHARDS_A_LANE = 4
 class Lines:
     """Where the request lines of a file are: offsets, `ends` exclusive."""
 
-    starts: array[int] = field(default_factory=lambda: array("Q"))
-    ends: array[int] = field(default_factory=lambda: array("Q"))
+    starts: "array[int]" = field(default_factory=lambda: array("Q"))
+    ends: "array[int]" = field(default_factory=lambda: array("Q"))
 
     def __len__(self) -> int:
         return len(self.starts)

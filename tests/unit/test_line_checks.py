@@ -1,0 +1,204 @@
+"""Line validation gives OpenAI's codes, messages and params, one error a line."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nightlane.domain.line_checks import ENDPOINTS, MAX_ERRORS, ErrorList, Invalid, LineChecker
+
+CHAT = "/v1/chat/completions"
+
+
+def line(**changes: Any) -> bytes:
+    body = {"model": "m", "messages": [{"role": "user", "content": "hi"}]} | changes.pop("body_changes", {})
+    request = {"custom_id": "a", "method": "POST", "url": CHAT, "body": body} | changes
+    return json.dumps({key: value for key, value in request.items() if value is not ...}).encode()
+
+
+def refusal(
+    data: bytes, endpoint: str = CHAT, models: frozenset[str] | None = None
+) -> tuple[str, str, str | None]:
+    with pytest.raises(Invalid) as caught:
+        LineChecker(endpoint, models).check(data)
+    return caught.value.code, caught.value.message, caught.value.param
+
+
+def test_a_good_line_passes_and_tells_the_model() -> None:
+    checker = LineChecker(CHAT, frozenset({"m"}))
+    checker.check(line())
+    assert checker.model == "m"
+
+
+@pytest.mark.parametrize("key", ["custom_id", "method", "url", "body"])
+@pytest.mark.parametrize("value", [..., None])
+def test_a_missing_key_is_named(key: str, value: Any) -> None:
+    expected = ("missing_required_parameter", f"Missing required parameter: '{key}'.", key)
+    assert refusal(line(**{key: value})) == expected
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"no json",
+        b'{"a":1',
+        b'{"a":"\xff"}',
+        b'"\xc0\x80"',
+        b'{"a":NaN}',
+        b"[" * 100_000,
+        b'{"a":' * 5_000 + b"1" + b"}" * 5_000,
+        b'{"a":"\\ud800"}',
+        b"\x00",
+    ],
+)
+def test_what_is_no_json_is_not_parseable(data: bytes) -> None:
+    assert refusal(data) == ("invalid_json_line", "This line is not parseable as valid JSON.", None)
+
+
+@pytest.mark.parametrize(("data", "kind"), [(b"[]", "an array"), (b"1", "an integer"), (b"null", "null")])
+def test_what_is_no_object_is_refused(data: bytes, kind: str) -> None:
+    assert refusal(data) == ("invalid_json_line", f"This line is not a JSON object: it is {kind}.", None)
+
+
+def test_deep_nesting_is_refused_before_it_reaches_a_worker() -> None:
+    deep: Any = 1
+    for _ in range(300):
+        deep = [deep]
+    code, message, _ = refusal(line(body_changes={"tools": deep}))
+    assert code == "invalid_json_line"
+    assert "200 levels" in message
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        (
+            {"custom_id": 7},
+            ("invalid_type", "Invalid type for 'custom_id': expected a string, but got an integer instead."),
+        ),
+        (
+            {"body": "x"},
+            ("invalid_type", "Invalid type for 'body': expected an object, but got a string instead."),
+        ),
+        ({"method": "GET"}, ("invalid_value", "Invalid value: 'GET'. Supported values are: 'POST'.")),
+        (
+            {"url": "/v1/embeddings"},
+            ("invalid_url", "The URL provided for this request does not match the batch endpoint."),
+        ),
+        (
+            {"body_changes": {"stream": True}},
+            (
+                "streaming_unsupported",
+                "Chat Completions: Streaming is not supported in the Batch API.",
+            ),
+        ),
+        ({"body": {"messages": []}}, ("invalid_request", "Model parameter is required.")),
+        ({"body": {"model": "m"}}, ("invalid_request", "Messages parameter is required.")),
+        (
+            {"body_changes": {"model": "nope"}},
+            ("model_not_found", "The provided model 'nope' is not supported by the Batch API."),
+        ),
+    ],
+)
+def test_a_wrong_value_has_openais_code_and_message(
+    changes: dict[str, Any], expected: tuple[str, str]
+) -> None:
+    assert refusal(line(**changes), models=frozenset({"m"}))[:2] == expected
+
+
+def test_stream_false_is_no_streaming() -> None:
+    LineChecker(CHAT, None).check(line(body_changes={"stream": False}))
+
+
+def test_an_id_may_be_used_once() -> None:
+    checker = LineChecker(CHAT, None)
+    checker.check(line())
+    with pytest.raises(Invalid, match="custom_id 'a' for this request is a duplicate") as caught:
+        checker.check(line())
+    assert (caught.value.code, caught.value.param) == ("duplicate_custom_id", "custom_id")
+
+
+def test_a_batch_has_one_model() -> None:
+    checker = LineChecker(CHAT, None)
+    checker.check(line())
+    with pytest.raises(Invalid, match="single model") as caught:
+        checker.check(line(custom_id="b", body_changes={"model": "other"}))
+    assert (caught.value.code, caught.value.param) == ("mismatched_model", "body.model")
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "body"),
+    [
+        ("/v1/chat/completions", {"model": "m", "messages": []}),
+        ("/v1/completions", {"model": "m", "prompt": "x"}),
+        ("/v1/embeddings", {"model": "m", "input": "x"}),
+        ("/v1/responses", {"model": "m", "input": "x"}),
+        ("/v1/moderations", {"input": "x"}),
+    ],
+)
+def test_every_endpoint_has_its_required_fields(endpoint: str, body: dict[str, Any]) -> None:
+    LineChecker(endpoint, None).check(line(url=endpoint, body=body))
+    field = list(body)[-1]
+    without = {key: value for key, value in body.items() if key != field}
+    code, message, param = refusal(line(url=endpoint, body=without), endpoint)
+    assert (code, param) == ("invalid_request", f"body.{field}")
+    assert message == f"{field.capitalize()} parameter is required."
+
+
+def test_the_inputs_of_all_embedding_lines_are_limited_together() -> None:
+    checker = LineChecker("/v1/embeddings", None)
+    big = {"model": "m", "input": ["x"] * 49_999}
+    checker.check(line(url="/v1/embeddings", body=big))
+    checker.check(line(url="/v1/embeddings", custom_id="b", body={"model": "m", "input": [1, 2, 3]}))
+    with pytest.raises(Invalid, match="50000 embedding inputs"):
+        checker.check(line(url="/v1/embeddings", custom_id="c", body={"model": "m", "input": "x"}))
+
+
+def test_a_hundred_errors_are_reported_and_the_rest_is_counted() -> None:
+    errors = ErrorList()
+    for number in range(1, 251):
+        errors.add(Invalid("invalid_url", "wrong"), number)
+    reported = errors.errors()
+    assert [error.line for error in reported] == list(range(1, MAX_ERRORS + 1))
+    assert reported[-1].message == "wrong (150 more lines have errors.)"
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda children: st.lists(children, max_size=3) | st.dictionaries(st.text(), children, max_size=3),
+    max_leaves=10,
+)
+
+
+@given(
+    endpoint=st.sampled_from(ENDPOINTS),
+    data=st.binary()
+    | json_values.map(lambda value: json.dumps(value).encode())
+    | st.fixed_dictionaries(
+        {},
+        optional={
+            "custom_id": st.just("a") | json_values,
+            "method": st.just("POST") | json_values,
+            "url": st.sampled_from(ENDPOINTS) | json_values,
+            "body": json_values
+            | st.fixed_dictionaries(
+                {},
+                optional={"model": st.just("m") | json_values, "input": json_values, "stream": json_values},
+            ),
+        },
+    ).map(lambda value: json.dumps(value).encode()),
+)
+def test_any_bytes_pass_or_are_refused_with_a_code(endpoint: str, data: bytes) -> None:
+    refused: Invalid | None = None
+    try:
+        LineChecker(endpoint, None).check(data)
+    except Invalid as error:
+        refused = error
+    if refused is None:
+        assert json.loads(data)["custom_id"] is not None
+    else:
+        assert refused.code
+        assert refused.message
