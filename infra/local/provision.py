@@ -1,0 +1,84 @@
+"""Makes the table, the bucket and the queues of `infra.resources` on an endpoint without CDK."""
+
+import json
+from typing import Any
+
+from infra.resources import INDEXES, QUEUES, TABLE_KEY, TTL_ATTRIBUTE, QueueSpec, functions
+from nightlane.aws.clients import Clients
+from nightlane.settings import Settings
+
+# AWS asks for six times the function's timeout:
+# https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
+VISIBILITY_TIMEOUTS = 6
+
+
+def provision(clients: Clients, settings: Settings) -> Settings:
+    """Create everything; answers the settings with the queues' URLs."""
+    _create_table(clients, settings.table_name)
+    clients.s3.create_bucket(Bucket=settings.bucket_name)
+    urls = {f"{queue.name}_queue_url": _create_queue(clients, queue, settings) for queue in QUEUES}
+    return settings.model_copy(update=urls)
+
+
+def _create_table(clients: Clients, name: str) -> None:
+    types = dict.fromkeys(TABLE_KEY, "S")
+    for index in INDEXES:
+        types |= {index.partition: "S", index.sort: index.sort_type}
+    attributes: Any = [{"AttributeName": each, "AttributeType": kind} for each, kind in types.items()]
+    indexes: Any = [
+        {
+            "IndexName": index.name,
+            "KeySchema": _key_schema(index.partition, index.sort),
+            "Projection": {"ProjectionType": "KEYS_ONLY"},
+        }
+        for index in INDEXES
+    ]
+    clients.dynamodb.create_table(
+        TableName=name,
+        AttributeDefinitions=attributes,
+        KeySchema=_key_schema(*TABLE_KEY),
+        GlobalSecondaryIndexes=indexes,
+        BillingMode="PAY_PER_REQUEST",
+    )
+    clients.dynamodb.update_time_to_live(
+        TableName=name, TimeToLiveSpecification={"Enabled": True, "AttributeName": TTL_ATTRIBUTE}
+    )
+
+
+def _key_schema(partition: str, sort: str) -> Any:
+    return [
+        {"AttributeName": partition, "KeyType": "HASH"},
+        {"AttributeName": sort, "KeyType": "RANGE"},
+    ]
+
+
+def _create_queue(clients: Clients, queue: QueueSpec, settings: Settings) -> str:
+    """The queue and its dead-letter queue; answers the queue's URL."""
+    timeouts = {name: each.timeout for each in functions(settings) for name in each.queues}
+    suffix = ".fifo" if queue.fifo else ""
+    kind = {"FifoQueue": "true"} if queue.fifo else {}
+    # High throughput: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/high-throughput-fifo.html
+    throughput = (
+        {"DeduplicationScope": "messageGroup", "FifoThroughputLimit": "perMessageGroupId"}
+        if queue.fifo
+        else {}
+    )
+    dead = clients.sqs.create_queue(
+        QueueName=queue.dead_letters + suffix,
+        Attributes={**kind, "VisibilityTimeout": _visibility(timeouts[queue.dead_letters])},  # type: ignore[misc]
+    )["QueueUrl"]
+    arn = clients.sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"][
+        "QueueArn"
+    ]
+    redrive = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": queue.max_receive_count})
+    attributes: Any = {
+        **kind,
+        **throughput,
+        "VisibilityTimeout": _visibility(timeouts[queue.name]),
+        "RedrivePolicy": redrive,
+    }
+    return clients.sqs.create_queue(QueueName=queue.name + suffix, Attributes=attributes)["QueueUrl"]
+
+
+def _visibility(timeout: int) -> str:
+    return str(VISIBILITY_TIMEOUTS * timeout)

@@ -1,0 +1,238 @@
+"""The way of a batch through the real handlers, on moto."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from aiohttp import web
+
+from nightlane.domain.batch import BatchStatus, Usage
+from nightlane.settings import Settings
+from tests.upstream import Body, Upstream, question, refusal, serving
+from tests.world import World, requests, world
+
+
+@pytest.fixture
+def upstream() -> Iterator[Upstream]:
+    with serving(Upstream()) as serving_upstream:
+        yield serving_upstream
+
+
+@pytest.fixture
+def nightlane(upstream: Upstream, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    settings = Settings(upstream_url=upstream.url, shard_max_lines=4, worker_lease_seconds=5)
+    with world(settings, monkeypatch) as made:
+        yield made
+
+
+def test_a_batch_completes_with_every_line_once_in_input_order(nightlane: World, upstream: Upstream) -> None:
+    batch_id = nightlane.create(nightlane.upload(requests(10)))
+    nightlane.run()
+    batch = nightlane.batch(batch_id)
+    assert batch.status is BatchStatus.COMPLETED
+    assert (batch.total, batch.completed, batch.failed) == (10, 10, 0)
+    assert batch.usage == Usage(30, 10, 20, 0, 50)
+    assert batch.model == "mock-small-2026"
+    assert batch.error_file_id is None
+    lines = nightlane.lines(batch.output_file_id)
+    assert [line["custom_id"] for line in lines] == [f"request-{number}" for number in range(10)]
+    assert all(line["response"]["status_code"] == 200 and line["error"] is None for line in lines)
+    assert set(upstream.asked.values()) == {1}
+    times = (batch.created_at, batch.in_progress_at, batch.finalizing_at, batch.completed_at)
+    assert None not in times
+    assert list(times) == sorted(time for time in times if time)
+    assert nightlane.ports.batches.admitted_batches() == frozenset()
+    assert nightlane.waiting_messages() == 0
+
+
+def test_an_answer_that_is_no_success_is_an_error_line(nightlane: World, upstream: Upstream) -> None:
+    upstream.script = lambda body, _seen: refusal(400) if "Question 3?" in question(body) else None
+    batch_id = nightlane.create(nightlane.upload(requests(6)))
+    nightlane.run()
+    batch = nightlane.batch(batch_id)
+    assert (batch.status, batch.completed, batch.failed) == (BatchStatus.COMPLETED, 5, 1)
+    (line,) = nightlane.lines(batch.error_file_id)
+    assert line["custom_id"] == "request-3"
+    assert line["error"] is None
+    assert line["response"]["status_code"] == 400
+    assert line["response"]["body"]["error"]["message"] == "no: 400"
+
+
+def test_a_batch_whose_every_line_fails_is_completed_without_output(
+    nightlane: World, upstream: Upstream
+) -> None:
+    upstream.script = lambda _body, _seen: refusal(422)
+    batch_id = nightlane.create(nightlane.upload(requests(3)))
+    nightlane.run()
+    batch = nightlane.batch(batch_id)
+    assert (batch.status, batch.completed, batch.failed) == (BatchStatus.COMPLETED, 0, 3)
+    assert batch.output_file_id is None
+    assert len(nightlane.lines(batch.error_file_id)) == 3
+
+
+@pytest.mark.parametrize("status", [408, 409, 425, 429, 500, 503])
+def test_what_may_pass_is_tried_again(nightlane: World, upstream: Upstream, status: int) -> None:
+    upstream.script = lambda _body, seen: refusal(status, **{"retry-after": "0.01"}) if not seen else None
+    batch_id = nightlane.create(nightlane.upload(requests(4)))
+    nightlane.run()
+    batch = nightlane.batch(batch_id)
+    assert (batch.status, batch.completed) == (BatchStatus.COMPLETED, 4)
+    assert set(upstream.asked.values()) == {2}
+
+
+def test_a_line_that_fails_while_others_succeed_is_given_up(nightlane: World, upstream: Upstream) -> None:
+    nightlane.ports.settings.__dict__["shard_max_lines"] = 100
+    upstream.script = lambda body, _seen: (
+        refusal(500, **{"retry-after": "0.01"}) if "Question 1?" in question(body) else None
+    )
+    upstream.delay_seconds = 0.02
+    batch_id = nightlane.create(nightlane.upload(requests(100)))
+    nightlane.run()
+    batch = nightlane.batch(batch_id)
+    assert (batch.status, batch.completed, batch.failed) == (BatchStatus.COMPLETED, 99, 1)
+    (line,) = nightlane.lines(batch.error_file_id)
+    assert (line["custom_id"], line["response"]["status_code"]) == ("request-1", 500)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        web.Response(text="<html>busy</html>", content_type="text/html"),
+        web.Response(body=b'["no object"]', content_type="application/json"),
+        web.Response(body=b'{"bad": "\xff"}', content_type="application/json"),
+        web.Response(status=404, text="not here"),
+    ],
+    ids=["html", "array", "no utf-8", "plain 404"],
+)
+def test_an_answer_that_is_no_json_object_still_makes_a_good_line(
+    nightlane: World, upstream: Upstream, answer: web.Response
+) -> None:
+    upstream.script = lambda _body, _seen: web.Response(
+        status=answer.status, body=answer.body, content_type=answer.content_type
+    )
+    batch_id = nightlane.create(nightlane.upload(requests(1)))
+    nightlane.run()
+    (line,) = nightlane.lines(nightlane.batch(batch_id).error_file_id)
+    assert line["response"]["status_code"] in (404, 502)
+    assert "no JSON object" in line["response"]["body"]["error"]["message"]
+
+
+def test_a_pretty_printed_answer_becomes_one_line(nightlane: World, upstream: Upstream) -> None:
+    def script(body: Body, _seen: int) -> web.Response:
+        text = json.dumps({"said": question(body), "score": 1.0}, indent=2).replace("\n", "\r\n")
+        return web.Response(text=text, content_type="application/json")
+
+    upstream.script = script
+    batch_id = nightlane.create(nightlane.upload(requests(2)))
+    nightlane.run()
+    lines = nightlane.lines(nightlane.batch(batch_id).output_file_id)
+    assert [line["response"]["body"]["said"] for line in lines] == ["Question 0?", "Question 1?"]
+
+
+def test_the_body_goes_to_the_upstream_as_the_bytes_the_user_wrote(
+    nightlane: World, upstream: Upstream
+) -> None:
+    body = '{"model":"m",  "messages" : [{"role":"user","content":"caf\\u00e9 中"}], "temperature":1.0}'
+    line = '{"custom_id":"a","method":"POST","url":"/v1/chat/completions","body":' + body + "}\r\n"
+    nightlane.create(nightlane.upload(line.encode()))
+    nightlane.run()
+    assert upstream.raw == [body.encode()]
+
+
+def test_blank_lines_carriage_returns_and_a_byte_order_mark_are_tolerated(nightlane: World) -> None:
+    data = b"\xef\xbb\xbf" + requests(9).replace(b"\n", b"\r\n\r\n  \n")
+    batch_id = nightlane.create(nightlane.upload(data))
+    nightlane.run()
+    batch = nightlane.batch(batch_id)
+    assert (batch.status, batch.total, batch.completed) == (BatchStatus.COMPLETED, 9, 9)
+    assert len(nightlane.lines(batch.output_file_id)) == 9
+
+
+@pytest.mark.parametrize(
+    ("data", "code", "line"),
+    [
+        (b"", "empty_file", None),
+        (b"\n \r\n", "empty_file", None),
+        (requests(2) + b"\xff\xfe\n", "invalid_json_line", 3),
+        (b"\n\n" + requests(1) + b"[]\n", "invalid_json_line", 4),
+        (requests(1) * 2, "duplicate_custom_id", 2),
+        (requests(1) + b'{"a":' * 3_000, "invalid_json_line", 2),
+        (requests(1) + b'"' + b"x" * 9_000_000 + b'"', "invalid_request", 2),
+    ],
+    ids=["empty", "blank", "no utf-8", "no object", "duplicate", "deep", "huge"],
+)
+def test_a_bad_file_is_a_failed_batch(nightlane: World, data: bytes, code: str, line: int | None) -> None:
+    batch_id = nightlane.create(nightlane.upload(data))
+    nightlane.run()
+    batch = nightlane.batch(batch_id)
+    assert batch.status is BatchStatus.FAILED
+    assert batch.failed_at is not None
+    assert batch.in_progress_at is None
+    assert (batch.total, batch.completed, batch.failed) == (0, 0, 0)
+    assert [(error.code, error.line) for error in batch.errors] == [(code, line)]
+
+
+def test_too_many_lines_are_a_failed_batch(nightlane: World) -> None:
+    nightlane.ports.settings.__dict__["max_batch_lines"] = 5
+    batch_id = nightlane.create(nightlane.upload(requests(6)))
+    nightlane.run()
+    (error,) = nightlane.batch(batch_id).errors
+    assert error.code == "too_many_tasks"
+    assert "more than the 5 requests" in error.message
+
+
+def test_a_missing_or_foreign_file_is_a_failed_batch(nightlane: World) -> None:
+    foreign = nightlane.upload(requests(1), tenant="somebody-else")
+    for file_id in ("file-nowhere", foreign):
+        batch_id = nightlane.create(file_id)
+        nightlane.run()
+        (error,) = nightlane.batch(batch_id).errors
+        assert (error.code, error.param) == ("invalid_request", "file_id")
+        assert error.message.startswith(f"Cannot find file {file_id}")
+
+
+def test_deleting_the_input_after_planning_changes_nothing(nightlane: World) -> None:
+    file_id = nightlane.upload(requests(5))
+    batch_id = nightlane.create(file_id)
+    assert nightlane.deliver("plan")
+    file = nightlane.ports.files.get_file(file_id)
+    assert file is not None
+    nightlane.ports.files.delete_file(file, int(nightlane.ports.now()))
+    nightlane.ports.blobs.delete([file.blob_key])
+    nightlane.run()
+    assert nightlane.batch(batch_id).completed == 5
+
+
+def test_batches_wait_for_admission_in_the_order_of_creation(nightlane: World) -> None:
+    first, second, third = (nightlane.create(nightlane.upload(requests(2))) for _ in range(3))
+    for _ in range(3):
+        nightlane.deliver("plan")
+    assert nightlane.batch(first).status is BatchStatus.IN_PROGRESS
+    assert [nightlane.batch(each).status for each in (second, third)] == [BatchStatus.VALIDATING] * 2
+    assert nightlane.ports.batches.admitted_batches() == {first}
+    bad = nightlane.create(nightlane.upload(b"{}"))
+    nightlane.deliver("plan")
+    assert nightlane.batch(bad).status is BatchStatus.FAILED
+    nightlane.run()
+    ends = [nightlane.batch(each) for each in (first, second, third)]
+    assert {batch.status for batch in ends} == {BatchStatus.COMPLETED}
+    assert nightlane.ports.batches.admitted_batches() == frozenset()
+    order = [key for key in nightlane.deliveries if key.startswith("assemble")]
+    assert [entry.split('"')[3] for entry in order] == [first, second, third]
+
+
+def test_working_objects_are_removed_at_the_end(nightlane: World) -> None:
+    nightlane.create(nightlane.upload(requests(10)))
+    nightlane.run()
+    bucket = nightlane.ports.settings.bucket_name
+    found = nightlane.clients.s3.list_objects_v2(Bucket=bucket, Prefix="work/")
+    assert found["KeyCount"] == 0
+
+
+def test_no_more_than_the_limit_is_in_flight(nightlane: World, upstream: Upstream) -> None:
+    nightlane.ports.settings.__dict__["max_concurrent_requests_per_batch"] = 3
+    nightlane.ports.settings.__dict__["shard_max_lines"] = 50
+    upstream.delay_seconds = 0.01
+    nightlane.create(nightlane.upload(requests(40)))
+    nightlane.run()
+    assert upstream.most_in_flight == 3

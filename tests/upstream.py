@@ -1,0 +1,110 @@
+"""A scripted inference endpoint on 127.0.0.1: it remembers what it was asked, and how much at once."""
+
+import asyncio
+import json
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+
+Body = dict[str, Any]
+
+
+def question(body: Body) -> str:
+    """What a chat request asks."""
+    return str(body["messages"][-1]["content"])
+
+
+@dataclass
+class Upstream:
+    """Answers every chat request, unless `script` has another answer for it."""
+
+    url: str = ""
+    script: Callable[[Body, int], web.Response | None] = lambda _body, _seen: None
+    """Gets the body and how often it was seen before."""
+    delay_seconds: float = 0.0
+    asked: Counter[str] = field(default_factory=Counter)
+    raw: list[bytes] = field(default_factory=list)
+    in_flight: int = 0
+    most_in_flight: int = 0
+
+    async def answer(self, request: web.Request) -> web.Response:
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        try:
+            raw = await request.read()
+            self.raw.append(raw)
+            body = json.loads(raw)
+            asked = question(body)
+            seen = self.asked[asked]
+            self.asked[asked] += 1
+            await asyncio.sleep(self.delay_seconds)
+            return self.script(body, seen) or chat_answer(body)
+        finally:
+            self.in_flight -= 1
+
+
+def chat_answer(body: Body) -> web.Response:
+    return web.json_response(
+        {
+            "id": "chatcmpl-1",
+            "object": "chat.completion",
+            "created": 1_700_000_000,
+            "model": f"{body['model']}-2026",
+            "choices": [
+                {
+                    "index": 0,
+                    "message": {"role": "assistant", "content": f"On {question(body)}"},
+                    "finish_reason": "stop",
+                }
+            ],
+            "usage": {
+                "prompt_tokens": 3,
+                "completion_tokens": 2,
+                "total_tokens": 5,
+                "prompt_tokens_details": {"cached_tokens": 1},
+            },
+        }
+    )
+
+
+def refusal(status: int, **headers: str) -> web.Response:
+    body = {"error": {"message": f"no: {status}", "type": "server_error", "param": None, "code": None}}
+    return web.json_response(body, status=status, headers=headers)
+
+
+@contextmanager
+def serving(upstream: Upstream) -> Iterator[Upstream]:
+    """Serve it from a thread of its own."""
+    loop = asyncio.new_event_loop()
+    started = threading.Event()
+
+    async def start() -> web.AppRunner:
+        app = web.Application()
+        app.router.add_post("/v1/chat/completions", upstream.answer)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        upstream.url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
+        started.set()
+        return runner
+
+    def serve() -> None:
+        runner = loop.run_until_complete(start())
+        loop.run_forever()
+        loop.run_until_complete(runner.cleanup())
+        loop.close()
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    started.wait(10)
+    try:
+        yield upstream
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)

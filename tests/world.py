@@ -1,0 +1,224 @@
+"""A whole Nightlane in this process, on moto: the real handlers, one delivery at a time.
+
+Nothing runs by itself. A test delivers messages, moves the clock and looks at the table,
+so that the order of everything is the test's, and the same each time.
+"""
+
+import importlib
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+import nightlane.wiring
+from infra.local.provision import provision
+from infra.resources import QUEUES
+from nightlane.aws.clients import Clients
+from nightlane.domain.batch import Batch, BatchRequest, BatchStatus
+from nightlane.domain.file import FilePurpose, StoredFile
+from nightlane.domain.ports import Ports
+from nightlane.settings import Settings
+
+REGION = "us-east-1"
+TENANT = "acme"
+ENDPOINT = "/v1/chat/completions"
+
+
+@dataclass
+class LambdaContext:
+    """What a handler sees of its invocation."""
+
+    function_name: str
+    seconds: float = 900
+    aws_request_id: str = "00000000-0000-4000-8000-000000000000"
+    memory_limit_in_mb: int = 512
+    invoked_function_arn: str = "arn:aws:lambda:us-east-1:123456789012:function:test"
+    began: float = field(default_factory=time.monotonic)
+
+    def get_remaining_time_in_millis(self) -> int:
+        return int((self.seconds - (time.monotonic() - self.began)) * 1000)
+
+
+@dataclass
+class World:
+    """Handlers, queues, clock."""
+
+    ports: Ports
+    clients: Clients
+    jump: list[float]
+    """Seconds the clock is ahead; a list, for `ports.now` reads it."""
+    urls: dict[str, str]
+    context_seconds: float = 900
+    deliveries: list[str] = field(default_factory=list)
+
+    def pass_time(self, seconds: float) -> None:
+        self.jump[0] += seconds
+
+    def invoke(self, function: str, event: dict[str, Any]) -> Any:
+        module = importlib.import_module(f"functions.{function}.handler")
+        return module.handler(event, LambdaContext(function, self.context_seconds))
+
+    def upload(self, data: bytes, tenant: str = TENANT, file_id: str | None = None) -> str:
+        file_id = file_id or "file-" + self.ports.new_id()[:24]
+        now = self.ports.now()
+        file = StoredFile(
+            id=file_id,
+            tenant=tenant,
+            filename="input.jsonl",
+            purpose=FilePurpose.BATCH,
+            size=len(data),
+            created_at=int(now),
+            expires_at=int(now) + 2_592_000,
+            listed=f"{int(now * 1000):013d}#{file_id}",
+        )
+        self.ports.blobs.put(file.blob_key, data)
+        self.ports.files.put_file(file)
+        return file_id
+
+    def create(self, file_id: str, batch_id: str | None = None, endpoint: str = ENDPOINT) -> str:
+        """A batch as the API makes it, without the API."""
+        batch_id = batch_id or "batch_" + self.ports.new_id()
+        now = self.ports.now()
+        batch = Batch(
+            id=batch_id,
+            tenant=TENANT,
+            request=BatchRequest(input_file_id=file_id, endpoint=endpoint, completion_window="24h"),
+            status=BatchStatus.VALIDATING,
+            listed=f"{int(now * 1000):013d}#{batch_id}",
+            created_at=int(now),
+            expires_at=int(now) + self.ports.settings.completion_window_seconds,
+        )
+        self.ports.batches.create_batch(batch, wake_at=int(now) + self.ports.settings.redrive_seconds)
+        self.ports.queues.send_plan(batch_id)
+        return batch_id
+
+    def batch(self, batch_id: str) -> Batch:
+        batch = self.ports.batches.get_batch(batch_id)
+        assert batch is not None
+        return batch
+
+    def receive(self, name: str) -> dict[str, Any] | None:
+        """One message of a queue, as Lambda's poller would take it."""
+        answer = self.clients.sqs.receive_message(
+            QueueUrl=self.urls[name], MaxNumberOfMessages=1, MessageSystemAttributeNames=["All"]
+        )
+        messages: Any = answer.get("Messages", [])
+        return messages[0] if messages else None
+
+    def deliver(self, name: str, function: str | None = None) -> bool:
+        """Take one message of a queue through its function; False if there was none."""
+        message = self.receive(name)
+        if message is None:
+            return False
+        self.deliveries.append(f"{name} {message['Body']}")
+        answer = self.invoke(function or name, sqs_event(name, message))
+        if not (answer or {}).get("batchItemFailures"):
+            self.clients.sqs.delete_message(QueueUrl=self.urls[name], ReceiptHandle=message["ReceiptHandle"])
+        return True
+
+    def run(self, *, limit: int = 200) -> None:
+        """Deliver until nothing is left to deliver."""
+        for _ in range(limit):
+            if not any(self.deliver(queue.name) for queue in QUEUES):
+                return
+        raise AssertionError(f"still busy after {limit} rounds: {self.deliveries[-5:]}")
+
+    def sweep(self) -> None:
+        self.invoke("sweep", {"source": "aws.events", "detail-type": "Scheduled Event"})
+
+    def lines(self, file_id: str | None) -> list[dict[str, Any]]:
+        """The lines of a result file; none for no file."""
+        if file_id is None:
+            return []
+        file = self.ports.files.get_file(file_id)
+        assert file is not None
+        data = self.ports.blobs.get(file.blob_key)
+        assert len(data) == file.size
+        return [json.loads(line) for line in data.splitlines()]
+
+    def waiting_messages(self) -> int:
+        """Messages in all queues, dead letters included, visible or not."""
+        return sum(self._count(url) for url in self.urls.values())
+
+    def _count(self, url: str) -> int:
+        names: Any = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        attributes = self.clients.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+        return sum(int(count) for count in attributes.values())
+
+
+def sqs_event(name: str, message: dict[str, Any]) -> dict[str, Any]:
+    """The event Lambda makes of one message."""
+    return {
+        "Records": [
+            {
+                "messageId": message["MessageId"],
+                "receiptHandle": message["ReceiptHandle"],
+                "body": message["Body"],
+                "attributes": message.get("Attributes", {}),
+                "messageAttributes": {},
+                "md5OfBody": message["MD5OfBody"],
+                "eventSource": "aws:sqs",
+                "eventSourceARN": f"arn:aws:sqs:{REGION}:123456789012:{name}",
+                "awsRegion": REGION,
+            }
+        ]
+    }
+
+
+def requests(count: int, **body: Any) -> bytes:
+    """That many chat requests as JSONL."""
+    return b"".join(
+        json.dumps(
+            {
+                "custom_id": f"request-{number}",
+                "method": "POST",
+                "url": ENDPOINT,
+                "body": {
+                    "model": "mock-small",
+                    "messages": [{"role": "user", "content": f"Question {number}?"}],
+                }
+                | body,
+            }
+        ).encode()
+        + b"\n"
+        for number in range(count)
+    )
+
+
+@contextmanager
+def world(
+    settings: Settings, patch: pytest.MonkeyPatch, clock: Callable[[], float] = time.time
+) -> Iterator[World]:
+    """A new Nightlane with these settings."""
+    patch.delenv("AWS_ENDPOINT_URL", raising=False)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        patch.setenv(name, "testing")
+    patch.setenv("AWS_DEFAULT_REGION", REGION)
+    with mock_aws():
+        boto3.DEFAULT_SESSION = None
+        clients = Clients()
+        settings = provision(clients, settings)
+        jump = [0.0]
+        ports = replace(nightlane.wiring.build(settings, clients), now=lambda: clock() + jump[0])
+        urls: dict[str, str] = {}
+        for queue in QUEUES:
+            url = getattr(settings, f"{queue.name}_queue_url")
+            urls |= {queue.name: url, queue.dead_letters: url.replace(queue.name, queue.dead_letters)}
+        made = World(ports=ports, clients=clients, jump=jump, urls=urls)
+        _wire(patch, ports, clients)
+        yield made
+
+
+def _wire(patch: pytest.MonkeyPatch, ports: Ports, clients: Clients) -> None:
+    """Let the handlers find these ports where they find the real ones."""
+    for function in ("plan", "infer", "assemble", "sweep", "bury"):
+        module = importlib.import_module(f"functions.{function}.handler")
+        patch.setattr(module, "ports", lambda: ports)
+        if hasattr(module, "clients"):
+            patch.setattr(module, "clients", lambda: clients)
