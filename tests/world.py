@@ -17,6 +17,7 @@ import pytest
 from moto import mock_aws
 
 import nightlane.wiring
+from infra.local.events import REGION, proxy_event, scheduled_event, sqs_event
 from infra.local.provision import provision
 from infra.resources import QUEUES
 from nightlane.aws.clients import Clients
@@ -25,8 +26,8 @@ from nightlane.domain.file import FilePurpose, StoredFile
 from nightlane.domain.ports import Ports
 from nightlane.settings import Settings
 
-REGION = "us-east-1"
 TENANT = "acme"
+QUEUE_FUNCTIONS = ("plan", "infer", "assemble", "sweep", "bury")
 ENDPOINT = "/v1/chat/completions"
 
 
@@ -63,6 +64,23 @@ class World:
     def invoke(self, function: str, event: dict[str, Any]) -> Any:
         module = importlib.import_module(f"functions.{function}.handler")
         return module.handler(event, LambdaContext(function, self.context_seconds))
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: bytes = b"",
+        *,
+        query: dict[str, str] | None = None,
+        tenant: str = TENANT,
+        **headers: str,
+    ) -> tuple[int, Any]:
+        """A request to the API, past the authorizer: the status and the JSON of the answer."""
+        given = [(name.replace("_", "-"), value) for name, value in headers.items()]
+        event = proxy_event(method, path, list((query or {}).items()), given, body, {"tenant": tenant})
+        answer = self.invoke("api", json.loads(json.dumps(event)))
+        assert answer["multiValueHeaders"]["x-request-id"][0].startswith("req_")
+        return answer["statusCode"], json.loads(answer["body"])
 
     def upload(self, data: bytes, tenant: str = TENANT, file_id: str | None = None) -> str:
         file_id = file_id or "file-" + self.ports.new_id()[:24]
@@ -130,7 +148,7 @@ class World:
         raise AssertionError(f"still busy after {limit} rounds: {self.deliveries[-5:]}")
 
     def sweep(self) -> None:
-        self.invoke("sweep", {"source": "aws.events", "detail-type": "Scheduled Event"})
+        self.invoke("sweep", scheduled_event())
 
     def lines(self, file_id: str | None) -> list[dict[str, Any]]:
         """The lines of a result file; none for no file."""
@@ -150,25 +168,6 @@ class World:
         names: Any = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
         attributes = self.clients.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
         return sum(int(count) for count in attributes.values())
-
-
-def sqs_event(name: str, message: dict[str, Any]) -> dict[str, Any]:
-    """The event Lambda makes of one message."""
-    return {
-        "Records": [
-            {
-                "messageId": message["MessageId"],
-                "receiptHandle": message["ReceiptHandle"],
-                "body": message["Body"],
-                "attributes": message.get("Attributes", {}),
-                "messageAttributes": {},
-                "md5OfBody": message["MD5OfBody"],
-                "eventSource": "aws:sqs",
-                "eventSourceARN": f"arn:aws:sqs:{REGION}:123456789012:{name}",
-                "awsRegion": REGION,
-            }
-        ]
-    }
 
 
 def requests(count: int, **body: Any) -> bytes:
@@ -217,8 +216,9 @@ def world(
 
 def _wire(patch: pytest.MonkeyPatch, ports: Ports, clients: Clients) -> None:
     """Let the handlers find these ports where they find the real ones."""
-    for function in ("plan", "infer", "assemble", "sweep", "bury"):
-        module = importlib.import_module(f"functions.{function}.handler")
+    rooms = ("api.files", "api.batches", "api.models", *(f"{each}.handler" for each in QUEUE_FUNCTIONS))
+    for room in rooms:
+        module = importlib.import_module(f"functions.{room}")
         patch.setattr(module, "ports", lambda: ports)
         if hasattr(module, "clients"):
             patch.setattr(module, "clients", lambda: clients)

@@ -63,10 +63,8 @@ def _create_queue(clients: Clients, queue: QueueSpec, settings: Settings) -> str
         if queue.fifo
         else {}
     )
-    dead = clients.sqs.create_queue(
-        QueueName=queue.dead_letters + suffix,
-        Attributes={**kind, "VisibilityTimeout": _visibility(timeouts[queue.dead_letters])},  # type: ignore[misc]
-    )["QueueUrl"]
+    buried: Any = {**kind, "VisibilityTimeout": _visibility(timeouts[queue.dead_letters])}
+    dead = clients.sqs.create_queue(QueueName=queue.dead_letters + suffix, Attributes=buried)["QueueUrl"]
     arn = clients.sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"][
         "QueueArn"
     ]

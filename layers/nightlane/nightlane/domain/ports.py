@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Protocol
+from typing import Any, Protocol
 
 from nightlane.domain.batch import Batch, BatchError, Outcome
 from nightlane.domain.file import FilePurpose, StoredFile
@@ -194,6 +194,12 @@ class UpstreamModels(Protocol):
 
     def model_ids(self) -> frozenset[str] | None:
         """None when the upstream cannot tell."""
+
+    def list_models(self) -> dict[str, Any]:
+        """As the upstream tells it. Raises: UpstreamError."""
+
+    def retrieve_model(self, model: str) -> dict[str, Any]:
+        """As the upstream tells it. Raises: UpstreamError, NotFound."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,12 +43,6 @@ class NotFound(ApiError):
     status = 404
 
 
-class MethodNotAllowed(ApiError):
-    """405: the path is known, the method is not."""
-
-    status = 405
-
-
 class Conflict(ApiError):
     """409 that a retry cannot change."""
 

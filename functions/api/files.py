@@ -1,0 +1,73 @@
+"""/v1/files"""
+
+from typing import Any
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.router import APIGatewayRouter
+
+from functions.api.answers import body_of, json_answer, tenant_of
+from nightlane.domain.files import create_file, delete_file, get_file, list_files, read_content
+from nightlane.wire.errors import BadRequest
+from nightlane.wire.headers import content_disposition
+from nightlane.wire.multipart import read_form
+from nightlane.wire.requests import CreateFile, ListFiles, read
+from nightlane.wire.responses import deleted_file, file_object, page
+from nightlane.wiring import ports
+
+router = APIGatewayRouter()
+BINARY = "application/octet-stream"
+
+
+@router.post("/")
+def create() -> Response[str]:
+    event = router.current_event
+    form = read_form(event.headers.get("content-type", ""), body_of(event))
+    request = read(CreateFile, _nested(form.fields))
+    if "file" not in form.files:
+        raise BadRequest(
+            "Missing required parameter: 'file'.", code="missing_required_parameter", param="file"
+        )
+    lifetime = request.expires_after.seconds if request.expires_after else None
+    file = create_file(ports(), tenant_of(event), form.files["file"], request.file_purpose, lifetime)
+    return json_answer(file_object(file))
+
+
+def _nested(fields: dict[str, str]) -> dict[str, Any]:
+    """`expires_after[anchor]` and `expires_after[seconds]` as one object."""
+    expiry = {
+        name: fields[f"expires_after[{name}]"]
+        for name in ("anchor", "seconds")
+        if f"expires_after[{name}]" in fields
+    }
+    return fields | ({"expires_after": expiry} if expiry else {})
+
+
+@router.get("/")
+def index() -> Response[str]:
+    event = router.current_event
+    query = read(ListFiles, event.query_string_parameters)
+    return json_answer(page(list_files(ports(), tenant_of(event), query), query.limit, file_object))
+
+
+@router.get("/<file_id>")
+def retrieve(file_id: str) -> Response[str]:
+    return json_answer(file_object(get_file(ports(), tenant_of(router.current_event), file_id)))
+
+
+@router.delete("/<file_id>")
+def delete(file_id: str) -> Response[str]:
+    delete_file(ports(), tenant_of(router.current_event), file_id)
+    return json_answer(deleted_file(file_id))
+
+
+@router.get("/<file_id>/content")
+def content(file_id: str) -> Response[Any]:
+    found = read_content(ports(), tenant_of(router.current_event), file_id)
+    if found.data is None:
+        return Response(status_code=302, headers={"Location": str(found.url)}, body="")
+    return Response(
+        status_code=200,
+        content_type=BINARY,
+        headers={"Content-Disposition": content_disposition(found.file.filename)},
+        body=found.data,
+    )

@@ -1,0 +1,34 @@
+"""authorize: a bearer key → its tenant, for API Gateway to remember."""
+
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from nightlane.wiring import keys
+
+
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    scheme, _, key = event["authorizationToken"].partition(" ")
+    if scheme.lower() != "bearer" or not key.strip():
+        # API Gateway answers 401 to exactly this message.
+        raise Exception("Unauthorized")
+    tenant = keys().tenant_of(key.strip())
+    if tenant is None:
+        return _policy(event, "Deny", {"message": f"Incorrect API key provided: {_masked(key.strip())}."})
+    return _policy(event, "Allow", {"tenant": tenant})
+
+
+def _policy(event: dict[str, Any], effect: str, context: dict[str, str]) -> dict[str, Any]:
+    # The answer is cached for the key, so it speaks of every route of the stage.
+    api, stage, *_ = event["methodArn"].split("/")
+    statement = {"Action": "execute-api:Invoke", "Effect": effect, "Resource": f"{api}/{stage}/*"}
+    return {
+        "principalId": context.get("tenant", "nobody"),
+        "policyDocument": {"Version": "2012-10-17", "Statement": [statement]},
+        "context": context,
+    }
+
+
+def _masked(key: str) -> str:
+    printable = "".join(character for character in key if character.isalnum() or character in "-_")
+    return f"{printable[:3]}****{printable[-4:]}" if len(printable) >= 16 else "****"

@@ -1,0 +1,79 @@
+"""API Gateway's own answers, in OpenAI's envelope: read by the CDK app and by the local front.
+
+https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html
+"""
+
+import json
+from dataclasses import dataclass, field
+
+STAGE = "v1"
+BINARY_MEDIA_TYPE = "multipart/form-data"
+AUTHORIZER_CACHE_SECONDS = 300
+# Beside the file: the multipart headers and the other fields.
+FORM_OVERHEAD_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayResponse:
+    """One kind of answer; `message` may hold API Gateway's `$context` variables."""
+
+    kind: str
+    status: int
+    message: str
+    code: str | None = None
+    type: str = "invalid_request_error"
+    headers: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def template(self) -> str:
+        """The body template: all four keys of the envelope."""
+        error = {"message": self.message, "type": self.type, "param": None, "code": self.code}
+        return json.dumps({"error": error})
+
+    def render(self, variables: dict[str, str]) -> str:
+        """The body, with the `$context` variables filled in as API Gateway does."""
+        body = self.template
+        for name, value in variables.items():
+            body = body.replace(f"$context.{name}", json.dumps(value)[1:-1])
+        return body
+
+
+UNAUTHORIZED = GatewayResponse("UNAUTHORIZED", 401, "Missing bearer authentication in header")
+# The authorizer denies an unknown key and says why; OpenAI answers that with 401.
+ACCESS_DENIED = GatewayResponse("ACCESS_DENIED", 401, "$context.authorizer.message", code="invalid_api_key")
+NOT_FOUND = GatewayResponse(
+    "MISSING_AUTHENTICATION_TOKEN", 404, "Invalid URL ($context.httpMethod $context.path)"
+)
+TOO_LARGE = GatewayResponse(
+    "REQUEST_TOO_LARGE", 413, "The request body is larger than one request to this server may be."
+)
+THROTTLED = GatewayResponse(
+    "THROTTLED",
+    429,
+    "Rate limit reached for requests.",
+    code="rate_limit_exceeded",
+    headers={"Retry-After": "5"},
+)
+TIMEOUT = GatewayResponse(
+    "INTEGRATION_TIMEOUT", 504, "The server did not answer in time.", type="server_error"
+)
+FAILURE = GatewayResponse(
+    "INTEGRATION_FAILURE",
+    502,
+    "The server had an error while processing your request.",
+    type="server_error",
+)
+DEFAULT_4XX = GatewayResponse("DEFAULT_4XX", 400, "$context.error.message")
+DEFAULT_5XX = GatewayResponse("DEFAULT_5XX", 500, "The server had an error.", type="server_error")
+
+GATEWAY_RESPONSES = (
+    UNAUTHORIZED,
+    ACCESS_DENIED,
+    NOT_FOUND,
+    TOO_LARGE,
+    THROTTLED,
+    TIMEOUT,
+    FAILURE,
+    DEFAULT_4XX,
+    DEFAULT_5XX,
+)

@@ -1,0 +1,74 @@
+"""Batches as clients handle them: create, look, list, cancel."""
+
+from hashlib import sha256
+
+from nightlane.domain.batch import Batch, BatchRequest, BatchStatus
+from nightlane.domain.ports import Ports
+from nightlane.wire.errors import BadRequest, Conflict, NotFound
+from nightlane.wire.requests import ListBatches
+
+
+def create_batch(ports: Ports, tenant: str, request: BatchRequest, token: str | None) -> Batch:
+    """A new batch; with a token that was used before, the batch it made then.
+
+    Raises:
+        Conflict: the token was used with other parameters.
+    """
+    now = ports.now()
+    batch_id = f"batch_{_derived_id(tenant, token) if token else ports.new_id()}"
+    batch = Batch(
+        id=batch_id,
+        tenant=tenant,
+        request=request,
+        status=BatchStatus.VALIDATING,
+        listed=f"{int(now * 1000):013d}#{batch_id}",
+        created_at=int(now),
+        expires_at=int(now) + ports.settings.completion_window_seconds,
+    )
+    earlier = ports.batches.create_batch(batch, wake_at=int(now) + ports.settings.redrive_seconds)
+    if earlier is None:
+        ports.queues.send_plan(batch_id)
+        return batch
+    if earlier.request.fingerprint() != request.fingerprint():
+        raise Conflict(
+            f"Idempotency conflict: the idempotency key '{token}' was previously used with different "
+            "parameters. Either use a new idempotency key or ensure all parameters match the original "
+            "request."
+        )
+    return earlier
+
+
+def _derived_id(tenant: str, token: str) -> str:
+    return sha256(f"{tenant}\0{token}".encode()).hexdigest()[:32]
+
+
+def get_batch(ports: Ports, tenant: str, batch_id: str) -> Batch:
+    """A batch of the tenant. Raises: NotFound, also for a foreign one; BadRequest."""
+    if not batch_id.startswith("batch"):
+        message = f"Invalid 'batch_id': '{batch_id}'. Expected an ID that begins with 'batch'."
+        raise BadRequest(message, code="invalid_value", param="batch_id")
+    batch = ports.batches.get_batch(batch_id)
+    if batch is None or batch.tenant != tenant:
+        raise NotFound(f"No batch found with id '{batch_id}'.")
+    return batch
+
+
+def list_batches(ports: Ports, tenant: str, query: ListBatches) -> list[Batch]:
+    """Newest first; one batch more than asked for, if there is one. Raises: NotFound, BadRequest."""
+    after = get_batch(ports, tenant, query.after).listed if query.after else None
+    return ports.batches.list_batches(tenant, after, query.limit + 1)
+
+
+def cancel_batch(ports: Ports, tenant: str, batch_id: str) -> Batch:
+    """The batch, cancelling at once. Raises: Conflict, if it has ended otherwise; NotFound."""
+    batch = get_batch(ports, tenant, batch_id)
+    now = int(ports.now())
+    cancelled = ports.batches.request_cancel(batch_id, now, now + ports.settings.redrive_seconds)
+    if cancelled is not None:
+        # Without a running worker there is nobody else to end it.
+        ports.queues.send_assemble(batch_id)
+        return cancelled
+    batch = get_batch(ports, tenant, batch_id)
+    if batch.status in (BatchStatus.CANCELLING, BatchStatus.CANCELLED):
+        return batch
+    raise Conflict(f"Cannot cancel a batch with status '{batch.status}'.")

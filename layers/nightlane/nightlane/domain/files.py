@@ -1,0 +1,114 @@
+"""Files: what a tenant uploads, and what a batch leaves."""
+
+from dataclasses import dataclass
+
+from nightlane.domain.file import FilePurpose, StoredFile
+from nightlane.domain.ports import BlobMissing, Ports
+from nightlane.wire.errors import BadRequest, NotFound, TooLarge
+from nightlane.wire.lines import BYTE_ORDER_MARK, is_blank
+from nightlane.wire.multipart import FormFile
+from nightlane.wire.requests import ListFiles
+
+PRESIGNED_SECONDS = 900
+# OpenAI hands out what it made and what a batch reads, nothing else.
+DOWNLOADABLE = frozenset({FilePurpose.BATCH, FilePurpose.BATCH_OUTPUT, FilePurpose.FINE_TUNE})
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A file's bytes, or where to get them if they are too many to hand through."""
+
+    file: StoredFile
+    data: bytes | None
+    url: str | None
+
+
+def create_file(
+    ports: Ports, tenant: str, upload: FormFile, purpose: FilePurpose, lifetime: int | None
+) -> StoredFile:
+    """Store an upload; `lifetime` in seconds. Raises: BadRequest, TooLarge."""
+    settings = ports.settings
+    if len(upload.data) > settings.max_upload_bytes:
+        raise TooLarge(f"The file is larger than the {settings.max_upload_bytes} bytes of one upload.")
+    if purpose is FilePurpose.BATCH:
+        _check_batch_input(upload.data, settings.max_batch_bytes)
+        lifetime = lifetime or settings.batch_file_retention_seconds
+    now, file_id = ports.now(), f"file-{ports.new_id()[:24]}"
+    file = StoredFile(
+        id=file_id,
+        tenant=tenant,
+        filename=upload.filename or "upload",
+        purpose=purpose,
+        size=len(upload.data),
+        created_at=int(now),
+        expires_at=int(now) + lifetime if lifetime else None,
+        listed=f"{int(now * 1000):013d}#{file_id}",
+    )
+    ports.blobs.put(file.blob_key, upload.data)
+    ports.files.put_file(file)
+    return file
+
+
+def _check_batch_input(data: bytes, limit: int) -> None:
+    """What OpenAI refuses at once: a first line that is no JSON object, and too many bytes."""
+    if len(data) > limit:
+        raise BadRequest(f"File is too large: a batch input file may have {limit} bytes.")
+    start = len(BYTE_ORDER_MARK) if data.startswith(BYTE_ORDER_MARK) else 0
+    while start < len(data):
+        end = data.find(b"\n", start)
+        line = data[start : end if end >= 0 else len(data)]
+        if not is_blank(line):
+            if not line.lstrip().startswith((b"{", b"[")):
+                raise BadRequest("Invalid file format for Batch API. Must be .jsonl")
+            return
+        start += len(line) + 1
+
+
+def get_file(ports: Ports, tenant: str, file_id: str) -> StoredFile:
+    """A file of the tenant. Raises: NotFound, also for a foreign, deleted or expired one."""
+    file = ports.files.get_file(file_id)
+    if file is None or file.tenant != tenant or file.is_expired(ports.now()):
+        raise _no_such_file(file_id)
+    return file
+
+
+def list_files(ports: Ports, tenant: str, query: ListFiles) -> list[StoredFile]:
+    """One file more than asked for, if there is one. Raises: NotFound, for an unknown cursor."""
+    position = None
+    if query.after is not None:
+        position = ports.files.list_position(query.after, tenant)
+        if position is None:
+            raise NotFound("Resource not found.", param="after")
+    purposes = [each for each in FilePurpose if query.purpose in (None, each.value)]
+    found = ports.files.list_files(
+        tenant, purposes, position, query.limit + 1, newest_first=query.order == "desc"
+    )
+    now = ports.now()
+    return [file for file in found if not file.is_expired(now)]
+
+
+def delete_file(ports: Ports, tenant: str, file_id: str) -> None:
+    """Remove a file and its object. Raises: NotFound, the second time as well."""
+    file = get_file(ports, tenant, file_id)
+    if not ports.files.delete_file(file, int(ports.now())):
+        raise _no_such_file(file_id)
+    ports.blobs.delete([file.blob_key])
+    ports.files.forget_file(file_id)
+
+
+def read_content(ports: Ports, tenant: str, file_id: str) -> Content:
+    """What is in a file. Raises: NotFound; BadRequest, if its purpose forbids it."""
+    file = get_file(ports, tenant, file_id)
+    if file.purpose not in DOWNLOADABLE:
+        raise BadRequest(f"Not allowed to download files of purpose: {file.purpose}")
+    if file.size > ports.settings.max_inline_content_bytes:
+        url = ports.blobs.presigned_get(file.blob_key, file.filename, PRESIGNED_SECONDS)
+        return Content(file, None, url)
+    try:
+        return Content(file, ports.blobs.get(file.blob_key), None)
+    except BlobMissing as error:
+        raise _no_such_file(file_id) from error
+
+
+def _no_such_file(file_id: str) -> NotFound:
+    return NotFound(f"No such File object: {file_id}", param="id")

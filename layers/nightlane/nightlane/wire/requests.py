@@ -1,0 +1,216 @@
+"""What clients send, and the one mapping from a validation error to OpenAI's error.
+
+Source: https://platform.openai.com/docs/api-reference/batch/create, …/files/create, …/files/list
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic_core import ErrorDetails
+
+from nightlane.domain.batch import BatchRequest
+from nightlane.domain.file import UPLOADABLE, FilePurpose
+from nightlane.domain.line_checks import ENDPOINTS
+from nightlane.wire.errors import BadRequest
+
+MetadataKey = Annotated[str, StringConstraints(max_length=64)]
+MetadataValue = Annotated[str, StringConstraints(max_length=512)]
+ExpirySeconds = Annotated[int, Field(ge=3_600, le=2_592_000)]
+Purpose = Literal["assistants", "batch", "fine-tune", "vision", "user_data", "evals"]
+Endpoint = Literal[
+    "/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/responses", "/v1/moderations"
+]
+SUPPORTED: Mapping[str, tuple[str, ...]] = {
+    "endpoint": ENDPOINTS,
+    "completion_window": ("24h",),
+    "purpose": tuple(purpose.value for purpose in UPLOADABLE),
+    "order": ("asc", "desc"),
+}
+
+
+class Request(BaseModel):
+    """Strict: a string is no number, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class ExpiresAfter(Request):
+    """Both members are required; `seconds` count from the creation of the file."""
+
+    anchor: Literal["created_at"]
+    seconds: ExpirySeconds
+
+
+class CreateBatch(Request):
+    """`idem_tok`, later called `idempotency_key`, is Llama Stack's extension."""
+
+    input_file_id: str
+    endpoint: Endpoint
+    completion_window: Literal["24h"]
+    metadata: Annotated[dict[MetadataKey, MetadataValue], Field(max_length=16)] | None = None
+    output_expires_after: ExpiresAfter | None = None
+    idem_tok: Annotated[str, StringConstraints(min_length=1, max_length=512)] | None = None
+    idempotency_key: Annotated[str, StringConstraints(min_length=1, max_length=512)] | None = None
+
+    def to_domain(self) -> BatchRequest:
+        expires = self.output_expires_after
+        return BatchRequest(
+            input_file_id=self.input_file_id,
+            endpoint=self.endpoint,
+            completion_window=self.completion_window,
+            metadata=self.metadata,
+            output_expires_after=expires.seconds if expires else None,
+        )
+
+    def token(self, header: str | None) -> str | None:
+        """The idempotency token, wherever it was given. Raises: BadRequest, if there are two."""
+        tokens = {token for token in (self.idem_tok, self.idempotency_key, header) if token}
+        if len(tokens) > 1:
+            raise BadRequest("More than one idempotency key was given.", param="idempotency_key")
+        return tokens.pop() if tokens else None
+
+
+class Query(BaseModel):
+    """Query parameters and form fields arrive as text; unknown ones are ignored, as OpenAI does."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class ListBatches(Query):
+    after: str | None = None
+    limit: Annotated[int, Field(ge=1, le=100)] = 20
+
+
+class ListFiles(Query):
+    after: str | None = None
+    limit: Annotated[int, Field(ge=1, le=10_000)] = 10_000
+    order: Literal["asc", "desc"] = "desc"
+    purpose: str | None = None
+
+
+class FileExpiry(Query):
+    anchor: Literal["created_at"]
+    seconds: ExpirySeconds
+
+
+class CreateFile(Query):
+    """The fields beside the file; `expires_after[anchor]` comes in brackets."""
+
+    purpose: Purpose
+    expires_after: FileExpiry | None = None
+
+    @property
+    def file_purpose(self) -> FilePurpose:
+        return FilePurpose(self.purpose)
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def read_json(body: bytes) -> Any:
+    """The JSON of a request body. Raises: BadRequest."""
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:
+        message = "We could not parse the JSON body of your request. The body must be a JSON object."
+        raise BadRequest(message) from error
+
+
+def read(model: type[Model], values: Any) -> Model:
+    """A request of that model. Raises: BadRequest, for the first thing that is wrong."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise _bad_request(error.errors(include_url=False)[0]) from error
+
+
+def _bad_request(problem: ErrorDetails) -> BadRequest:
+    name = _param(problem["loc"])
+    code, message = _explain(problem, name)
+    return BadRequest(message, code=code, param=name or None)
+
+
+def _param(location: tuple[int | str, ...]) -> str:
+    return ".".join(str(part) for part in location if part not in ("[key]", "dict"))
+
+
+def _explain(problem: ErrorDetails, name: str) -> tuple[str, str]:
+    kind, context, value = problem["type"], problem.get("ctx", {}), problem["input"]
+    match kind:
+        case "missing":
+            return "missing_required_parameter", f"Missing required parameter: '{name}'."
+        case "extra_forbidden":
+            return "unknown_parameter", f"Unknown parameter: '{name}'."
+        case "literal_error" if isinstance(value, str):
+            return "invalid_value", _invalid_value(name, value)
+        case "string_too_long" if problem["loc"][-1] == "[key]":
+            return "property_name_above_max_length", (
+                f"Invalid 'metadata': property name too long. Expected a property name with maximum length "
+                f"{context['max_length']}, but got one with length {len(value)} instead."
+            )
+        case "string_too_long":
+            return "string_above_max_length", (
+                f"Invalid '{name}': string too long. Expected a string with maximum length "
+                f"{context['max_length']}, but got a string with length {len(value)} instead."
+            )
+        case "string_too_short":
+            return "string_below_min_length", (
+                f"Invalid '{name}': empty string. Expected a string with minimum length "
+                f"{context['min_length']}, but got an empty string instead."
+            )
+        case "too_long":
+            return "object_above_max_properties", (
+                f"Invalid '{name}': too many properties. Expected an object with at most "
+                f"{context['max_length']} properties, but got an object with {len(value)} properties instead."
+            )
+        case "less_than_equal":
+            return "integer_above_max_value", (
+                f"Invalid '{name}': integer above maximum value. "
+                f"Expected a value <= {context['le']}, but got {value} instead."
+            )
+        case "greater_than_equal":
+            return "integer_below_min_value", (
+                f"Invalid '{name}': integer below minimum value. "
+                f"Expected a value >= {context['ge']}, but got {value} instead."
+            )
+    return "invalid_type", (
+        f"Invalid type for '{name}': expected {_expected(kind)}, but got {_kind_of(value)} instead."
+        if name
+        else "Invalid body: expected a JSON object."
+    )
+
+
+def _invalid_value(name: str, value: str) -> str:
+    supported = [f"'{each}'" for each in SUPPORTED.get(name, ("created_at",))]
+    listed = supported[0] if len(supported) == 1 else f"{', '.join(supported[:-1])}, and {supported[-1]}"
+    # The official clients show only the message: the words a program looks for are in it.
+    verb = "is" if len(supported) == 1 else "are"
+    noun = "value" if len(supported) == 1 else "values"
+    return f"Invalid value: '{_shown(value)}'. Supported {noun} {verb}: {listed}. (invalid_value for {name})"
+
+
+def _shown(value: str) -> str:
+    return value if len(value) <= 100 else value[:100] + "…"
+
+
+def _expected(kind: str) -> str:
+    if kind.startswith(("int", "greater", "less")):
+        return "an integer"
+    if kind.startswith(("dict", "model")):
+        return "an object"
+    return "a string"
+
+
+def _kind_of(value: Any) -> str:
+    if isinstance(value, bool):
+        return "a boolean"
+    kinds: tuple[tuple[type, str], ...] = (
+        (str, "a string"),
+        (int, "an integer"),
+        (float, "a number"),
+        (list, "an array"),
+        (dict, "an object"),
+    )
+    return next((name for kind, name in kinds if isinstance(value, kind)), "null")

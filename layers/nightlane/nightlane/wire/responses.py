@@ -1,0 +1,90 @@
+"""What clients get: OpenAI's objects, every key always there, null when unset.
+
+Source: https://platform.openai.com/docs/api-reference/batch/object and …/files/object
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any, TypeVar
+
+from nightlane.domain.batch import Batch, Usage
+from nightlane.domain.file import StoredFile
+
+Json = dict[str, Any]
+Thing = TypeVar("Thing", Batch, StoredFile)
+
+
+def batch_object(batch: Batch) -> Json:
+    # Counts show once the batch runs; a batch that never ran shows them at its end.
+    shows_counts = batch.in_progress_at is not None or batch.status.is_terminal
+    return {
+        "id": batch.id,
+        "object": "batch",
+        "endpoint": batch.request.endpoint,
+        "model": batch.model if shows_counts else None,
+        "errors": (
+            {"object": "list", "data": [asdict(error) for error in batch.errors]} if batch.errors else None
+        ),
+        "input_file_id": batch.request.input_file_id,
+        "completion_window": batch.request.completion_window,
+        "status": batch.status.value,
+        "output_file_id": batch.output_file_id,
+        "error_file_id": batch.error_file_id,
+        "created_at": batch.created_at,
+        "in_progress_at": batch.in_progress_at,
+        "expires_at": batch.expires_at,
+        "finalizing_at": batch.finalizing_at,
+        "completed_at": batch.completed_at,
+        "failed_at": batch.failed_at,
+        "expired_at": batch.expired_at,
+        "cancelling_at": batch.cancelling_at,
+        "cancelled_at": batch.cancelled_at,
+        "request_counts": {
+            "total": batch.total if shows_counts else 0,
+            "completed": batch.completed,
+            "failed": batch.failed,
+        },
+        "usage": _usage(batch.usage),
+        "metadata": None if batch.request.metadata is None else dict(batch.request.metadata),
+    }
+
+
+def _usage(usage: Usage) -> Json:
+    return {
+        "input_tokens": usage.input_tokens,
+        "input_tokens_details": {"cached_tokens": usage.cached_tokens},
+        "output_tokens": usage.output_tokens,
+        "output_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
+        "total_tokens": usage.total_tokens,
+    }
+
+
+def file_object(file: StoredFile) -> Json:
+    return {
+        "id": file.id,
+        "object": "file",
+        "bytes": file.size,
+        "created_at": file.created_at,
+        "expires_at": file.expires_at,
+        "filename": file.filename,
+        "purpose": file.purpose.value,
+        # `files.wait_for_processing()` polls until it reads this.
+        "status": "processed",
+        "status_details": None,
+    }
+
+
+def deleted_file(file_id: str) -> Json:
+    return {"id": file_id, "object": "file", "deleted": True}
+
+
+def page(things: Sequence[Thing], limit: int, show: Callable[[Thing], Json]) -> Json:
+    """A list page of `limit`; one thing more than that says that there is another page."""
+    data = [show(thing) for thing in things[:limit]]
+    return {
+        "object": "list",
+        "data": data,
+        "first_id": data[0]["id"] if data else None,
+        "last_id": data[-1]["id"] if data else None,
+        "has_more": len(things) > limit,
+    }
