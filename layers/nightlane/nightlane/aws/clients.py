@@ -1,7 +1,7 @@
 """The boto3 clients of a process, made when first asked for: importing them costs a cold start."""
 
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
@@ -23,20 +23,31 @@ CONFIG = Config(
 
 
 class Clients:
-    """One client a service."""
+    """One client a service; a session and an endpoint only where AWS is not at its own address."""
+
+    def __init__(self, session: boto3.Session | None = None, endpoint_url: str | None = None) -> None:
+        self._make: Any = (session or boto3).client
+        self._endpoint_url = endpoint_url
 
     @cached_property
     def dynamodb(self) -> "DynamoDBClient":
-        return boto3.client("dynamodb", config=CONFIG)
+        client: DynamoDBClient = self._make("dynamodb", endpoint_url=self._endpoint_url, config=CONFIG)
+        return client
 
     @cached_property
     def s3(self) -> "S3Client":
-        return boto3.client("s3", config=CONFIG.merge(Config(signature_version="s3v4")))
+        config = CONFIG.merge(Config(signature_version="s3v4"))
+        client: S3Client = self._make("s3", endpoint_url=self._endpoint_url, config=config)
+        return client
 
     @cached_property
     def sqs(self) -> "SQSClient":
-        return boto3.client("sqs", config=CONFIG)
+        client: SQSClient = self._make("sqs", endpoint_url=self._endpoint_url, config=CONFIG)
+        return client
 
     @cached_property
     def secrets(self) -> "SecretsManagerClient":
-        return boto3.client("secretsmanager", config=CONFIG)
+        client: SecretsManagerClient = self._make(
+            "secretsmanager", endpoint_url=self._endpoint_url, config=CONFIG
+        )
+        return client

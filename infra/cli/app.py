@@ -1,0 +1,17 @@
+"""nightlane: an OpenAI-compatible Batch API in your own AWS account, or on this machine."""
+
+import typer
+
+from infra.cli.demo import demo
+from infra.cli.local import local
+from infra.cli.mock import mock_upstream
+from infra.cli.run import run
+
+app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app.command()(local)
+app.command("mock-upstream")(mock_upstream)
+app.command()(run)
+app.command()(demo)
+
+if __name__ == "__main__":
+    app()

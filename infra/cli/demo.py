@@ -1,0 +1,57 @@
+"""nightlane demo: what `make demo` shows."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from infra.cli.questions import write_questions
+from infra.cli.run import ExitCode, run_batch
+from infra.local.home import LOCAL_DEFAULTS, LocalHome
+from infra.local.ledger import Ledger
+from infra.local.mock_process import MockUpstream
+from infra.prices import bill
+from nightlane.settings import Settings
+
+FOLDER = Path("nightlane-demo")
+KEY = "demo-key"
+
+
+def demo(
+    lines: Annotated[int, typer.Option(min=1, max=50_000, help="Questions to ask.")] = 300,
+    latency: Annotated[float, typer.Option(min=0.001, help="Mean seconds of the mock model.")] = 0.2,
+) -> None:
+    """Run a batch of generated questions on this machine, and show what AWS would have billed."""
+    console = Console()
+    FOLDER.mkdir(exist_ok=True)
+    source, output = FOLDER / "questions.jsonl", FOLDER / "answers.jsonl"
+    write_questions(source, lines)
+    console.print(f"[bold]Nightlane on this machine[/bold]: {lines} questions to a mock model")
+    with MockUpstream(latency_mean=latency, latency_sigma=0.5) as upstream:
+        settings = Settings(**LOCAL_DEFAULTS, upstream_url=upstream.url)
+        with LocalHome(settings, {KEY: "demo"}) as home:
+            console.print(f"serving {home.base_url}, in front of {upstream.url}")
+            code = run_batch(source, home.base_url, KEY, None, output, console)
+        if code is ExitCode.COMPLETED:
+            _show(console, source, output, home.ledger, lines)
+    raise typer.Exit(int(code))
+
+
+def _show(console: Console, source: Path, output: Path, ledger: Ledger, lines: int) -> None:
+    question = json.loads(source.read_text().splitlines()[0])
+    answer = json.loads(output.read_text().splitlines()[0])
+    console.print(f"\nasked    {question['body']['messages'][-1]['content']}")
+    console.print(f"answered {answer['response']['body']['choices'][0]['message']['content']}")
+    table = Table("on AWS", "count", "US dollars", title="What this batch would have cost")
+    table.columns[1].justify = table.columns[2].justify = "right"
+    total = 0.0
+    for cost in bill(ledger):
+        total += cost.dollars
+        table.add_row(cost.item, f"{cost.count:g}", f"{cost.dollars:.7f}")
+    table.add_section()
+    table.add_row("in all", f"{lines} requests", f"{total:.7f}")
+    console.print(table)
+    console.print(f"questions: {source.resolve()}\nanswers:   {output.resolve()}")

@@ -1,0 +1,199 @@
+"""nightlane run: one input file through any OpenAI-compatible Batch API."""
+
+import json
+import signal
+import sys
+import time
+from collections.abc import Callable
+from enum import IntEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import openai
+import typer
+from openai.types import Batch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+FIRST_PAUSE_SECONDS = 0.2
+LONGEST_PAUSE_SECONDS = 5.0
+SECONDS_BETWEEN_LINES = 10.0
+ENDED = ("completed", "failed", "expired", "cancelled")
+
+
+class ExitCode(IntEnum):
+    """How the batch ended."""
+
+    COMPLETED = 0
+    SOME_FAILED = 1
+    USAGE = 2
+    INVALID = 3
+    EXPIRED = 4
+    CANCELLED = 5
+    TROUBLE = 6
+
+
+def run(
+    input_path: Annotated[Path, typer.Argument(metavar="INPUT.jsonl", exists=True, dir_okay=False)],
+    base_url: Annotated[
+        str | None, typer.Option(envvar="OPENAI_BASE_URL", help="Of the batch server, with /v1.")
+    ] = None,
+    api_key: Annotated[str | None, typer.Option(envvar="OPENAI_API_KEY")] = None,
+    endpoint: Annotated[str | None, typer.Option(help="Else: the url of the first line.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Else: INPUT.output.jsonl beside the input.")
+    ] = None,
+) -> None:
+    """Run a batch: upload, create, wait, download. Works with any OpenAI-compatible server.
+
+    Exit code: 0 completed; 1 completed, some lines failed; 2 bad usage; 3 the input did not
+    validate; 4 expired; 5 cancelled; 6 trouble with the server.
+    """
+    raise typer.Exit(int(run_batch(input_path, base_url, api_key, endpoint, output, Console(stderr=True))))
+
+
+def run_batch(
+    input_path: Path,
+    base_url: str | None,
+    api_key: str | None,
+    endpoint: str | None,
+    output: Path | None,
+    console: Console,
+) -> ExitCode:
+    """What `nightlane run` does; the error lines go to a file beside the output."""
+    endpoint = endpoint or _first_url(input_path)
+    if endpoint is None:
+        console.print(f"[red]{input_path} has no request in its first line; give --endpoint")
+        return ExitCode.USAGE
+    if not api_key:
+        console.print("[red]no API key: give --api-key, or set OPENAI_API_KEY")
+        return ExitCode.USAGE
+    output = output or input_path.with_suffix(".output.jsonl")
+    try:
+        with openai.OpenAI(base_url=base_url, api_key=api_key) as client:
+            batch = _start(client, input_path, endpoint, console)
+            batch = _follow(client, batch, console)
+            return _fetch(client, batch, output, console)
+    except openai.APIStatusError as error:
+        console.print(f"[red]the server answered {error.status_code}: {error.message}")
+    except openai.APIConnectionError as error:
+        console.print(f"[red]no connection to {base_url or 'the server'}: {error.__cause__ or error}")
+    return ExitCode.TROUBLE
+
+
+def _first_url(path: Path) -> str | None:
+    with path.open(encoding="utf-8-sig") as lines:
+        try:
+            return str(json.loads(next(line for line in lines if line.strip()))["url"])
+        except (StopIteration, ValueError, KeyError, TypeError):
+            return None
+
+
+def _start(client: openai.OpenAI, path: Path, endpoint: str, console: Console) -> Batch:
+    file = client.files.create(file=path, purpose="batch")
+    console.print(f"uploaded {path} as {file.id} ({file.bytes:,} bytes)")
+    # Any of the server's endpoints may be asked for, not only those this client's version knows.
+    wanted: Any = endpoint
+    batch = client.batches.create(input_file_id=file.id, endpoint=wanted, completion_window="24h")
+    console.print(f"created {batch.id}")
+    return batch
+
+
+def _follow(client: openai.OpenAI, batch: Batch, console: Console) -> Batch:
+    """Wait until the batch has ended. Ctrl-C asks whether to cancel it."""
+    interrupted = _Interrupts(client, batch.id, console)
+    with _progress(console) as progress:
+        task = progress.add_task(batch.status, total=None, rate="")
+        pause, began, said_at = FIRST_PAUSE_SECONDS, time.monotonic(), -SECONDS_BETWEEN_LINES
+        while batch.status not in ENDED:
+            time.sleep(pause)
+            pause = min(LONGEST_PAUSE_SECONDS, pause * 1.2)
+            interrupted.ask(progress.stop, progress.start)
+            batch = client.batches.retrieve(batch.id)
+            done, total = _counts(batch)
+            rate = done / max(0.001, time.monotonic() - began)
+            progress.update(
+                task, description=batch.status, completed=done, total=total or None, rate=f"{rate:.1f}/s"
+            )
+            if not console.is_terminal and time.monotonic() - said_at >= SECONDS_BETWEEN_LINES:
+                said_at = time.monotonic()
+                console.print(f"{batch.status}: {done} of {total}")
+    interrupted.end()
+    return batch
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+    )
+
+
+def _counts(batch: Batch) -> tuple[int, int]:
+    counts = batch.request_counts
+    return (counts.completed + counts.failed, counts.total) if counts else (0, 0)
+
+
+class _Interrupts:
+    """Ctrl-C while a batch runs: cancel it, or leave it running."""
+
+    def __init__(self, client: openai.OpenAI, batch_id: str, console: Console) -> None:
+        self._client, self._batch_id, self._console = client, batch_id, console
+        self._pending = False
+        self._asked = False
+        self._before = signal.signal(signal.SIGINT, self._note)
+
+    def _note(self, *_: Any) -> None:
+        if self._pending or (self._asked and not sys.stdin.isatty()):
+            self._leave()
+        self._pending = True
+
+    def _leave(self) -> None:
+        self.end()
+        self._console.print(f"{self._batch_id} goes on; look again with client.batches.retrieve")
+        raise SystemExit(int(ExitCode.TROUBLE))
+
+    def ask(self, hide: Callable[[], None], show: Callable[[], None]) -> None:
+        if not self._pending:
+            return
+        self._pending, self._asked = False, True
+        hide()
+        if sys.stdin.isatty() and not typer.confirm(f"Cancel {self._batch_id}?", err=True):
+            self._leave()
+        self._client.batches.cancel(self._batch_id)
+        self._console.print(f"cancelling {self._batch_id}; what is finished is kept")
+        show()
+
+    def end(self) -> None:
+        signal.signal(signal.SIGINT, self._before)
+
+
+def _fetch(client: openai.OpenAI, batch: Batch, output: Path, console: Console) -> ExitCode:
+    errors = output.with_suffix(".errors.jsonl")
+    for file_id, path in ((batch.output_file_id, output), (batch.error_file_id, errors)):
+        if file_id:
+            with client.files.with_streaming_response.content(file_id) as content:
+                content.stream_to_file(path)
+            console.print(f"wrote {path}")
+    done, total = _counts(batch)
+    failed = batch.request_counts.failed if batch.request_counts else 0
+    console.print(f"{batch.status}: {done - failed} completed, {failed} failed, {total} in total")
+    if batch.errors and batch.errors.data:
+        table = Table("line", "code", "message")
+        for error in batch.errors.data:
+            table.add_row(str(error.line or ""), error.code, error.message)
+        console.print(table)
+    match batch.status:
+        case "completed":
+            return ExitCode.SOME_FAILED if failed else ExitCode.COMPLETED
+        case "failed":
+            return ExitCode.INVALID
+        case "expired":
+            return ExitCode.EXPIRED
+    return ExitCode.CANCELLED

@@ -1,0 +1,152 @@
+"""The HTTP front: what API Gateway's REST API does between a client and the functions."""
+
+import asyncio
+import base64
+import fnmatch
+import time
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+
+from infra.gateway import (
+    ACCESS_DENIED,
+    AUTHORIZER_CACHE_SECONDS,
+    FAILURE,
+    FORM_OVERHEAD_BYTES,
+    NOT_FOUND,
+    STAGE,
+    TIMEOUT,
+    TOO_LARGE,
+    UNAUTHORIZED,
+    GatewayResponse,
+)
+from infra.local.events import authorizer_event, proxy_event
+from infra.local.functions import Function, FunctionFailed, FunctionTimedOut
+
+
+class Refused(Exception):
+    """The gateway answers by itself."""
+
+    def __init__(self, response: GatewayResponse, **variables: str) -> None:
+        super().__init__(response.kind)
+        self.response = response
+        self.variables = variables
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the authorizer said of a key, and until when that holds."""
+
+    allows: bool
+    context: dict[str, str]
+    valid_until: float
+
+
+class Front:
+    """Routes everything below the stage to `api`, once `authorize` has let it pass."""
+
+    def __init__(self, api: Function, authorize: Function, max_upload_bytes: int) -> None:
+        self._api = api
+        self._authorize = authorize
+        self._max_body_bytes = max_upload_bytes + FORM_OVERHEAD_BYTES
+        self._policies: dict[str, Policy] = {}
+
+    def application(self) -> web.Application:
+        application = web.Application(client_max_size=0)
+        application.router.add_route("*", "/{path:.*}", self.serve)
+        return application
+
+    async def serve(self, request: web.Request) -> web.StreamResponse:
+        try:
+            return await self._serve(request)
+        except Refused as refused:
+            variables = {"httpMethod": request.method, "path": request.path} | refused.variables
+            return web.Response(
+                status=refused.response.status,
+                text=refused.response.render(variables),
+                content_type="application/json",
+                headers={"x-request-id": f"req_{uuid.uuid4().hex}"} | refused.response.headers,
+            )
+
+    async def _serve(self, request: web.Request) -> web.StreamResponse:
+        # Percent-encoding stays as the client wrote it.
+        stage, _, rest = request.raw_path.split("?")[0].removeprefix("/").partition("/")
+        path = f"/{rest}"
+        if stage != STAGE or not rest:
+            raise Refused(NOT_FOUND)
+        body = await self._body(request)
+        authorizer = await self._authorized(request, path)
+        event = await asyncio.to_thread(
+            proxy_event,
+            request.method,
+            path,
+            list(request.query.items()),
+            list(request.headers.items()),
+            body,
+            authorizer,
+        )
+        del body
+        try:
+            answer = await self._api.call(event)
+        except FunctionTimedOut as error:
+            raise Refused(TIMEOUT) from error
+        except FunctionFailed as error:
+            raise Refused(FAILURE) from error
+        return _response(answer)
+
+    async def _body(self, request: web.Request) -> bytes:
+        """The whole body; one that is too large is read to its end, so that the client hears of it."""
+        body = bytearray()
+        size = 0
+        async for chunk in request.content.iter_any():
+            size += len(chunk)
+            if size <= self._max_body_bytes:
+                body += chunk
+        if size > self._max_body_bytes:
+            raise Refused(TOO_LARGE)
+        return bytes(body)
+
+    async def _authorized(self, request: web.Request, path: str) -> dict[str, str]:
+        token = request.headers.get("Authorization")
+        if not token:
+            raise Refused(UNAUTHORIZED)
+        policy = self._policies.get(token)
+        if policy is None or policy.valid_until < time.monotonic():
+            policy = self._policies[token] = await self._ask(authorizer_event(token, request.method, path))
+        if not policy.allows:
+            raise Refused(
+                ACCESS_DENIED, **{f"authorizer.{name}": value for name, value in policy.context.items()}
+            )
+        return policy.context
+
+    async def _ask(self, event: dict[str, Any]) -> Policy:
+        try:
+            answer = await self._authorize.call(event)
+        except (FunctionFailed, FunctionTimedOut) as error:
+            if str(error) == "Unauthorized":
+                raise Refused(UNAUTHORIZED) from error
+            raise Refused(FAILURE) from error
+        (statement,) = answer["policyDocument"]["Statement"]
+        allows = statement["Effect"] == "Allow" and fnmatch.fnmatch(event["methodArn"], statement["Resource"])
+        # A denial is cached too, as API Gateway does, but a new key on a laptop should work soon.
+        seconds = AUTHORIZER_CACHE_SECONDS if allows else 1
+        return Policy(allows, answer.get("context", {}), time.monotonic() + seconds)
+
+
+def _response(answer: dict[str, Any]) -> web.Response:
+    if "statusCode" not in answer:
+        raise Refused(FAILURE)
+    body = answer.get("body") or ""
+    response = web.Response(
+        status=answer["statusCode"],
+        body=base64.b64decode(body) if answer.get("isBase64Encoded") else body.encode(),
+    )
+    response.headers.popall("Content-Type", None)
+    for name, values in (answer.get("multiValueHeaders") or {}).items():
+        for value in values:
+            response.headers.add(name, value)
+    for name, value in (answer.get("headers") or {}).items():
+        response.headers[name] = str(value)
+    return response

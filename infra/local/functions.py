@@ -1,0 +1,125 @@
+"""Functions as pools of processes: warm ones are used again, dead ones are replaced."""
+
+import asyncio
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from msgspec import json
+
+from infra.local.ledger import FunctionUse, Report
+from infra.local.runtime import LENGTH_BYTES, Invocation, Outcome, frame
+from infra.resources import FunctionSpec
+
+# Where a function has no concurrency of its own.
+PROCESSES = 3
+
+
+class FunctionFailed(Exception):
+    """The handler raised, or its process ended."""
+
+
+class FunctionTimedOut(Exception):
+    """The handler did not answer within the function's timeout."""
+
+
+class Process:
+    """One execution environment: one invocation at a time."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @classmethod
+    async def start(cls, spec: FunctionSpec, environment: Mapping[str, str]) -> "Process":
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "infra.local.runtime", str(spec.memory), spec.name),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            env=dict(environment),
+        )
+        started = cls(process)
+        await started._read()
+        return started
+
+    async def invoke(self, invocation: Invocation) -> Outcome:
+        """Raises: FunctionFailed, if the process ends."""
+        assert self._process.stdin is not None
+        data = await asyncio.to_thread(json.encode, invocation)
+        with suppress(ConnectionError):
+            self._process.stdin.write(frame(data))
+            del data
+            await self._process.stdin.drain()
+        return json.decode(await self._read(), type=Outcome)
+
+    async def _read(self) -> bytes:
+        assert self._process.stdout is not None
+        try:
+            length = int.from_bytes(await self._process.stdout.readexactly(LENGTH_BYTES), "big")
+            return await self._process.stdout.readexactly(length)
+        except asyncio.IncompleteReadError as error:
+            raise FunctionFailed("the process ended") from error
+
+    async def kill(self) -> None:
+        with suppress(ProcessLookupError):
+            self._process.kill()
+        await self._process.wait()
+
+
+class Function:
+    """A function with its concurrency, its timeout and what it has used."""
+
+    def __init__(self, spec: FunctionSpec, environment: Mapping[str, str], use: FunctionUse) -> None:
+        self.spec = spec
+        self.use = use
+        self.slots = asyncio.Semaphore(spec.concurrency or PROCESSES)
+        self._environment = environment
+        self._idle: list[Process] = []
+        self._all: set[Process] = set()
+
+    @property
+    def pids(self) -> list[int]:
+        return [process.pid for process in self._all]
+
+    async def warm_up(self) -> None:
+        """Start one process, so that the first caller does not wait for it."""
+        self._idle.append(await self._start())
+
+    async def call(self, event: Any) -> Any:
+        """Invoke when a slot is free. Raises: FunctionFailed, FunctionTimedOut."""
+        async with self.slots:
+            return await self.invoke(event)
+
+    async def invoke(self, event: Any) -> Any:
+        """Invoke; the caller holds a slot. Raises: FunctionFailed, FunctionTimedOut."""
+        self.use.invocations += 1
+        process = self._idle.pop() if self._idle else await self._start()
+        try:
+            async with asyncio.timeout(self.spec.timeout):
+                outcome = await process.invoke(Invocation(event, self.spec.timeout))
+        except BaseException as error:
+            self.use.errors += 1
+            self._all.discard(process)
+            await process.kill()
+            if isinstance(error, TimeoutError):
+                self.use.add(Report(self.spec.timeout * 1000.0, 0, {}, {}))
+                raise FunctionTimedOut(self.spec.name) from error
+            raise
+        self._idle.append(process)
+        self.use.add(outcome.report)
+        if outcome.error is not None:
+            self.use.errors += 1
+            raise FunctionFailed(outcome.error)
+        return outcome.result
+
+    async def _start(self) -> Process:
+        process = await Process.start(self.spec, self._environment)
+        self._all.add(process)
+        return process
+
+    async def stop(self) -> None:
+        await asyncio.gather(*(process.kill() for process in self._all))

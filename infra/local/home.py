@@ -1,0 +1,181 @@
+"""The one-machine home: the deployed system's functions, queues and front on 127.0.0.1."""
+
+import asyncio
+import os
+import sys
+import threading
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, suppress
+from typing import Any, Self
+
+import boto3
+from aiohttp import web
+
+from infra.local.events import REGION
+from infra.local.front import Front
+from infra.local.functions import Function
+from infra.local.ledger import EVENT_SOURCE, Ledger
+from infra.local.provision import provision
+from infra.local.sources import EventSource, run_timer
+from infra.resources import QUEUES, functions
+from nightlane.aws.clients import Clients
+from nightlane.aws.table import DynamoKeys
+from nightlane.settings import MIB, Settings
+
+HOST = "127.0.0.1"
+# A laptop has no 6 MB limit, and nobody there wants to wait for a lease of two minutes.
+LOCAL_DEFAULTS: Mapping[str, Any] = {
+    "checkpoint_seconds": 1,
+    "worker_lease_seconds": 5,
+    "watch_seconds": 1,
+    "upstream_pause_seconds": 5,
+    "redrive_seconds": 10,
+    "stall_seconds": 20,
+    "max_upload_bytes": 200 * MIB,
+}
+AWS_ENVIRONMENT = {
+    "AWS_ACCESS_KEY_ID": "local",
+    "AWS_SECRET_ACCESS_KEY": "local",
+    "AWS_DEFAULT_REGION": REGION,
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "POWERTOOLS_LOG_LEVEL": "WARNING",
+}
+START_SECONDS = 60
+
+
+class LocalHome:
+    """A Nightlane on this machine, for as long as the context is open.
+
+    Args:
+        settings: with the upstream's URL; the names of queues are filled in.
+        keys: API key → tenant.
+        port: 0 takes a free one.
+        tick_seconds: how often the sweeper runs; None for its minute.
+    """
+
+    def __init__(
+        self, settings: Settings, keys: Mapping[str, str], port: int = 0, tick_seconds: float | None = None
+    ) -> None:
+        self.settings = settings
+        self.ledger = Ledger()
+        self.endpoint_url = ""
+        self.base_url = ""
+        self.functions: dict[str, Function] = {}
+        self._keys = keys
+        self._port = port
+        self._tick_seconds = tick_seconds
+        self._thread = threading.Thread(target=self._run, name="home", daemon=True)
+        self._ready = threading.Event()
+        self._failure: BaseException | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopping: asyncio.Event | None = None
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._ready.wait(START_SECONDS)
+        if self._failure is not None or not self.base_url:
+            self._thread.join()
+            raise self._failure or TimeoutError("the local home did not start")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._loop is not None and self._stopping is not None:
+            self._loop.call_soon_threadsafe(self._stopping.set)
+        self._thread.join()
+
+    def pids(self, function: str) -> list[int]:
+        """The processes of a function."""
+        return self.functions[function].pids
+
+    def clients(self) -> Clients:
+        """AWS clients for the home's own endpoint."""
+        session = boto3.Session(
+            aws_access_key_id=AWS_ENVIRONMENT["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=AWS_ENVIRONMENT["AWS_SECRET_ACCESS_KEY"],
+            region_name=REGION,
+        )
+        return Clients(session, self.endpoint_url)
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except BaseException as error:
+            self._failure = error
+        finally:
+            self._ready.set()
+
+    async def _serve(self) -> None:
+        self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
+        async with AsyncExitStack() as stack:
+            await self._start_moto(stack)
+            clients = await asyncio.to_thread(self._provision)
+            self._make_functions(stack)
+            front = [self.functions["api"], self.functions["authorize"]]
+            await asyncio.gather(*(function.warm_up() for function in front))
+            await self._listen(stack)
+            tasks = self._sources(stack, clients)
+            self._ready.set()
+            stopping = asyncio.create_task(self._stopping.wait())
+            await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
+            for task in (stopping, *tasks):
+                task.cancel()
+            await asyncio.gather(stopping, *tasks, return_exceptions=True)
+
+    async def _start_moto(self, stack: AsyncExitStack) -> None:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "infra.local.moto"),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        stack.push_async_callback(_kill, process)
+        assert process.stdout is not None
+        self.endpoint_url = f"http://{HOST}:{int(await process.stdout.readline())}"
+
+    def _provision(self) -> Clients:
+        clients = self.clients()
+        self.settings = provision(clients, self.settings)
+        keys = DynamoKeys(clients.dynamodb, self.settings.table_name)
+        for key, tenant in self._keys.items():
+            keys.put_key(key, tenant)
+        return clients
+
+    def _make_functions(self, stack: AsyncExitStack) -> None:
+        own = {name: value for name, value in os.environ.items() if not name.startswith("NIGHTLANE_")}
+        environment = own | AWS_ENVIRONMENT | self.settings.to_environment()
+        environment["AWS_ENDPOINT_URL"] = self.endpoint_url
+        for spec in functions(self.settings):
+            use = self.ledger.of(spec.name, spec.memory)
+            self.functions[spec.name] = Function(spec, environment, use)
+            stack.push_async_callback(self.functions[spec.name].stop)
+
+    async def _listen(self, stack: AsyncExitStack) -> None:
+        front = Front(self.functions["api"], self.functions["authorize"], self.settings.max_upload_bytes)
+        runner = web.AppRunner(front.application(), access_log=None, shutdown_timeout=0.1)
+        stack.push_async_callback(runner.cleanup)
+        await runner.setup()
+        await web.TCPSite(runner, HOST, self._port).start()
+        self.base_url = f"http://{HOST}:{runner.addresses[0][1]}/v1"
+
+    def _sources(self, stack: AsyncExitStack, clients: Clients) -> "list[asyncio.Task[None]]":
+        threads = stack.enter_context(ThreadPoolExecutor(16, thread_name_prefix="event-source"))
+        queues: dict[str, str] = {}
+        for queue in QUEUES:
+            url = getattr(self.settings, f"{queue.name}_queue_url")
+            queues |= {queue.name: url, queue.dead_letters: url.replace(queue.name, queue.dead_letters)}
+        tasks = []
+        for function in self.functions.values():
+            for name in function.spec.queues:
+                use = self.ledger.of(EVENT_SOURCE)
+                source = EventSource(function, name, queues[name], clients.sqs, threads, use)
+                tasks.append(asyncio.create_task(source.run()))
+            if function.spec.every_seconds is not None:
+                seconds = self._tick_seconds or function.spec.every_seconds
+                tasks.append(asyncio.create_task(run_timer(function, seconds)))
+        return tasks
+
+
+async def _kill(process: asyncio.subprocess.Process) -> None:
+    with suppress(ProcessLookupError):
+        process.kill()
+    await process.wait()

@@ -1,0 +1,44 @@
+"""The mock inference endpoint as a child process, for as long as the context is open."""
+
+import json
+import subprocess
+import sys
+import urllib.request
+from types import TracebackType
+from typing import Any, Self
+
+
+class MockUpstream:
+    """`nightlane mock-upstream` with these options, such as `latency_mean=0.2`."""
+
+    def __init__(self, **options: float) -> None:
+        self.url = ""
+        self._arguments = [
+            text for name, value in options.items() for text in (f"--{name.replace('_', '-')}", str(value))
+        ]
+
+    def __enter__(self) -> Self:
+        command = [sys.executable, "-m", "infra.cli.app", "mock-upstream", "--port", "0", *self._arguments]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603
+        assert self._process.stdout is not None
+        self.url = self._process.stdout.readline().removeprefix("ready ").strip()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.kill()
+        self._process.wait()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
+    def statistics(self) -> dict[str, Any]:
+        """How busy it was since the last reset."""
+        with urllib.request.urlopen(f"{self.url.removesuffix('/v1')}/_mock/stats") as answer:  # noqa: S310
+            statistics: dict[str, Any] = json.load(answer)
+        return statistics
+
+    def reset(self) -> None:
+        """Count anew."""
+        request = urllib.request.Request(f"{self.url.removesuffix('/v1')}/_mock/reset", method="POST")  # noqa: S310
+        urllib.request.urlopen(request).close()  # noqa: S310

@@ -1,0 +1,185 @@
+"""A mock inference endpoint: deterministic, OpenAI-shaped, and honest about how busy it was.
+
+The same body gets the same answer, the same latency and the same injected error. A body may
+carry `"mock": {"status": 400, "latency": 0.5, "fail_times": 2}` to be answered in that way.
+"""
+
+import asyncio
+import math
+import random
+import time
+import zlib
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+from msgspec import json
+
+from infra.local import mock_answers as answers
+
+Json = dict[str, Any]
+CHAT_MODELS = ("mock-small", "mock-large")
+MODELS = (*CHAT_MODELS, "mock-embedding", "mock-moderation")
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """Latencies are log-normal with this mean in seconds; `error_rate` of bodies fail once."""
+
+    latency_mean: float = 0.0
+    latency_sigma: float = 0.0
+    error_rate: float = 0.0
+    rate_limit: int | None = None
+    """Requests in flight above this get 429."""
+    seed: int = 0
+
+
+@dataclass(slots=True)
+class Statistics:
+    """How busy the endpoint was since the last reset; times in seconds."""
+
+    requests: int = 0
+    in_flight: int = 0
+    max_in_flight: int = 0
+    busy: float = 0.0
+    """The integral of `in_flight` over time."""
+    first_started: float = 0.0
+    last_ended: float = 0.0
+    sights: Counter[int] = field(default_factory=Counter)
+
+    def change(self, by: int) -> None:
+        now = time.monotonic()
+        if self.requests:
+            self.busy += self.in_flight * (now - self.last_ended)
+        else:
+            self.first_started = now
+        self.last_ended = now
+        self.in_flight += by
+        if by > 0:
+            self.requests += 1
+            self.max_in_flight = max(self.max_in_flight, self.in_flight)
+
+    def to_json(self) -> Json:
+        elapsed = self.last_ended - self.first_started
+        return {
+            "requests": self.requests,
+            "in_flight": self.in_flight,
+            "max_in_flight": self.max_in_flight,
+            "mean_in_flight": self.busy / elapsed if elapsed else 0.0,
+            "elapsed": elapsed,
+            "bodies": len(self.sights),
+            "repeated": sum(count - 1 for count in self.sights.values()),
+        }
+
+
+def latency_of(key: int, behaviour: Behaviour) -> float:
+    """Seconds this body takes: log-normal with the mean asked for, whatever sigma is."""
+    if not behaviour.latency_sigma:
+        return behaviour.latency_mean
+    normal = random.Random(key ^ behaviour.seed).gauss(0, 1)
+    mu = math.log(behaviour.latency_mean) - behaviour.latency_sigma**2 / 2
+    return math.exp(mu + behaviour.latency_sigma * normal)
+
+
+class MockModel:
+    """The endpoint's state and its routes."""
+
+    def __init__(self, behaviour: Behaviour) -> None:
+        self._behaviour = behaviour
+        self.statistics = Statistics()
+        self._routes: dict[str, Callable[[Json, int], Json]] = {
+            "/v1/chat/completions": answers.chat,
+            "/v1/completions": answers.completion,
+            "/v1/embeddings": answers.embeddings,
+            "/v1/responses": answers.response,
+            "/v1/moderations": answers.moderation,
+        }
+
+    async def serve(self, request: web.BaseRequest) -> web.Response:
+        if request.method == "POST" and (route := self._routes.get(request.path)):
+            return await self._infer(request, route)
+        return self._look(request.method, request.path)
+
+    async def _infer(self, request: web.BaseRequest, route: Callable[[Json, int], Json]) -> web.Response:
+        raw = await request.read()
+        key = zlib.crc32(raw)
+        statistics, behaviour = self.statistics, self._behaviour
+        statistics.change(+1)
+        statistics.sights[key] += 1
+        try:
+            body = json.decode(raw)
+            hints = body.get("mock") or {}
+            if seconds := hints.get("latency", latency_of(key, behaviour)):
+                await asyncio.sleep(seconds)
+            if behaviour.rate_limit is not None and statistics.in_flight > behaviour.rate_limit:
+                return _error(429, "Too many requests in flight.", "rate_limit_exceeded", retry_after="1")
+            return self._answer(body, hints, key, route)
+        except (ValueError, AttributeError):
+            return _error(400, "We could not parse the JSON body of your request.")
+        finally:
+            statistics.change(-1)
+
+    def _answer(self, body: Json, hints: Json, key: int, route: Callable[[Json, int], Json]) -> web.Response:
+        sights = self.statistics.sights[key]
+        if status := hints.get("status"):
+            return _error(int(status), f"The mock was asked for {status}.")
+        if sights <= hints.get("fail_times", 0):
+            return _error(503, "The mock was asked to fail.")
+        unlucky = (key ^ self._behaviour.seed) % 10_000 < self._behaviour.error_rate * 10_000
+        if unlucky and sights == 1:
+            return _error(500, "An injected error.")
+        if body.get("model", "mock-moderation") not in MODELS:
+            message = f"The model '{body['model']}' does not exist"
+            return _error(404, message, "model_not_found", "model")
+        try:
+            return _json(route(body, key))
+        except (KeyError, TypeError, IndexError) as missing:
+            return _error(400, f"Missing required parameter: {missing}.", "missing_required_parameter")
+
+    def _look(self, method: str, path: str) -> web.Response:
+        match method, path.split("/")[1:]:
+            case "GET", ["v1", "models"]:
+                return _json({"object": "list", "data": [_model(each) for each in MODELS]})
+            case "GET", ["v1", "models", name] if name in MODELS:
+                return _json(_model(name))
+            case "GET", ["v1", "models", name]:
+                return _error(404, f"The model '{name}' does not exist", "model_not_found", "model")
+            case "GET", ["_mock", "stats"]:
+                return _json(self.statistics.to_json())
+            case "POST", ["_mock", "reset"]:
+                self.statistics = Statistics()
+                return _json({})
+        return _error(404, f"Invalid URL ({method} {path})")
+
+
+def _json(body: Json, status: int = 200, **headers: str) -> web.Response:
+    return web.Response(
+        body=json.encode(body), status=status, content_type="application/json", headers=headers
+    )
+
+
+def _error(
+    status: int,
+    message: str,
+    code: str | None = None,
+    param: str | None = None,
+    retry_after: str | None = None,
+) -> web.Response:
+    kind = "server_error" if status >= 500 else "invalid_request_error"
+    headers = {"Retry-After": retry_after} if retry_after else {}
+    body = {"error": {"message": message, "type": kind, "param": param, "code": code}}
+    return _json(body, status, **headers)
+
+
+def _model(name: str) -> Json:
+    return {"id": name, "object": "model", "created": answers.CREATED, "owned_by": "nightlane"}
+
+
+async def start(behaviour: Behaviour, port: int = 0) -> tuple[str, Callable[[], Awaitable[None]]]:
+    """Serve on 127.0.0.1; answers the base URL and what ends it."""
+    runner = web.ServerRunner(web.Server(MockModel(behaviour).serve, access_log=None), shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", port, backlog=1024).start()
+    return f"http://127.0.0.1:{runner.addresses[0][1]}/v1", runner.cleanup

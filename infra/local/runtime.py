@@ -1,0 +1,133 @@
+"""The process of one function: `python -m infra.local.runtime NAME`.
+
+Like Lambda's runtime it imports the handler once and serves one invocation at a time. Events
+come on standard input, answers go to standard output, each framed by its length; what the
+handler prints goes to standard error.
+"""
+
+import ctypes
+import importlib
+import os
+import resource
+import signal
+import sys
+import time
+import traceback
+import uuid
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+import boto3
+from msgspec import Struct, json
+
+from infra.local.events import ACCOUNT, REGION
+from infra.local.ledger import Report, items_of
+
+LENGTH_BYTES = 8
+PR_SET_PDEATHSIG = 1
+
+
+class Invocation(Struct, frozen=True):
+    """What a process is asked to do within `seconds`."""
+
+    event: Any
+    seconds: float
+
+
+class Outcome(Struct, frozen=True):
+    """The handler's answer, or what it raised."""
+
+    report: Report
+    result: Any = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """https://docs.aws.amazon.com/lambda/latest/dg/python-context.html"""
+
+    function_name: str
+    memory_limit_in_mb: int
+    aws_request_id: str
+    ends_at: float
+    function_version: str = "$LATEST"
+
+    @property
+    def invoked_function_arn(self) -> str:
+        return f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{self.function_name}"
+
+    def get_remaining_time_in_millis(self) -> int:
+        return max(0, int((self.ends_at - time.monotonic()) * 1000))
+
+
+class CallCounter:
+    """Counts this process's AWS calls at botocore."""
+
+    def __init__(self) -> None:
+        self.calls: Counter[str] = Counter()
+        self.units: Counter[str] = Counter()
+        boto3.setup_default_session()
+        assert boto3.DEFAULT_SESSION is not None
+        events = boto3.DEFAULT_SESSION.events
+        events.register("before-parameter-build.*.*", self._count)
+
+    def _count(self, params: dict[str, Any], model: Any, **_: Any) -> None:
+        name = f"{model.service_model.service_name}:{model.name}"
+        self.calls[name] += 1
+        self.units[name] += items_of(model.name, params)
+
+    def report(self, seconds: float) -> Report:
+        """What was counted since the last report."""
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        report = Report(seconds * 1000, peak, dict(self.calls), dict(self.units))
+        self.calls.clear()
+        self.units.clear()
+        return report
+
+
+def read_frame(source: BinaryIO) -> bytes | None:
+    """The next frame; None at the end."""
+    if len(head := source.read(LENGTH_BYTES)) < LENGTH_BYTES:
+        return None
+    return source.read(int.from_bytes(head, "big"))
+
+
+def frame(data: bytes) -> bytes:
+    return len(data).to_bytes(LENGTH_BYTES, "big") + data
+
+
+def serve(name: str, memory_mb: int, source: BinaryIO, sink: BinaryIO) -> None:
+    counter = CallCounter()
+    handler = importlib.import_module(f"functions.{name}.handler").handler
+    sink.write(frame(b"ready"))
+    while (data := read_frame(source)) is not None:
+        invocation = json.decode(data, type=Invocation)
+        del data
+        sink.write(frame(json.encode(_invoke(handler, name, memory_mb, invocation, counter))))
+
+
+def _invoke(handler: Any, name: str, memory_mb: int, invocation: Invocation, counter: CallCounter) -> Outcome:
+    began = time.monotonic()
+    context = Context(f"nightlane-{name}", memory_mb, str(uuid.uuid4()), began + invocation.seconds)
+    result, error = None, None
+    try:
+        result = handler(invocation.event, context)
+    except Exception as raised:
+        traceback.print_exc()
+        error = str(raised) or type(raised).__name__
+    return Outcome(counter.report(time.monotonic() - began), result, error)
+
+
+def main() -> None:
+    # An end of the parent ends this process too, however it comes.
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sink = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)
+    memory_mb, name = int(sys.argv[-2]), sys.argv[-1]
+    serve(name, memory_mb, sys.stdin.buffer, sink)
+
+
+if __name__ == "__main__":
+    main()

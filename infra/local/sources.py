@@ -1,0 +1,105 @@
+"""What makes functions run by itself: event-source mappings on queues, and the minute timer."""
+
+import asyncio
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from infra.local.events import scheduled_event, sqs_event
+from infra.local.functions import Function, FunctionFailed, FunctionTimedOut
+from infra.local.ledger import FunctionUse
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+log = logging.getLogger(__name__)
+LONG_POLL_SECONDS = 1
+PAUSE_AFTER_TROUBLE_SECONDS = 0.5
+
+
+class EventSource:
+    """Feeds one function from one queue, one message an invocation, as Lambda's poller does.
+
+    It polls only while the function has a free slot, so it never pulls more than can run.
+    """
+
+    def __init__(
+        self,
+        function: Function,
+        queue: str,
+        url: str,
+        client: "SQSClient",
+        threads: ThreadPoolExecutor,
+        use: FunctionUse,
+    ) -> None:
+        self._function = function
+        self._queue = queue
+        self._url = url
+        self._client = client
+        self._threads = threads
+        self._use = use
+
+    async def run(self) -> None:
+        """Poll until cancelled."""
+        async with asyncio.TaskGroup() as deliveries:
+            while True:
+                await self._function.slots.acquire()
+                message = None
+                try:
+                    message = await self._receive()
+                finally:
+                    if message is None:
+                        self._function.slots.release()
+                if message is not None:
+                    deliveries.create_task(self._deliver(message))
+
+    async def _receive(self) -> dict[str, Any] | None:
+        try:
+            answer = await self._in_thread(
+                self._client.receive_message,
+                QueueUrl=self._url,
+                MaxNumberOfMessages=1,
+                WaitTimeSeconds=LONG_POLL_SECONDS,
+                MessageSystemAttributeNames=["All"],
+            )
+        except (ClientError, BotoCoreError) as error:
+            log.warning("cannot poll %s: %s", self._queue, error)
+            await asyncio.sleep(PAUSE_AFTER_TROUBLE_SECONDS)
+            return None
+        messages = answer.get("Messages")
+        return messages[0] if messages else None
+
+    async def _deliver(self, message: dict[str, Any]) -> None:
+        self._use.calls["sqs:ReceiveMessage"] += 1
+        try:
+            answer = await self._function.invoke(sqs_event(self._queue, message))
+        except (FunctionFailed, FunctionTimedOut) as error:
+            log.warning("%s failed on a message of %s: %s", self._function.spec.name, self._queue, error)
+            return
+        finally:
+            self._function.slots.release()
+        if (answer or {}).get("batchItemFailures"):
+            return
+        self._use.calls["sqs:DeleteMessage"] += 1
+        try:
+            await self._in_thread(
+                self._client.delete_message, QueueUrl=self._url, ReceiptHandle=message["ReceiptHandle"]
+            )
+        except (ClientError, BotoCoreError) as error:
+            log.warning("cannot delete a message of %s: %s", self._queue, error)
+
+    async def _in_thread(self, call: Any, **arguments: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, partial(call, **arguments))
+
+
+async def run_timer(function: Function, seconds: float) -> None:
+    """Call the function every so often until cancelled."""
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            await function.call(scheduled_event())
+        except (FunctionFailed, FunctionTimedOut) as error:
+            log.warning("%s failed: %s", function.spec.name, error)
