@@ -34,6 +34,10 @@ class Process:
     def pid(self) -> int:
         return self._process.pid
 
+    @property
+    def is_alive(self) -> bool:
+        return self._process.returncode is None
+
     @classmethod
     async def start(cls, spec: FunctionSpec, environment: Mapping[str, str]) -> "Process":
         process = await asyncio.create_subprocess_exec(
@@ -97,7 +101,7 @@ class Function:
     async def invoke(self, event: Any) -> Any:
         """Invoke; the caller holds a slot. Raises: FunctionFailed, FunctionTimedOut."""
         self.use.invocations += 1
-        process = self._idle.pop() if self._idle else await self._start()
+        process = self._warm() or await self._start()
         try:
             async with asyncio.timeout(self.spec.timeout):
                 outcome = await process.invoke(Invocation(event, self.spec.timeout))
@@ -115,6 +119,15 @@ class Function:
             self.use.errors += 1
             raise FunctionFailed(outcome.error)
         return outcome.result
+
+    def _warm(self) -> Process | None:
+        """An idle process; one that died meanwhile is no execution environment any more."""
+        while self._idle:
+            process = self._idle.pop()
+            if process.is_alive:
+                return process
+            self._all.discard(process)
+        return None
 
     async def _start(self) -> Process:
         process = await Process.start(self.spec, self._environment)

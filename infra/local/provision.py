@@ -3,20 +3,20 @@
 import json
 from typing import Any
 
-from infra.resources import INDEXES, QUEUES, TABLE_KEY, TTL_ATTRIBUTE, QueueSpec, functions
+from infra.resources import INDEXES, QUEUES, TABLE_KEY, TTL_ATTRIBUTE, QueueSpec
 from nightlane.aws.clients import Clients
 from nightlane.settings import Settings
 
-# AWS asks for six times the function's timeout:
-# https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
-VISIBILITY_TIMEOUTS = 6
+# Nothing here forces a queue's visibility to outlast its function's timeout, for the lease does
+# what matters; it only has to outlast a cold start.
+VISIBILITY_SECONDS = "30"
 
 
 def provision(clients: Clients, settings: Settings) -> Settings:
     """Create everything; answers the settings with the queues' URLs."""
     _create_table(clients, settings.table_name)
     clients.s3.create_bucket(Bucket=settings.bucket_name)
-    urls = {f"{queue.name}_queue_url": _create_queue(clients, queue, settings) for queue in QUEUES}
+    urls = {f"{queue.name}_queue_url": _create_queue(clients, queue) for queue in QUEUES}
     return settings.model_copy(update=urls)
 
 
@@ -52,9 +52,8 @@ def _key_schema(partition: str, sort: str) -> Any:
     ]
 
 
-def _create_queue(clients: Clients, queue: QueueSpec, settings: Settings) -> str:
+def _create_queue(clients: Clients, queue: QueueSpec) -> str:
     """The queue and its dead-letter queue; answers the queue's URL."""
-    timeouts = {name: each.timeout for each in functions(settings) for name in each.queues}
     suffix = ".fifo" if queue.fifo else ""
     kind = {"FifoQueue": "true"} if queue.fifo else {}
     # High throughput: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/high-throughput-fifo.html
@@ -63,7 +62,7 @@ def _create_queue(clients: Clients, queue: QueueSpec, settings: Settings) -> str
         if queue.fifo
         else {}
     )
-    buried: Any = {**kind, "VisibilityTimeout": _visibility(timeouts[queue.dead_letters])}
+    buried: Any = {**kind, "VisibilityTimeout": VISIBILITY_SECONDS}
     dead = clients.sqs.create_queue(QueueName=queue.dead_letters + suffix, Attributes=buried)["QueueUrl"]
     arn = clients.sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"][
         "QueueArn"
@@ -72,11 +71,7 @@ def _create_queue(clients: Clients, queue: QueueSpec, settings: Settings) -> str
     attributes: Any = {
         **kind,
         **throughput,
-        "VisibilityTimeout": _visibility(timeouts[queue.name]),
+        "VisibilityTimeout": VISIBILITY_SECONDS,
         "RedrivePolicy": redrive,
     }
     return clients.sqs.create_queue(QueueName=queue.name + suffix, Attributes=attributes)["QueueUrl"]
-
-
-def _visibility(timeout: int) -> str:
-    return str(VISIBILITY_TIMEOUTS * timeout)

@@ -1,0 +1,205 @@
+"""The official Python client, unmodified, against the home on this machine."""
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx2
+import openai
+import pytest
+
+from tests.e2e.conftest import ACME, OTHER, Place, living
+from tests.world import requests
+
+GSM8K = Path(__file__).parents[3] / "shared/data/gsm8k-test.jsonl"
+CREATE = {"endpoint": "/v1/chat/completions", "completion_window": "24h"}
+
+
+def test_a_batch_from_upload_to_results(place: Place) -> None:
+    created = place.create(requests(20), metadata={"job": "nightly"})
+    assert created.status == "validating"
+    batch = place.wait(created.id)
+    assert batch.status == "completed"
+    assert batch.request_counts is not None
+    assert (batch.request_counts.total, batch.request_counts.completed) == (20, 20)
+    assert batch.metadata == {"job": "nightly"}
+    assert batch.error_file_id is None
+    assert batch.output_file_id is not None
+    file = place.client.files.retrieve(batch.output_file_id)
+    assert (file.purpose, file.filename) == ("batch_output", f"{batch.id}_output.jsonl")
+    assert file.expires_at == file.created_at + 2_592_000
+    lines = [json.loads(line) for line in place.text(batch.output_file_id).splitlines()]
+    assert [line["custom_id"] for line in lines] == [f"request-{number}" for number in range(20)]
+    listed = [each.id for each in place.client.batches.list(limit=2)]
+    assert batch.id in listed
+
+
+@pytest.mark.skipif(not GSM8K.exists(), reason="the GSM8K questions are not beside this checkout")
+def test_1319_school_questions_are_each_answered_once(place: Place) -> None:
+    questions = [json.loads(line)["question"] for line in GSM8K.read_text().splitlines()]
+    lines = [
+        {
+            "custom_id": f"gsm8k-{number}",
+            "method": "POST",
+            "url": "/v1/chat/completions",
+            "body": {"model": "mock-small", "messages": [{"role": "user", "content": question}]},
+        }
+        for number, question in enumerate(questions)
+    ]
+    data = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode()
+    batch = place.wait(place.create(data).id)
+    assert batch.status == "completed"
+    assert batch.request_counts is not None
+    counts = batch.request_counts
+    assert (counts.total, counts.completed, counts.failed) == (1_319, 1_319, 0)
+    assert (batch.model, batch.errors, batch.error_file_id) == ("mock-small", None, None)
+    times = (batch.created_at, batch.in_progress_at, batch.finalizing_at, batch.completed_at)
+    assert list(times) == sorted(time for time in times if time is not None)
+    assert batch.expires_at == batch.created_at + 86_400
+    results = [json.loads(line) for line in place.text(batch.output_file_id).splitlines()]
+    assert [line["custom_id"] for line in results] == [line["custom_id"] for line in lines]
+    bodies = [line["response"]["body"] for line in results]
+    assert all(isinstance(body, dict) and body["object"] == "chat.completion" for body in bodies)
+    assert batch.usage is not None
+    assert batch.usage.total_tokens == sum(body["usage"]["total_tokens"] for body in bodies)
+    assert batch.usage.input_tokens == sum(body["usage"]["prompt_tokens"] for body in bodies)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "body"),
+    [
+        ("/v1/chat/completions", {"model": "mock-small", "messages": [{"role": "user", "content": "hi"}]}),
+        ("/v1/completions", {"model": "mock-small", "prompt": "hi"}),
+        ("/v1/embeddings", {"model": "mock-embedding", "input": ["a", "b"]}),
+        ("/v1/responses", {"model": "mock-large", "input": "hi"}),
+        ("/v1/moderations", {"model": "mock-moderation", "input": "hi"}),
+    ],
+)
+def test_every_endpoint_runs(place: Place, endpoint: str, body: dict[str, object]) -> None:
+    line = json.dumps({"custom_id": "a", "method": "POST", "url": endpoint, "body": body}).encode()
+    file = place.client.files.create(file=("a.jsonl", line, "application/jsonl"), purpose="batch")
+    batch = place.client.batches.create(
+        input_file_id=file.id,
+        endpoint=endpoint,  # type: ignore[arg-type]
+        completion_window="24h",
+    )
+    ended = place.wait(batch.id)
+    assert (ended.status, ended.error_file_id) == ("completed", None)
+    assert json.loads(place.text(ended.output_file_id))["response"]["body"]["model"] == body["model"]
+
+
+def test_a_model_the_upstream_does_not_have_fails_the_batch(place: Place) -> None:
+    batch = place.wait(place.create(requests(2, model="nonsense")).id)
+    assert (batch.status, batch.output_file_id) == ("failed", None)
+    assert batch.errors is not None
+    assert batch.errors.data is not None
+    assert [(each.code, each.line) for each in batch.errors.data] == [
+        ("model_not_found", 1),
+        ("model_not_found", 2),
+    ]
+
+
+def test_models_come_from_the_upstream(place: Place) -> None:
+    assert "mock-small" in [model.id for model in place.client.models.list()]
+    assert place.client.models.retrieve("mock-large").owned_by == "nightlane"
+    with pytest.raises(openai.NotFoundError) as caught:
+        place.client.models.retrieve("a/b")
+    assert caught.value.code == "model_not_found"
+
+
+def test_keys_decide_who_sees_what(place: Place) -> None:
+    batch = place.create(requests(1))
+    with place.client_of(OTHER) as other, pytest.raises(openai.NotFoundError, match="No batch found"):
+        other.batches.retrieve(batch.id)
+    with (
+        place.client_of("sk-nobody-0123456789abcdef") as nobody,
+        pytest.raises(
+            openai.AuthenticationError, match=r"Incorrect API key provided: sk-\*\*\*\*cdef"
+        ) as caught,
+    ):
+        nobody.batches.list()
+    assert caught.value.code == "invalid_api_key"
+    assert caught.value.request_id
+    answer = httpx2.get(f"{place.home.base_url}/batches")
+    assert (answer.status_code, answer.json()["error"]["type"]) == (401, "invalid_request_error")
+    answer = httpx2.get(f"{place.home.base_url}/batches", headers={"Authorization": "Basic abc"})
+    assert answer.status_code == 401
+    assert set(answer.json()["error"]) == {"message", "type", "param", "code"}
+
+
+def test_32_racing_creates_with_one_token_are_one_batch(place: Place) -> None:
+    file = place.client.files.create(file=requests(1), purpose="batch")
+
+    def create(metadata: dict[str, str]) -> str:
+        batch = place.client.batches.create(
+            input_file_id=file.id,
+            endpoint="/v1/chat/completions",
+            completion_window="24h",
+            metadata=metadata,
+            extra_body={"idem_tok": f"race-{file.id}"},
+        )
+        return batch.id
+
+    with ThreadPoolExecutor(32) as pool:
+        ids = set(pool.map(create, [{"a": "1", "b": "2"}, {"b": "2", "a": "1"}] * 16))
+    assert len(ids) == 1
+    with pytest.raises(openai.ConflictError, match="conflict") as caught:
+        create({"a": "other"})
+    assert caught.value.response.headers["x-should-retry"] == "false"
+    assert caught.value.request.headers.get("x-stainless-retry-count") == "0"
+    place.wait(ids.pop())
+
+
+@pytest.mark.parametrize("name", ["spaß 中.jsonl", "upload", 'a"b.txt'])
+def test_a_file_comes_back_as_it_was_sent(place: Place, name: str) -> None:
+    data = b"\xef\xbb\xbf" + '{"text": "é中🙂"}\r\n{"x": "--boundary"}'.encode()
+    file = place.client.files.create(file=(name, data), purpose="batch")
+    assert place.client.files.wait_for_processing(file.id).status == "processed"
+    assert place.client.files.content(file.id).read() == data
+    assert place.client.files.delete(file.id).deleted
+    with pytest.raises(openai.NotFoundError, match="No such File object") as caught:
+        place.client.files.retrieve(file.id)
+    assert caught.value.param == "id"
+
+
+def test_a_chunked_body_with_the_file_first_is_accepted(place: Place) -> None:
+    data = b'{"a": 1}\n'
+    head = b'--x\r\nContent-Disposition: form-data; name="file"; filename="in.jsonl"\r\n\r\n'
+    tail = b'\r\n--x\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nbatch\r\n--x--\r\n'
+
+    def chunks() -> Iterator[bytes]:
+        yield from (head, data, tail)
+
+    answer = httpx2.post(
+        f"{place.home.base_url}/files",
+        content=chunks(),
+        headers={"Authorization": f"Bearer {ACME}", "Content-Type": "multipart/form-data; boundary=x"},
+    )
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["bytes"] == len(data)
+
+
+def test_large_content_comes_by_redirect(place: Place) -> None:
+    data = b'{"a": 1}\n' * 600_000
+    file = place.client.files.create(file=data, purpose="batch")
+    answer = place.client.files.content(file.id)
+    assert answer.response.history[0].status_code == 302
+    assert "authorization" not in answer.response.request.headers
+    assert answer.read() == data
+
+
+def test_files_can_be_deleted_while_they_are_listed(place: Place) -> None:
+    with place.client_of(OTHER) as client:
+        made = {client.files.create(file=requests(1), purpose="batch").id for _ in range(5)}
+        deleted = {file.id for file in client.files.list(limit=2) if client.files.delete(file.id).deleted}
+        assert deleted == made
+        assert list(client.files.list()) == []
+
+
+def test_an_upload_above_the_limit_is_told_so() -> None:
+    with living(max_upload_bytes=100_000) as place:
+        with pytest.raises(openai.APIStatusError) as caught:
+            place.client.files.create(file=b'{"a": 1}\n' * 100_000, purpose="batch")
+        assert caught.value.status_code == 413
+        assert caught.value.type == "invalid_request_error"
