@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 LONG_POLL_SECONDS = 1
+# moto's long poll wakes for a new message, but not for one whose lane has just become free.
+BUSY_POLL_SECONDS = 0.5
 PAUSE_AFTER_TROUBLE_SECONDS = 0.5
 
 
@@ -41,6 +44,8 @@ class EventSource:
         self._client = client
         self._threads = threads
         self._use = use
+        self._running = 0
+        self._one_ended = asyncio.Event()
 
     async def run(self) -> None:
         """Poll until cancelled."""
@@ -54,7 +59,16 @@ class EventSource:
                     if message is None:
                         self._function.slots.release()
                 if message is not None:
+                    self._running += 1
                     deliveries.create_task(self._deliver(message))
+                elif self._running:
+                    await self._until_one_ends()
+
+    async def _until_one_ends(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(BUSY_POLL_SECONDS):
+                await self._one_ended.wait()
+        self._one_ended.clear()
 
     async def _receive(self) -> dict[str, Any] | None:
         try:
@@ -62,7 +76,7 @@ class EventSource:
                 self._client.receive_message,
                 QueueUrl=self._url,
                 MaxNumberOfMessages=1,
-                WaitTimeSeconds=LONG_POLL_SECONDS,
+                WaitTimeSeconds=0 if self._running else LONG_POLL_SECONDS,
                 MessageSystemAttributeNames=["All"],
             )
         except (ClientError, BotoCoreError) as error:
@@ -76,13 +90,16 @@ class EventSource:
         self._use.calls["sqs:ReceiveMessage"] += 1
         try:
             answer = await self._function.invoke(sqs_event(self._queue, message))
+            if not (answer or {}).get("batchItemFailures"):
+                await self._delete(message)
         except (FunctionFailed, FunctionTimedOut) as error:
             log.warning("%s failed on a message of %s: %s", self._function.spec.name, self._queue, error)
-            return
         finally:
+            self._running -= 1
+            self._one_ended.set()
             self._function.slots.release()
-        if (answer or {}).get("batchItemFailures"):
-            return
+
+    async def _delete(self, message: dict[str, Any]) -> None:
         self._use.calls["sqs:DeleteMessage"] += 1
         try:
             await self._in_thread(

@@ -1,0 +1,57 @@
+"""Batches for the benchmarks, run through the home on this machine."""
+
+import contextlib
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import openai
+
+from infra.local.home import LOCAL_DEFAULTS, LocalHome
+from infra.local.mock_process import MockUpstream
+from nightlane.settings import Settings
+
+KEY = "bench"
+POLL_SECONDS = 1.0
+ENDPOINT = "/v1/chat/completions"
+
+
+def bodies(count: int, size: int = 0) -> Iterator[bytes]:
+    """Chat requests of at least `size` bytes each."""
+    for number in range(count):
+        question = f"Question {number}?"
+        text = question + " " + "x" * max(0, size - len(question) - 120)
+        messages = [{"role": "user", "content": text}]
+        yield json.dumps({"model": "mock-small", "messages": messages}).encode()
+
+
+def input_file(count: int, size: int = 0) -> bytes:
+    """The same requests as a batch input file."""
+    return b"".join(
+        b'{"custom_id":"request-%d","method":"POST","url":"%b","body":%b}\n'
+        % (number, ENDPOINT.encode(), body)
+        for number, body in enumerate(bodies(count, size))
+    )
+
+
+@contextlib.contextmanager
+def home(upstream: MockUpstream, **settings: Any) -> Iterator[LocalHome]:
+    """A home in front of a mock model."""
+    values = Settings(**{**LOCAL_DEFAULTS, "upstream_url": upstream.url, **settings})
+    with LocalHome(values, {KEY: "bench"}) as started:
+        yield started
+
+
+def run_batch(place: LocalHome, data: bytes) -> openai.types.Batch:
+    """Run a batch to its end; every line must be completed."""
+    with openai.OpenAI(base_url=place.base_url, api_key=KEY, timeout=300) as client:
+        file = client.files.create(file=data, purpose="batch")
+        batch = client.batches.create(input_file_id=file.id, endpoint=ENDPOINT, completion_window="24h")
+        while batch.status not in ("completed", "failed", "expired", "cancelled"):
+            time.sleep(POLL_SECONDS)
+            batch = client.batches.retrieve(batch.id)
+    counts = batch.request_counts
+    if batch.status != "completed" or counts is None or counts.completed != counts.total:
+        raise AssertionError(f"the batch did not complete: {batch}")
+    return batch
