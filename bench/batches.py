@@ -14,7 +14,6 @@ from nightlane.settings import Settings
 
 KEY = "bench"
 POLL_SECONDS = 1.0
-ENDPOINT = "/v1/chat/completions"
 
 
 def bodies(count: int, size: int = 0) -> Iterator[bytes]:
@@ -29,8 +28,8 @@ def bodies(count: int, size: int = 0) -> Iterator[bytes]:
 def input_file(count: int, size: int = 0) -> bytes:
     """The same requests as a batch input file."""
     return b"".join(
-        b'{"custom_id":"request-%d","method":"POST","url":"%b","body":%b}\n'
-        % (number, ENDPOINT.encode(), body)
+        b'{"custom_id":"request-%d","method":"POST","url":"/v1/chat/completions","body":%b}\n'
+        % (number, body)
         for number, body in enumerate(bodies(count, size))
     )
 
@@ -47,7 +46,9 @@ def run_batch(place: LocalHome, data: bytes) -> openai.types.Batch:
     """Run a batch to its end; every line must be completed."""
     with openai.OpenAI(base_url=place.base_url, api_key=KEY, timeout=300) as client:
         file = client.files.create(file=data, purpose="batch")
-        batch = client.batches.create(input_file_id=file.id, endpoint=ENDPOINT, completion_window="24h")
+        batch = client.batches.create(
+            input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h"
+        )
         while batch.status not in ("completed", "failed", "expired", "cancelled"):
             time.sleep(POLL_SECONDS)
             batch = client.batches.retrieve(batch.id)

@@ -6,7 +6,7 @@ from infra.local.mock_process import MockUpstream
 
 FUNCTIONS = ("plan", "infer", "assemble")
 SMALL_LINES, LARGE_LINES = 500, 50_000
-LINE_BYTES = 4_180
+LINE_BYTES = 3_950
 KIB_A_MIB = 1_024
 
 

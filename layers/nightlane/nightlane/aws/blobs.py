@@ -35,14 +35,10 @@ class S3Blobs:
         with _missing(key):
             return self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
 
-    def get_range(self, key: str, start: int, end: int) -> bytes:
+    def stream(self, key: str, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+        span: Any = {} if end is None else {"Range": f"bytes={start}-{end - 1}"}
         with _missing(key):
-            answer = self._client.get_object(Bucket=self._bucket, Key=key, Range=f"bytes={start}-{end - 1}")
-            return answer["Body"].read()
-
-    def stream(self, key: str) -> Iterator[bytes]:
-        with _missing(key):
-            body = self._client.get_object(Bucket=self._bucket, Key=key)["Body"]
+            body = self._client.get_object(Bucket=self._bucket, Key=key, **span)["Body"]
         with body:
             while chunk := body.read(CHUNK_BYTES):
                 yield chunk

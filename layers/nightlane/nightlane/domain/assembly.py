@@ -96,7 +96,7 @@ def _never_run(
     ports: Ports, batch: Batch, input_key: str, outcome: Outcome, spec: ShardSpec, done: DoneLines
 ) -> Iterator[Record]:
     error = LineError.EXPIRED if outcome is Outcome.EXPIRED else LineError.CANCELLED
-    lines = request_lines(ports.blobs.get_range(input_key, spec.start, spec.end))
+    lines = request_lines(ports.blobs.stream(input_key, spec.start, spec.end))
     for number in done.missing():
         custom_id = read_request(lines[number]).custom_id
         identity = result_id(batch.id, spec.first_line + number)

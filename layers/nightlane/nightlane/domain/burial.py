@@ -29,7 +29,7 @@ def bury_shard(ports: Ports, message: ShardMessage) -> None:
     shard = ports.batches.begin_shard(message.batch_id, spec.index)
     if not shard.finished:
         done = DoneLines(spec.lines, shard.done)
-        lines = request_lines(ports.blobs.get_range(message.input_key, spec.start, spec.end))
+        lines = request_lines(ports.blobs.stream(message.input_key, spec.start, spec.end))
         results = [
             unanswered(
                 line,

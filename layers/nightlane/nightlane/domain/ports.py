@@ -160,11 +160,12 @@ class Blobs(Protocol):
     def get(self, key: str) -> bytes:
         """Raises: BlobMissing."""
 
-    def get_range(self, key: str, start: int, end: int) -> bytes:
-        """Bytes `start` to `end`, exclusive. Raises: BlobMissing."""
+    def stream(self, key: str, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+        """The object, or bytes `start` to `end` (exclusive) of it, in chunks of bounded size.
 
-    def stream(self, key: str) -> Iterator[bytes]:
-        """The object in chunks of bounded size. Raises: BlobMissing."""
+        Raises:
+            BlobMissing: with the first chunk.
+        """
 
     def copy(self, source: str, target: str) -> int:
         """Copy within the store; answers the size in bytes. Raises: BlobMissing."""

@@ -3,6 +3,7 @@
 Source: https://platform.openai.com/docs/api-reference/batch/request-input and …/request-output
 """
 
+import sys
 from collections.abc import Iterable, Iterator
 from enum import Enum
 from hashlib import blake2b
@@ -81,9 +82,10 @@ def split_lines(chunks: Iterable[bytes], limit: int) -> Iterator[tuple[int, byte
         yield start, None if skipped else held
 
 
-def request_lines(data: bytes) -> list[bytes]:
-    """The requests of a shard's bytes, in order."""
-    return [line for line in data.split(b"\n") if not is_blank(line)]
+def request_lines(chunks: Iterable[bytes]) -> list[bytes]:
+    """The requests in a shard's bytes, in order."""
+    lines = (line for _, line in split_lines(chunks, sys.maxsize))
+    return [line for line in lines if line is not None and not is_blank(line)]
 
 
 def result_id(batch_id: str, line: int) -> str:

@@ -112,7 +112,7 @@ class ShardRun:
 
     def _read_lines(self) -> list[bytes]:
         spec = self._message.shard
-        return request_lines(self._ports.blobs.get_range(self._message.input_key, spec.start, spec.end))
+        return request_lines(self._ports.blobs.stream(self._message.input_key, spec.start, spec.end))
 
     def _missing(self, lines: list[bytes]) -> Iterator[Line]:
         for number in list(self._journal.done.missing()):
