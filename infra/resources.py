@@ -61,10 +61,11 @@ class FunctionSpec:
     every_seconds: int | None = None
     concurrency: int | None = None
     """Reserved; None leaves it to the account."""
+    package: str = "functions"
 
     @property
-    def handler(self) -> str:
-        return f"functions.{self.name}.handler.handler"
+    def module(self) -> str:
+        return f"{self.package}.{self.name}.handler"
 
 
 def functions(settings: Settings) -> tuple[FunctionSpec, ...]:

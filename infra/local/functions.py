@@ -41,7 +41,7 @@ class Process:
     @classmethod
     async def start(cls, spec: FunctionSpec, environment: Mapping[str, str]) -> "Process":
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "infra.local.runtime", str(spec.memory), spec.name),
+            *(sys.executable, "-m", "infra.local.runtime", spec.module, str(spec.memory), spec.name),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             env=dict(environment),

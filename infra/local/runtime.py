@@ -1,4 +1,4 @@
-"""The process of one function: `python -m infra.local.runtime NAME`.
+"""The process of one function: `python -m infra.local.runtime MODULE MEMORY NAME`.
 
 Like Lambda's runtime it imports the handler once and serves one invocation at a time. Events
 come on standard input, answers go to standard output, each framed by its length; what the
@@ -102,9 +102,10 @@ def frame(data: bytes) -> bytes:
     return len(data).to_bytes(LENGTH_BYTES, "big") + data
 
 
-def serve(name: str, memory_mb: int, source: BinaryIO, sink: BinaryIO) -> None:
+def serve(module: str, memory_mb: int, name: str, source: BinaryIO, sink: BinaryIO) -> None:
+    """Answer invocations until the source ends."""
     counter = CallCounter()
-    handler = importlib.import_module(f"functions.{name}.handler").handler
+    handler = importlib.import_module(module).handler
     sink.write(frame(b"ready"))
     while (data := read_frame(source)) is not None:
         invocation = json.decode(data, type=Invocation)
@@ -130,8 +131,8 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sink = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
-    memory_mb, name = int(sys.argv[-2]), sys.argv[-1]
-    serve(name, memory_mb, sys.stdin.buffer, sink)
+    module, memory_mb, name = sys.argv[1:]
+    serve(module, int(memory_mb), name, sys.stdin.buffer, sink)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,79 @@
+"""Local functions behave as Lambda's do: warm processes, timeouts, crashes, concurrency."""
+
+import asyncio
+import os
+from dataclasses import replace
+
+import pytest
+
+from infra.local.functions import Function, FunctionFailed, FunctionTimedOut
+from infra.local.ledger import FunctionUse
+from infra.resources import FunctionSpec
+
+PROBE = FunctionSpec(name="probe", timeout=5, memory=256, concurrency=2, package="tests.handlers")
+
+
+def run(spec: FunctionSpec, *events: str) -> tuple[list[object], FunctionUse]:
+    """The outcomes of events handled one after the other."""
+
+    async def calls() -> list[object]:
+        function = Function(spec, dict(os.environ), use)
+        outcomes: list[object] = []
+        for event in events:
+            try:
+                outcomes.append(await function.call({"do": event}))
+            except (FunctionFailed, FunctionTimedOut) as error:
+                outcomes.append(error)
+        await function.stop()
+        return outcomes
+
+    use = FunctionUse(spec.memory)
+    return asyncio.run(calls()), use
+
+
+def test_a_warm_process_is_used_again_and_sees_lambdas_context() -> None:
+    (first, second), use = run(PROBE, "one", "two")
+    assert isinstance(first, dict)
+    assert isinstance(second, dict)
+    assert first["pid"] == second["pid"]
+    assert (first["name"], first["memory"], second["echo"]) == ("nightlane-probe", 256, "two")
+    assert 4_000 < first["remaining"] <= 5_000
+    assert (use.invocations, use.errors) == (2, 0)
+    assert use.peak_rss_kib > 1_000
+
+
+def test_a_timeout_kills_the_process_and_the_next_one_is_new() -> None:
+    (pid, timed_out, after), use = run(replace(PROBE, timeout=1), "one", "sleep 30", "two")
+    assert isinstance(timed_out, FunctionTimedOut)
+    assert isinstance(pid, dict)
+    assert isinstance(after, dict)
+    assert pid["pid"] != after["pid"]
+    assert (use.invocations, use.errors) == (3, 1)
+    assert use.milliseconds >= 1_000
+
+
+def test_a_crash_is_an_error_of_that_invocation_only() -> None:
+    (died, raised, after), use = run(PROBE, "die", "raise", "two")
+    assert isinstance(died, FunctionFailed)
+    assert str(raised) == "as asked"
+    assert isinstance(after, dict)
+    assert use.errors == 2
+
+
+def test_no_more_run_at_once_than_the_concurrency_allows() -> None:
+    async def calls() -> tuple[set[int], int]:
+        function = Function(PROBE, dict(os.environ), FunctionUse(256))
+        answers = await asyncio.gather(*(function.call({"do": "sleep 0.1"}) for _ in range(6)))
+        processes = len(function.pids)
+        await function.stop()
+        return {answer["pid"] for answer in answers}, processes
+
+    pids, processes = asyncio.run(calls())
+    assert len(pids) == processes == 2
+
+
+@pytest.mark.parametrize("text", ["x" * 3_000_000, "é中🙂\n"])
+def test_events_of_any_size_and_script_arrive(text: str) -> None:
+    ((answer,), _) = run(PROBE, text)
+    assert isinstance(answer, dict)
+    assert answer["echo"] == text
