@@ -41,7 +41,7 @@ class Settings(BaseModel):
     checkpoint_bytes: int = Field(default=4 * MIB, ge=1)
     worker_lease_seconds: int = Field(default=120, ge=2, le=43_200)
     watch_seconds: float = Field(default=5, gt=0, description="How often a worker looks for a cancel")
-    shard_max_lines: int = Field(default=2_000, ge=1)
+    shard_max_lines: int = Field(default=5_000, ge=1)
     shard_max_bytes: int = Field(default=4 * MIB, ge=1)
 
     completion_window_seconds: int = Field(default=86_400, ge=1)
