@@ -162,9 +162,9 @@ class World:
 
     def waiting_messages(self) -> int:
         """Messages in all queues, dead letters included, visible or not."""
-        return sum(self._count(url) for url in self.urls.values())
+        return sum(self.count(url) for url in self.urls.values())
 
-    def _count(self, url: str) -> int:
+    def count(self, url: str) -> int:
         names: Any = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
         attributes = self.clients.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
         return sum(int(count) for count in attributes.values())
@@ -191,27 +191,35 @@ def requests(count: int, **body: Any) -> bytes:
 
 
 @contextmanager
-def world(
-    settings: Settings, patch: pytest.MonkeyPatch, clock: Callable[[], float] = time.time
-) -> Iterator[World]:
+def world(settings: Settings, patch: pytest.MonkeyPatch) -> Iterator[World]:
     """A new Nightlane with these settings."""
-    patch.delenv("AWS_ENDPOINT_URL", raising=False)
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        patch.setenv(name, "testing")
-    patch.setenv("AWS_DEFAULT_REGION", REGION)
     with mock_aws():
-        boto3.DEFAULT_SESSION = None
-        clients = Clients()
-        settings = provision(clients, settings)
-        jump = [0.0]
-        ports = replace(nightlane.wiring.build(settings, clients), now=lambda: clock() + jump[0])
-        urls: dict[str, str] = {}
-        for queue in QUEUES:
-            url = getattr(settings, f"{queue.name}_queue_url")
-            urls |= {queue.name: url, queue.dead_letters: url.replace(queue.name, queue.dead_letters)}
-        made = World(ports=ports, clients=clients, jump=jump, urls=urls)
-        _wire(patch, ports, clients)
-        yield made
+        yield found(settings, new_clients(), patch)
+
+
+def new_clients(session: boto3.Session | None = None) -> Clients:
+    """Clients for moto, whatever the environment holds."""
+    return Clients(session or boto3.Session("testing", "testing", region_name=REGION))
+
+
+def found(
+    settings: Settings,
+    clients: Clients,
+    patch: pytest.MonkeyPatch,
+    clock: Callable[[], float] = time.time,
+    bare: Clients | None = None,
+    **ports: Any,
+) -> World:
+    """Make the resources, by `bare` clients if given; let the handlers use `clients` and `ports`."""
+    settings = provision(bare or clients, settings)
+    jump = [0.0]
+    built = replace(nightlane.wiring.build(settings, clients), now=lambda: clock() + jump[0], **ports)
+    urls: dict[str, str] = {}
+    for queue in QUEUES:
+        url = getattr(settings, f"{queue.name}_queue_url")
+        urls |= {queue.name: url, queue.dead_letters: url.replace(queue.name, queue.dead_letters)}
+    _wire(patch, built, clients)
+    return World(ports=built, clients=clients, jump=jump, urls=urls)
 
 
 def _wire(patch: pytest.MonkeyPatch, ports: Ports, clients: Clients) -> None:

@@ -38,7 +38,7 @@ def unknown_route(_: NotFoundError) -> Response[str]:
     return refuse(NotFound(f"Invalid URL ({event.http_method} {event.request_context.path})"))
 
 
-@logger.inject_lambda_context
+@logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     request_id = f"req_{uuid.uuid4().hex}"
     logger.append_keys(request_id=request_id, path=event["path"], method=event["httpMethod"])

@@ -11,7 +11,7 @@ from nightlane.observability import logger
 from nightlane.wiring import clients, ports
 
 
-@logger.inject_lambda_context
+@logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> None:
     record = event["Records"][0]
     batch_id = read_batch_message(record["body"])

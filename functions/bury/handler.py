@@ -10,7 +10,7 @@ from nightlane.observability import logger
 from nightlane.wiring import ports
 
 
-@logger.inject_lambda_context
+@logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> None:
     record = event["Records"][0]
     queue = record["eventSourceARN"].split(":")[-1].removesuffix(".fifo")

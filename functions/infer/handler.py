@@ -16,7 +16,7 @@ from nightlane.upstream.http import http_upstream
 from nightlane.wiring import clients, ports
 
 
-@logger.inject_lambda_context
+@logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     record = event["Records"][0]
     message = read_shard_message(record["body"])

@@ -9,6 +9,6 @@ from nightlane.observability import logger
 from nightlane.wiring import ports
 
 
-@logger.inject_lambda_context
+@logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> None:
     sweep(ports())

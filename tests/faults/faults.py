@@ -1,0 +1,102 @@
+"""Faults at botocore: a call fails, takes effect but loses its answer, or is lost."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Any
+
+import boto3
+from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
+
+from infra.local.events import REGION
+
+
+class Crash(BaseException):
+    """The process is gone. No handler catches it."""
+
+
+class Fault(Enum):
+    """What happens to a call."""
+
+    CRASH_BEFORE = auto()
+    CRASH_AFTER = auto()
+    """It took effect; the process never saw the answer."""
+    ERROR = auto()
+    """The service answers that it is too busy, and it has no effect."""
+    LOST = auto()
+    """The service answers as if, and it has no effect."""
+
+
+BUSY = {
+    "dynamodb": (400, "ThrottlingException"),
+    "s3": (503, "SlowDown"),
+    "sqs": (403, "RequestThrottled"),
+}
+SENDS = ("SendMessage", "SendMessageBatch")
+READS = ("GetItem", "BatchGetItem", "Query", "GetObject", "HeadObject")
+
+
+@dataclass
+class Faults:
+    """Numbers every AWS call of the handlers, from 1, and strikes where it is told to."""
+
+    strike_at: int = 0
+    fault: Fault | None = None
+    count: int = 0
+    names: list[str] = field(default_factory=list)
+    dead: bool = False
+    after_write: Callable[[], None] = lambda: None
+
+    def arm(self, strike_at: int = 0, fault: Fault | None = None) -> None:
+        """Count anew, and strike there."""
+        self.strike_at, self.fault, self.count, self.dead = strike_at, fault, 0, False
+        self.names = []
+
+    def session(self) -> boto3.Session:
+        """A session whose clients are under these faults."""
+        session = boto3.Session("testing", "testing", region_name=REGION)
+        session.events.register("before-call.*.*", self._before)
+        session.events.register("after-call.*.*", self._after)
+        return session
+
+    def _before(self, model: Any, params: Any, **_: Any) -> Any:
+        if self.dead:
+            raise Crash
+        self.count += 1
+        self.names.append(f"{model.service_model.service_name}:{model.name}")
+        if self.count != self.strike_at:
+            return None
+        match self.fault:
+            case Fault.CRASH_BEFORE:
+                self.dead = True
+                raise Crash
+            case Fault.ERROR:
+                return _busy(model)
+            case Fault.LOST:
+                return _as_if(model, params)
+        return None
+
+    def _after(self, model: Any, **_: Any) -> None:
+        if model.service_model.service_name == "dynamodb" and model.name in (
+            "UpdateItem",
+            "TransactWriteItems",
+        ):
+            self.after_write()
+        if self.count == self.strike_at and self.fault is Fault.CRASH_AFTER and not self.dead:
+            self.dead = True
+            raise Crash
+
+
+def _response(status: int) -> AWSResponse:
+    return AWSResponse("https://aws.invalid/", status, HTTPHeaders(), None)
+
+
+def _busy(model: Any) -> tuple[AWSResponse, dict[str, Any]]:
+    status, code = BUSY[model.service_model.service_name]
+    return _response(status), {"Error": {"Code": code, "Message": "busy"}, "ResponseMetadata": {}}
+
+
+def _as_if(model: Any, params: Any) -> tuple[AWSResponse, dict[str, Any]] | None:
+    """An answer to a send that never arrived."""
+    return (_response(200), {"ResponseMetadata": {}}) if model.name in SENDS else None

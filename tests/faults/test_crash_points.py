@@ -1,0 +1,106 @@
+"""A small batch, and a fault at each of its AWS calls in turn.
+
+Nobody lists the calls: a run without faults counts them, and a new call in the code is one more
+point of the next run.
+"""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from nightlane.domain.batch import BatchStatus
+from tests.faults.faults import READS, Fault
+from tests.faults.lab import Bench, Lab, laboratory
+
+
+@pytest.fixture(scope="module")
+def bench() -> Iterator[Bench]:
+    with laboratory() as made:
+        yield made
+
+
+def completed(lab: Lab, deliveries: int = 1) -> None:
+    """Several shards, two lanes, an error line and a retry."""
+    first = lab.create(lab.upload(4, "first"), "first")
+    while lab.round(deliveries):
+        pass
+    lab.sweep()
+    lab.settle()
+    assert lab.create("file-first", "first") == first
+    lab.check_end()
+    assert lab.batch(first).status is BatchStatus.COMPLETED
+    assert len(lab.upstream.committed) == 4
+
+
+def cancelled(lab: Lab, deliveries: int = 1) -> None:
+    """A batch that is cancelled while it runs."""
+    batch_id = lab.create(lab.upload(4, "first"), "first")
+    lab.deliver("plan", deliveries)
+    lab.deliver("infer", deliveries)
+    lab.cancel(batch_id)
+    while lab.round(deliveries):
+        pass
+    lab.settle()
+    lab.check_end()
+    assert lab.batch(batch_id).status in (BatchStatus.CANCELLED, BatchStatus.COMPLETED)
+
+
+def expired(lab: Lab, deliveries: int = 1) -> None:
+    """A batch that expires while it runs, and one that expires while it waits."""
+    ids = [lab.create(lab.upload(3, name), name) for name in ("first", "second")]
+    lab.deliver("plan", deliveries)
+    lab.deliver("plan", deliveries)
+    lab.deliver("infer", deliveries)
+    lab.world.pass_time(3_606)
+    lab.sweep()
+    lab.settle()
+    lab.check_end()
+    assert {lab.batch(each).status for each in ids} == {BatchStatus.EXPIRED}
+
+
+STORIES: dict[str, Callable[..., None]] = {"completed": completed, "cancelled": cancelled, "expired": expired}
+
+
+def chosen(names: list[str], fault: Fault) -> list[int]:
+    """Where a fault makes a difference: after a read it is the same as before the next call."""
+    return [
+        at
+        for at, name in enumerate(names, start=1)
+        if not (fault is Fault.LOST and not name.startswith("sqs:Send"))
+        and not (fault is Fault.CRASH_AFTER and name.split(":")[1] in READS)
+    ]
+
+
+def tell(bench: Bench, name: str, at: int = 0, fault: Fault | None = None, deliveries: int = 1) -> list[str]:
+    """Tell a story with one fault; answers the names of the calls."""
+    bench.faults.arm(at, fault)
+    with pytest.MonkeyPatch.context() as patch:
+        STORIES[name](Lab(bench, patch), deliveries)
+    return bench.faults.names
+
+
+def failure_of(bench: Bench, name: str, at: int, fault: Fault) -> str | None:
+    try:
+        tell(bench, name, at, fault)
+    except AssertionError as error:
+        return f"{fault.name} at call {at}, {bench.faults.names[at - 1]}: {error}"
+    return None
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("fault", Fault)
+@pytest.mark.parametrize("name", STORIES)
+def test_every_call_may_fail(
+    bench: Bench, name: str, fault: Fault, capsys: pytest.CaptureFixture[str]
+) -> None:
+    points = chosen(tell(bench, name), fault)
+    failures = [failure for at in points if (failure := failure_of(bench, name, at, fault))]
+    with capsys.disabled():
+        print(f"\n{name}, {fault.name}: survived {len(points) - len(failures)}/{len(points)}", end=" ")
+    assert failures == []
+    assert len(points) > 2
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_every_message_may_come_twice(bench: Bench, name: str) -> None:
+    assert len(tell(bench, name, deliveries=2)) > len(tell(bench, name))
