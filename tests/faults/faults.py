@@ -6,10 +6,12 @@ from enum import Enum, auto
 from typing import Any
 
 import boto3
+from botocore import xform_name
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 
 from infra.local.events import REGION
+from nightlane.aws.clients import Clients
 
 
 class Crash(BaseException):
@@ -24,6 +26,8 @@ class Fault(Enum):
     """It took effect; the process never saw the answer."""
     ERROR = auto()
     """The service answers that it is too busy, and it has no effect."""
+    REPEATED = auto()
+    """The answer was lost on the way, and the SDK asked again."""
     LOST = auto()
     """The service answers as if, and it has no effect."""
 
@@ -47,6 +51,9 @@ class Faults:
     names: list[str] = field(default_factory=list)
     dead: bool = False
     after_write: Callable[[], None] = lambda: None
+    bare: Clients | None = None
+    """Clients without faults, for the SDK's second try."""
+    _asked: dict[str, Any] = field(default_factory=dict)
 
     def arm(self, strike_at: int = 0, fault: Fault | None = None) -> None:
         """Count anew, and strike there."""
@@ -56,9 +63,17 @@ class Faults:
     def session(self) -> boto3.Session:
         """A session whose clients are under these faults."""
         session = boto3.Session("testing", "testing", region_name=REGION)
+        session.events.register("before-parameter-build.*.*", self._remember)
         session.events.register("before-call.*.*", self._before)
         session.events.register("after-call.*.*", self._after)
         return session
+
+    def strike_in(self, calls: int, fault: Fault) -> None:
+        """Strike that many calls from now."""
+        self.strike_at, self.fault = self.count + calls, fault
+
+    def _remember(self, params: dict[str, Any], **_: Any) -> None:
+        self._asked = dict(params)
 
     def _before(self, model: Any, params: Any, **_: Any) -> Any:
         if self.dead:
@@ -83,9 +98,20 @@ class Faults:
             "TransactWriteItems",
         ):
             self.after_write()
-        if self.count == self.strike_at and self.fault is Fault.CRASH_AFTER and not self.dead:
+        if self.count != self.strike_at or self.dead:
+            return
+        if self.fault is Fault.CRASH_AFTER:
             self.dead = True
             raise Crash
+        if self.fault is Fault.REPEATED:
+            self._repeat(model)
+
+    def _repeat(self, model: Any) -> None:
+        assert self.bare is not None
+        client = getattr(self.bare, model.service_model.service_name)
+        operation = xform_name(model.name)
+        if model.name not in READS and hasattr(client, operation):
+            getattr(client, operation)(**self._asked)
 
 
 def _response(status: int) -> AWSResponse:

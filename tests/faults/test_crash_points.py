@@ -67,7 +67,7 @@ def chosen(names: list[str], fault: Fault) -> list[int]:
         at
         for at, name in enumerate(names, start=1)
         if not (fault is Fault.LOST and not name.startswith("sqs:Send"))
-        and not (fault is Fault.CRASH_AFTER and name.split(":")[1] in READS)
+        and not (fault in (Fault.CRASH_AFTER, Fault.REPEATED) and name.split(":")[1] in READS)
     ]
 
 

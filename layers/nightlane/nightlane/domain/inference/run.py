@@ -86,7 +86,7 @@ class ShardRun:
     async def run(self) -> Stop | None:
         """Why it stopped; None if every line of the shard is finished."""
         lines = await asyncio.to_thread(self._read_lines)
-        work = run_pool(self._missing(lines), self._capacity, self._work, lambda: self._stop is None)
+        work = run_pool(self._missing(lines), self._capacity, self._work, self._may_start)
         pool = asyncio.create_task(work)
         watch = asyncio.create_task(self._watch(pool))
         keeper = asyncio.create_task(self._journal.keep())
@@ -109,6 +109,10 @@ class ShardRun:
         except* Fenced:
             self._stop = Stop.REPLACED
         return None if self._journal.shard.finished and self._stop is not Stop.REPLACED else self._stop
+
+    def _may_start(self) -> bool:
+        # A process that was frozen wakes up with answers; it must not ask on if it was replaced.
+        return self._stop is None and self._lease.is_held
 
     def _read_lines(self) -> list[bytes]:
         spec = self._message.shard

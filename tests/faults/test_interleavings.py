@@ -1,0 +1,135 @@
+"""Random schedules of everything at once, each named by its seed.
+
+`python -m tests.faults.test_interleavings SEED` plays one again and tells its steps;
+`make faults` plays five thousand.
+"""
+
+import random
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from tests.faults.faults import Fault
+from tests.faults.lab import Bench, Lab, laboratory
+
+SEEDS = 200
+CHUNKS = 8
+STEPS = 30
+
+
+@pytest.fixture(scope="module")
+def bench() -> Iterator[Bench]:
+    with laboratory() as made:
+        yield made
+
+
+class Schedule:
+    """The steps of one seed."""
+
+    def __init__(self, lab: Lab, seed: int) -> None:
+        self.lab = lab
+        self.random = random.Random(seed)
+        self.steps: list[str] = []
+        self.files: list[tuple[str, str]] = []
+        self._moves = {
+            self.create: 3,
+            self.create_again: 1,
+            self.cancel: 2,
+            self.delete_input: 1,
+            self.list: 1,
+            self.deliver: 20,
+            self.deliver_twice: 3,
+            self.strike: 6,
+            self.pass_time: 4,
+            self.sweep: 3,
+        }
+
+    def play(self) -> None:
+        self.create()
+        for _ in range(STEPS):
+            move = self.random.choices(list(self._moves), list(self._moves.values()))[0]
+            self.steps.append(move.__name__)
+            move()
+            assert self.lab.upstream.violations == []
+        self.lab.faults.arm()
+        self.lab.settle()
+        self.lab.check_end()
+
+    def create(self) -> None:
+        if len(self.files) < 3:
+            token = f"file{len(self.files)}"
+            file_id = self.lab.upload(self.random.randint(1, 4), token)
+            self.files.append((file_id, token))
+            self.lab.create(file_id, token)
+
+    def create_again(self) -> None:
+        before = list(self.lab.batches)
+        self.lab.create(*self.random.choice(self.files))
+        assert self.lab.batches == before
+
+    def cancel(self) -> None:
+        self.lab.cancel(self.random.choice(self.lab.batches))
+
+    def delete_input(self) -> None:
+        self.lab.call("DELETE", f"/files/{self.random.choice(self.files)[0]}")
+
+    def list(self) -> None:
+        answer = self.lab.call("GET", "/batches")
+        if answer is not None and answer[0] == 200:
+            assert {each["id"] for each in answer[1]["data"]} == set(self.lab.batches)
+
+    def deliver(self) -> None:
+        self.lab.deliver(self.random.choice(self.lab.queue_names()))
+
+    def deliver_twice(self) -> None:
+        self.lab.deliver(self.random.choice(self.lab.queue_names()), 2)
+
+    def strike(self) -> None:
+        fault = self.random.choice(list(Fault))
+        self.steps[-1] += f" {fault.name}"
+        self.lab.faults.strike_in(self.random.randint(1, 15), fault)
+
+    def pass_time(self) -> None:
+        self.lab.world.pass_time(self.random.choice((1, 31, 31, 61, 61, 3_700)))
+
+    def sweep(self) -> None:
+        self.lab.sweep()
+
+
+def play(bench: Bench, seed: int, **settings: int) -> None:
+    """Play a seed; what fails names the seed and its steps."""
+    bench.faults.arm()
+    with pytest.MonkeyPatch.context() as patch:
+        schedule = Schedule(Lab(bench, patch, **settings), seed)
+        try:
+            schedule.play()
+        except AssertionError as error:
+            steps = ", ".join(schedule.steps)
+            raise AssertionError(f"seed {seed}: {error}\nsteps: {steps}") from error
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_no_schedule_breaks_an_invariant(bench: Bench, chunk: int) -> None:
+    for seed in range(chunk, SEEDS, CHUNKS):
+        play(bench, seed)
+
+
+def main() -> None:
+    first = int(sys.argv[1])
+    last = int(sys.argv[2]) if len(sys.argv) > 2 else first + 1
+    failed = 0
+    with laboratory() as made:
+        for seed in range(first, last):
+            try:
+                play(made, seed)
+            except AssertionError as error:
+                failed += 1
+                print(error, flush=True)
+    print(f"survived {last - first - failed}/{last - first} seeds")
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()

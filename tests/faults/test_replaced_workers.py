@@ -1,0 +1,120 @@
+"""A worker is frozen, its lease runs out, another takes its place, and then it wakes up."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import functions.infer.handler
+from infra.local.events import sqs_event
+from nightlane.aws.lease import Lease, holding
+from nightlane.domain.batch import BatchStatus
+from tests.faults.lab import Bench, Lab, laboratory
+
+
+@pytest.fixture(scope="module")
+def bench() -> Iterator[Bench]:
+    with laboratory() as made:
+        yield made
+
+
+class Freeze:
+    """Freezes the first worker at its first request until the second has come as far as asked."""
+
+    def __init__(self, lab: Lab, patch: pytest.MonkeyPatch, *, second_ends_first: bool) -> None:
+        self.lab = lab
+        self.second_ends_first = second_ends_first
+        self.leases: list[Lease] = []
+        self.second_asks = threading.Event()
+        self.first_ended = threading.Event()
+        self.second = threading.Thread(target=self._second)
+        self.event: dict[str, Any] = {}
+        patch.setattr(functions.infer.handler, "holding", self._hold)
+        lab.upstream.meanwhile = self._meanwhile
+
+    def _hold(self, *arguments: Any) -> Lease:
+        self.leases.append(holding(*arguments))
+        return self.leases[-1]
+
+    def _second(self) -> None:
+        self.lab.world.invoke("infer", self.event)
+
+    async def _meanwhile(self, _key: str) -> None:
+        if len(self.leases) == 1 and not self.second.is_alive():
+            # As much time has passed as the lease was long.
+            self.leases[0]._valid_until = 0.0
+            self.second.start()
+            await asyncio.to_thread(self.second_asks.wait, 10)
+            if self.second_ends_first:
+                await asyncio.to_thread(self.second.join, 10)
+        elif len(self.leases) == 2 and not self.second_asks.is_set():
+            self.second_asks.set()
+            if not self.second_ends_first:
+                await asyncio.to_thread(self.first_ended.wait, 10)
+
+    def run(self) -> Any:
+        """The first worker's answer."""
+        url = self.lab.world.urls["infer"]
+        received: Any = self.lab.clients.sqs.receive_message(
+            QueueUrl=url, MessageSystemAttributeNames=["All"]
+        )
+        (message,) = received["Messages"]
+        self.event = sqs_event("infer", message)
+        answer = self.lab.world.invoke("infer", self.event)
+        self.first_ended.set()
+        self.second.join(10)
+        self.lab.clients.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        self.lab.upstream.meanwhile = None
+        return answer
+
+
+@pytest.mark.parametrize("second_ends_first", [True, False])
+def test_a_replaced_worker_writes_nothing_and_asks_nothing(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, second_ends_first: bool
+) -> None:
+    bench.faults.arm()
+    lab = Lab(bench, monkeypatch, requests_in_flight_per_worker=4)
+    batch_id = lab.create(lab.upload(3, "one"), "one")
+    lab.deliver("plan")
+    freeze = Freeze(lab, monkeypatch, second_ends_first=second_ends_first)
+    answer = freeze.run()
+    assert answer["batchItemFailures"] != []
+    lab.settle()
+    lab.check_end()
+    assert lab.batch(batch_id).status is BatchStatus.COMPLETED
+    shard = lab.bare.batches.get_shard(batch_id, 0)
+    assert shard.epoch == 2
+    assert [part.key.rsplit("/", 1)[1].split("-")[0] for part in shard.parts] == ["00002"]
+
+
+@pytest.mark.parametrize("ends", ["expired", "cancelled"])
+def test_a_worker_that_wakes_after_its_batch_was_closed_writes_nothing(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, ends: str
+) -> None:
+    bench.faults.arm()
+    lab = Lab(bench, monkeypatch, requests_in_flight_per_worker=4)
+    batch_id = lab.create(lab.upload(3, "one"), "one")
+    lab.deliver("plan")
+    asleep = threading.Event()
+
+    def end_the_batch() -> None:
+        if ends == "cancelled":
+            lab.cancel(batch_id)
+        lab.world.pass_time(3_606)
+        lab.sweep()
+        for _ in range(3):
+            lab.deliver("assemble")
+
+    async def meanwhile(_key: str) -> None:
+        if not asleep.is_set():
+            asleep.set()
+            await asyncio.to_thread(end_the_batch)
+
+    lab.upstream.meanwhile = meanwhile
+    lab.deliver("infer")
+    assert lab.batch(batch_id).status == ends
+    lab.settle()
+    lab.check_end()
+    assert lab.batch(batch_id).completed == 0
