@@ -14,13 +14,14 @@ VISIBILITY_SECONDS = "30"
 
 def provision(clients: Clients, settings: Settings) -> Settings:
     """Create everything; answers the settings with the queues' URLs."""
-    _create_table(clients, settings.table_name)
+    create_table(clients, settings.table_name)
     clients.s3.create_bucket(Bucket=settings.bucket_name)
     urls = {f"{queue.name}_queue_url": _create_queue(clients, queue) for queue in QUEUES}
     return settings.model_copy(update=urls)
 
 
-def _create_table(clients: Clients, name: str) -> None:
+def create_table(clients: Clients, name: str) -> None:
+    """The table with its indexes and its time to live."""
     types = dict.fromkeys(TABLE_KEY, "S")
     for index in INDEXES:
         types |= {index.partition: "S", index.sort: index.sort_type}

@@ -300,18 +300,18 @@ class Lab:
         assert file is not None
         return [json.loads(line) for line in self.bare.blobs.get(file.blob_key).splitlines()]
 
-    def check_end(self) -> None:
+    def check_end(self, poisoned: int = 0) -> None:
         """Every line once, counts as the files, nothing left behind."""
         self.look()
         assert self.upstream.violations == []
         for batch_id in self.batches:
-            self._check_batch(self.batch(batch_id))
+            self._check_batch(self.batch(batch_id), poisoned)
         assert self.bare.batches.admitted_batches() == frozenset()
         assert list(self.bare.batches.waiting_batches()) == []
         left = [name for name in self.queue_names() if self.world.count(self.world.urls[name])]
         assert left == []
 
-    def _check_batch(self, batch: Batch) -> None:
+    def _check_batch(self, batch: Batch, poisoned: int) -> None:
         lines = self._lines[batch.request.input_file_id]
         assert batch.status.is_terminal
         output, errors = self.lines(batch.output_file_id), self.lines(batch.error_file_id)
@@ -321,12 +321,16 @@ class Lab:
         names = Counter(line["custom_id"] for line in output + errors)
         assert names == Counter({f"request-{number}": 1 for number in range(lines)})
         assert len(output) == batch.completed
-        assert len([line for line in errors if line["response"]]) == batch.failed
+        assert len([line for line in errors if line["response"] or _is_poison(line)]) == batch.failed
         assert batch.usage.total_tokens == 2 * batch.completed
         assert (batch.output_file_id is None) == (not output)
         if batch.status is BatchStatus.COMPLETED:
-            failed = 1 if lines > 1 else 0
+            failed = poisoned + (1 if lines > 1 else 0)
             assert (batch.completed, batch.failed) == (lines - failed, failed)
+
+
+def _is_poison(line: dict[str, Any]) -> bool:
+    return bool(line["error"]["code"] == "server_error")
 
 
 class _NoModels:

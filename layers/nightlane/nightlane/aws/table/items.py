@@ -1,5 +1,6 @@
 """Items of the table and the domain's objects: one way there, one way back."""
 
+import json
 import zlib
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -62,7 +63,8 @@ def batch_to_item(batch: Batch, wake_at: int) -> Item:
         "input_file_id": request.input_file_id,
         "endpoint": request.endpoint,
         "completion_window": request.completion_window,
-        "metadata": None if request.metadata is None else dict(request.metadata),
+        # As text: a map of the table takes no empty key, and metadata may have one.
+        "metadata": None if request.metadata is None else json.dumps(dict(request.metadata)),
         "output_expires_after": request.output_expires_after,
     }
 
@@ -88,7 +90,7 @@ def batch_from_item(item: Mapping[str, Any]) -> Batch:
             input_file_id=item["input_file_id"],
             endpoint=item["endpoint"],
             completion_window=item["completion_window"],
-            metadata=item.get("metadata"),
+            metadata=json.loads(item["metadata"]) if "metadata" in item else None,
             output_expires_after=_whole(item.get("output_expires_after")),
         ),
         status=BatchStatus(item["status"]),

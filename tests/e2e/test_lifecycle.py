@@ -1,0 +1,129 @@
+"""A batch always ends, and ends right: cancel, expiry, admission, and kill -9 of everything."""
+
+import json
+import os
+import signal
+import time
+from collections import Counter
+from itertools import pairwise
+from typing import Any
+
+from infra.resources import QUEUES
+from nightlane.aws.table import DynamoBatches
+from tests.e2e.conftest import Place, living
+from tests.world import requests
+
+FUNCTIONS = ("plan", "infer", "assemble", "sweep", "bury", "api", "authorize")
+
+
+def names_in(place: Place, *file_ids: str | None) -> Counter[str]:
+    lines = [line for file_id in file_ids for line in place.text(file_id).splitlines()]
+    return Counter(json.loads(line)["custom_id"] for line in lines)
+
+
+def each_once(count: int) -> Counter[str]:
+    return Counter({f"request-{number}": 1 for number in range(count)})
+
+
+def is_running(batch: Any) -> bool:
+    return bool(batch.status == "in_progress" and batch.request_counts.completed)
+
+
+def assert_nothing_is_left(place: Place) -> None:
+    clients, settings = place.home.clients(), place.home.settings
+    names: Any = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    deadline = time.monotonic() + 60
+    while True:
+        counts = {}
+        for queue in QUEUES:
+            url = getattr(settings, f"{queue.name}_queue_url")
+            for each in (url, url.replace(queue.name, queue.dead_letters)):
+                attributes = clients.sqs.get_queue_attributes(QueueUrl=each, AttributeNames=names)
+                counts[each] = sum(int(count) for count in attributes["Attributes"].values())
+        if not any(counts.values()):
+            break
+        assert time.monotonic() < deadline, counts
+        time.sleep(0.5)
+    assert DynamoBatches(clients.dynamodb, settings.table_name).admitted_batches() == frozenset()
+
+
+def test_a_running_batch_is_cancelled_within_seconds(place: Place) -> None:
+    batch = place.create(requests(1_000, mock={"latency": 0.2}))
+    place.wait(batch.id, is_running)
+    began = time.monotonic()
+    cancelling = place.client.batches.cancel(batch.id)
+    assert cancelling.status in ("cancelling", "cancelled")
+    assert cancelling.cancelling_at is not None
+    ended = place.wait(batch.id, seconds=10)
+    assert time.monotonic() - began < 10
+    assert ended.status == "cancelled"
+    assert ended.request_counts is not None
+    output, errors = place.text(ended.output_file_id), place.text(ended.error_file_id)
+    error_lines = [json.loads(line) for line in errors.splitlines()]
+    assert ended.request_counts.completed == len(output.splitlines())
+    assert ended.request_counts.completed + len(error_lines) == 1_000
+    assert {line["error"]["code"] for line in error_lines} == {"batch_cancelled"}
+    assert ended.request_counts.failed == 0
+    assert names_in(place, ended.output_file_id, ended.error_file_id) == each_once(1_000)
+    assert place.client.batches.cancel(batch.id).status == "cancelled"
+
+
+def test_what_is_unfinished_at_the_end_of_the_window_expires() -> None:
+    with living(completion_window_seconds=15) as place:
+        slow = place.create(requests(200, mock={"latency": 1.5}))
+        waiting = place.create(requests(3))
+        ended = place.wait(slow.id)
+        assert ended.status == "expired"
+        assert ended.expired_at is not None
+        assert ended.request_counts is not None
+        counts = ended.request_counts
+        assert 0 < counts.completed < 200
+        assert (counts.total, counts.failed) == (200, 0)
+        errors = [json.loads(line) for line in place.text(ended.error_file_id).splitlines()]
+        assert {line["error"]["code"] for line in errors} == {"batch_expired"}
+        assert names_in(place, ended.output_file_id, ended.error_file_id) == each_once(200)
+        late = place.wait(waiting.id)
+        assert late.status == "expired"
+        assert names_in(place, late.error_file_id) == each_once(3)
+        assert_nothing_is_left(place)
+
+
+def test_batches_run_one_after_the_other_and_a_bad_one_fails_at_once() -> None:
+    with living() as place:
+        good = [place.create(requests(30, mock={"latency": 0.2})) for _ in range(3)]
+        bad = place.create(b'{"custom_id": "a"}\n')
+        failed = place.wait(bad.id)
+        assert failed.status == "failed"
+        assert place.client.batches.retrieve(good[2].id).status == "validating"
+        ended = [place.wait(batch.id) for batch in good]
+        assert {batch.status for batch in ended} == {"completed"}
+        for before, after in pairwise(ended):
+            assert before.completed_at is not None
+            assert after.in_progress_at is not None
+            assert after.in_progress_at >= before.completed_at
+        assert place.upstream.statistics()["max_in_flight"] == 10
+        assert_nothing_is_left(place)
+
+
+def test_killing_every_function_in_turn_loses_nothing() -> None:
+    with living({"latency_mean": 0.05}) as place:
+        batch = place.create(requests(2_000))
+        rounds = 0
+        while place.client.with_options(max_retries=10).batches.retrieve(batch.id).status not in (
+            "completed",
+            "failed",
+        ):
+            for function in FUNCTIONS:
+                for pid in place.home.pids(function):
+                    os.kill(pid, signal.SIGKILL)
+                time.sleep(0.4)
+            rounds += 1
+            assert rounds < 40
+        ended = place.client.with_options(max_retries=10).batches.retrieve(batch.id)
+        assert ended.status == "completed"
+        assert ended.request_counts is not None
+        assert (ended.request_counts.completed, ended.request_counts.failed) == (2_000, 0)
+        assert names_in(place, ended.output_file_id) == each_once(2_000)
+        assert rounds > 1
+        assert place.upstream.statistics()["max_in_flight"] <= 10
+        assert_nothing_is_left(place)

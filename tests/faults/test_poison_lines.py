@@ -1,0 +1,83 @@
+"""A line that kills its worker, and messages that nobody can work on."""
+
+import asyncio
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+
+from nightlane.domain.batch import BatchStatus
+from nightlane.domain.dispatch import read_manifest
+from nightlane.domain.shard import ShardMessage
+from tests.faults.faults import Crash
+from tests.faults.lab import Lab, laboratory
+
+
+@pytest.fixture
+def lab(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
+    with laboratory() as bench:
+        yield Lab(bench, monkeypatch, requests_in_flight_per_worker=4)
+
+
+def send(lab: Lab, queue: str, body: bytes) -> None:
+    lanes = {"MessageGroupId": "a", "MessageDeduplicationId": "a"} if queue.startswith("infer") else {}
+    lab.clients.sqs.send_message(QueueUrl=lab.world.urls[queue], MessageBody=body.decode(), **lanes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("poison", [0, 3])
+def test_a_line_that_kills_its_worker_ends_as_an_error_line(lab: Lab, poison: int) -> None:
+    async def kill(key: str) -> None:
+        await asyncio.sleep(0)
+        if key == f"file-one/{poison}":
+            lab.faults.dead = True
+            raise Crash
+
+    lab.upstream.meanwhile = kill
+    batch_id = lab.create(lab.upload(6, "one"), "one")
+    lab.settle()
+    lab.check_end(poisoned=1)
+    batch = lab.batch(batch_id)
+    assert (batch.status, batch.completed, batch.failed) == (BatchStatus.COMPLETED, 4, 2)
+    errors = {line["custom_id"]: line for line in lab.lines(batch.error_file_id)}
+    assert errors[f"request-{poison}"]["error"]["code"] == "server_error"
+    assert errors["request-1"]["response"]["status_code"] == 400
+    assert lab.upstream.asked[f"file-one/{poison}"] <= 6
+
+
+def test_a_shard_nobody_can_run_becomes_error_lines(lab: Lab) -> None:
+    batch_id = lab.create(lab.upload(6, "one"), "one")
+    lab.deliver("plan")
+    batch = lab.batch(batch_id)
+    manifest = read_manifest(lab.bare, batch)
+    spec = manifest.shards[0]
+    lab.clients.sqs.purge_queue(QueueUrl=lab.world.urls["infer"])
+    send(lab, "infer-dead", msgspec.json.encode(ShardMessage(batch_id, spec, manifest.input_key, 4)))
+    lab.settle()
+    batch = lab.batch(batch_id)
+    assert batch.status is BatchStatus.COMPLETED
+    errors = [line for line in lab.lines(batch.error_file_id) if line["error"]]
+    assert len(errors) == spec.lines
+    assert {line["error"]["code"] for line in errors} == {"server_error"}
+    assert batch.completed + batch.failed == 6
+
+
+def test_a_batch_nobody_can_plan_has_failed(lab: Lab) -> None:
+    batch_id = lab.create(lab.upload(2, "one"), "one")
+    lab.clients.sqs.purge_queue(QueueUrl=lab.world.urls["plan"])
+    send(lab, "plan-dead", msgspec.json.encode({"batch_id": batch_id}))
+    lab.settle()
+    batch = lab.batch(batch_id)
+    assert batch.status is BatchStatus.FAILED
+    assert [error.code for error in batch.errors] == ["server_error"]
+
+
+def test_a_dead_assembly_is_asked_for_again(lab: Lab) -> None:
+    batch_id = lab.create(lab.upload(2, "one"), "one")
+    while not lab.world.count(lab.world.urls["assemble"]):
+        lab.deliver("plan")
+        lab.deliver("infer")
+    lab.clients.sqs.purge_queue(QueueUrl=lab.world.urls["assemble"])
+    send(lab, "assemble-dead", msgspec.json.encode({"batch_id": batch_id}))
+    lab.settle()
+    lab.check_end()
+    assert lab.batch(batch_id).status is BatchStatus.COMPLETED

@@ -1,0 +1,308 @@
+"""The store's verbs, on moto always and on DynamoDB Local where `NIGHTLANE_TEST_DYNAMODB` names one."""
+
+import os
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from infra.local.provision import create_table
+from nightlane.aws.clients import Clients
+from nightlane.aws.table import DynamoBatches, DynamoFiles, DynamoKeys
+from nightlane.domain.batch import Batch, BatchError, BatchRequest, BatchStatus, Outcome, Usage
+from nightlane.domain.file import FilePurpose, StoredFile
+from nightlane.domain.ports import Admission, Due, Fenced
+from nightlane.domain.shard import Checkpoint, DoneLines, Part, Shard
+
+NOW = 1_800_000_000
+DYNAMODB_LOCAL = os.environ.get("NIGHTLANE_TEST_DYNAMODB")
+ENGINES = ["moto", *(["DynamoDB Local"] if DYNAMODB_LOCAL else [])]
+
+
+@pytest.fixture(params=ENGINES)
+def table(request: pytest.FixtureRequest) -> Iterator[tuple[Clients, str]]:
+    session = boto3.Session("testing", "testing", region_name="us-east-1")
+    name = f"table-{uuid.uuid4().hex}"
+    if request.param == "moto":
+        with mock_aws():
+            clients = Clients(session)
+            create_table(clients, name)
+            yield clients, name
+    else:
+        clients = Clients(session, DYNAMODB_LOCAL)
+        create_table(clients, name)
+        yield clients, name
+        clients.dynamodb.delete_table(TableName=name)
+
+
+@pytest.fixture
+def store(table: tuple[Clients, str]) -> DynamoBatches:
+    return DynamoBatches(table[0].dynamodb, table[1])
+
+
+@pytest.fixture
+def files(table: tuple[Clients, str]) -> DynamoFiles:
+    return DynamoFiles(table[0].dynamodb, table[1])
+
+
+def new_batch(number: int = 0, tenant: str = "acme") -> Batch:
+    batch_id = f"batch_{number:032x}"
+    return Batch(
+        id=batch_id,
+        tenant=tenant,
+        request=BatchRequest(
+            input_file_id="file-1",
+            endpoint="/v1/completions",
+            completion_window="24h",
+            metadata={"é": "中", "": ""},
+            output_expires_after=3_600,
+        ),
+        status=BatchStatus.VALIDATING,
+        listed=f"{NOW * 1000 + number:013d}#{batch_id}",
+        created_at=NOW,
+        expires_at=NOW + 86_400,
+    )
+
+
+def planned(store: DynamoBatches, number: int = 0, shards: int = 2) -> Batch:
+    batch = new_batch(number)
+    store.create_batch(batch, NOW + 60)
+    assert store.record_plan(batch, manifest_key="work/m", shards=shards, total=6, model="m")
+    return look(store, batch)
+
+
+def running(store: DynamoBatches, number: int = 0, shards: int = 2) -> Batch:
+    batch = planned(store, number, shards)
+    assert store.admit_batch(batch, 100, NOW + 1, NOW + 61) is Admission.ADMITTED
+    return look(store, batch)
+
+
+def look(store: DynamoBatches, batch: Batch) -> Batch:
+    found = store.get_batch(batch.id)
+    assert found is not None
+    return found
+
+
+def checkpoint(shard: Shard, *lines: int, finished: bool = False) -> Checkpoint:
+    done = DoneLines(3, shard.done)
+    for line in lines:
+        done.add(line)
+    part = Part(f"work/p/{shard.epoch}-{shard.commits}", min(lines), max(lines)) if lines else None
+    usage = Usage(1, 2, 3, 4, 5) if lines else Usage()
+    return Checkpoint(
+        part=part,
+        done=bytes(done),
+        completed=len(lines),
+        failed=0,
+        usage=usage,
+        model="m-2" if lines else None,
+        finished=finished,
+    )
+
+
+def file(number: int, purpose: FilePurpose = FilePurpose.BATCH, tenant: str = "acme") -> StoredFile:
+    return StoredFile(
+        id=f"file-{number}",
+        tenant=tenant,
+        filename="中.jsonl",
+        purpose=purpose,
+        size=7,
+        created_at=NOW,
+        expires_at=NOW + 100,
+        listed=f"{NOW * 1000 + number:013d}#file-{number}",
+    )
+
+
+def test_a_batch_is_created_once(store: DynamoBatches) -> None:
+    batch = new_batch()
+    assert store.create_batch(batch, NOW + 60) is None
+    assert store.create_batch(batch, NOW + 60) == batch
+    assert look(store, batch) == batch
+    assert store.get_batch("batch_none") is None
+
+
+def test_racing_creates_have_one_winner(store: DynamoBatches) -> None:
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda _: store.create_batch(new_batch(), NOW), range(16)))
+    assert answers.count(None) == 1
+
+
+def test_batches_are_listed_by_tenant_newest_first(store: DynamoBatches) -> None:
+    for number in range(5):
+        store.create_batch(new_batch(number), NOW)
+    store.create_batch(new_batch(9, tenant="other"), NOW)
+    newest = store.list_batches("acme", None, 2)
+    assert [batch.id for batch in newest] == [new_batch(number).id for number in (4, 3)]
+    rest = store.list_batches("acme", newest[-1].listed, 10)
+    assert [batch.id for batch in rest] == [new_batch(number).id for number in (2, 1, 0)]
+
+
+def test_only_an_unplanned_batch_fails(store: DynamoBatches) -> None:
+    batch = new_batch()
+    store.create_batch(batch, NOW)
+    errors = [BatchError("invalid_url", "no", "url", 3), BatchError("empty_file", "none")]
+    assert store.fail_batch(batch.id, errors, NOW + 5)
+    assert not store.fail_batch(batch.id, errors, NOW + 6)
+    failed = look(store, batch)
+    assert (failed.status, failed.failed_at, failed.errors) == (BatchStatus.FAILED, NOW + 5, tuple(errors))
+    assert list(store.due(NOW + 10**6)) == []
+    assert not store.fail_batch(planned(store, 1).id, errors, NOW)
+
+
+def test_waiting_batches_come_in_the_order_of_creation(store: DynamoBatches) -> None:
+    for number in (2, 0, 1):
+        planned(store, number)
+    assert list(store.waiting_batches()) == [new_batch(number).id for number in range(3)]
+    assert not store.record_plan(new_batch(), manifest_key="x", shards=1, total=1, model=None)
+
+
+def test_no_more_batches_are_admitted_than_the_limit(store: DynamoBatches) -> None:
+    batches = [planned(store, number) for number in range(6)]
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(lambda batch: store.admit_batch(batch, 2, NOW, NOW), batches))
+    assert answers.count(Admission.ADMITTED) == 2
+    admitted = store.admitted_batches()
+    assert len(admitted) == 2
+    assert set(store.waiting_batches()) == {batch.id for batch in batches} - admitted
+    again = next(batch for batch in batches if batch.id in admitted)
+    assert store.admit_batch(again, 2, NOW, NOW) is Admission.NOT_WAITING
+
+
+def test_a_checkpoint_counts_once(store: DynamoBatches) -> None:
+    batch = running(store)
+    shard = store.begin_shard(batch.id, 0)
+    saved = store.commit_checkpoint(shard, checkpoint(shard, 0, 2))
+    # The answer was lost: the same checkpoint is sent again.
+    assert store.commit_checkpoint(shard, checkpoint(shard, 0, 2)).commits == 1
+    assert saved == store.get_shard(batch.id, 0) == next(store.shards(batch.id))
+    store.commit_checkpoint(saved, checkpoint(saved, 1, finished=True))
+    counted = look(store, batch)
+    assert (counted.completed, counted.shards_done, counted.model) == (3, 1, "m-2")
+    assert counted.usage == Usage(2, 4, 6, 8, 10)
+    assert store.begin_shard(batch.id, 0).finished
+    assert store.get_shard(batch.id, 0).epoch == 1
+
+
+def test_a_replaced_worker_is_fenced_off(store: DynamoBatches) -> None:
+    batch = running(store)
+    old = store.begin_shard(batch.id, 0)
+    new = store.begin_shard(batch.id, 0)
+    assert (new.epoch, new.strikes) == (2, 2)
+    with pytest.raises(Fenced):
+        store.commit_checkpoint(old, checkpoint(old, 0))
+    with pytest.raises(Fenced):
+        store.mark_suspect(old, 0)
+    store.release_shard(old)
+    assert store.get_shard(batch.id, 0).strikes == 2
+    suspected = store.mark_suspect(store.mark_suspect(new, 1), 1)
+    assert (suspected.suspect, suspected.suspect_strikes) == (1, 2)
+    store.commit_checkpoint(suspected, checkpoint(suspected, 1))
+    calm = store.get_shard(batch.id, 0)
+    assert (calm.suspect, calm.strikes) == (None, 0)
+
+
+def test_lanes_that_commit_at_once_all_count(store: DynamoBatches) -> None:
+    batch = running(store, shards=8)
+    shards = [store.begin_shard(batch.id, index) for index in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        list(
+            pool.map(
+                lambda shard: store.commit_checkpoint(shard, checkpoint(shard, 0, 1, finished=True)), shards
+            )
+        )
+    counted = look(store, batch)
+    assert (counted.completed, counted.shards_done) == (16, 8)
+
+
+def test_a_closed_batch_takes_no_commit(store: DynamoBatches) -> None:
+    batch = running(store)
+    shard = store.begin_shard(batch.id, 0)
+    assert not store.close_batch(batch, Outcome.COMPLETED, NOW, NOW, drained=True)
+    assert store.close_batch(batch, Outcome.EXPIRED, NOW + 9, NOW, drained=False)
+    assert not store.close_batch(batch, Outcome.EXPIRED, NOW, NOW, drained=False)
+    with pytest.raises(Fenced):
+        store.commit_checkpoint(shard, checkpoint(shard, 0))
+    closed = look(store, batch)
+    assert (closed.status, closed.finalizing_at) == (BatchStatus.FINALIZING, NOW + 9)
+
+
+def test_finishing_is_one_write(store: DynamoBatches, files: DynamoFiles) -> None:
+    batch = running(store, shards=1)
+    shard = store.begin_shard(batch.id, 0)
+    store.commit_checkpoint(shard, checkpoint(shard, 0, 1, 2, finished=True))
+    assert not store.finish_batch(look(store, batch), Outcome.COMPLETED, NOW, None, None)
+    assert store.close_batch(look(store, batch), Outcome.COMPLETED, NOW, NOW, drained=True)
+    output = file(1, FilePurpose.BATCH_OUTPUT)
+    closed = look(store, batch)
+    assert store.finish_batch(closed, Outcome.COMPLETED, NOW + 20, output, None)
+    assert not store.finish_batch(closed, Outcome.COMPLETED, NOW + 21, output, None)
+    ended = look(store, batch)
+    assert (ended.status, ended.completed_at) == (BatchStatus.COMPLETED, NOW + 20)
+    assert (ended.output_file_id, ended.error_file_id) == (output.id, None)
+    assert files.get_file(output.id) == output
+    assert store.admitted_batches() == frozenset()
+    assert store.request_cancel(batch.id, NOW, NOW) is None
+
+
+def test_a_cancel_and_an_end_have_one_winner(store: DynamoBatches) -> None:
+    batch = running(store)
+    assert store.close_batch(batch, Outcome.EXPIRED, NOW, NOW, drained=False)
+    closed = look(store, batch)
+    cancelling = store.request_cancel(batch.id, NOW + 3, NOW + 3)
+    assert cancelling is not None
+    assert (cancelling.status, cancelling.cancelling_at) == (BatchStatus.CANCELLING, NOW + 3)
+    assert store.request_cancel(batch.id, NOW + 4, NOW) is None
+    assert not store.finish_batch(closed, Outcome.EXPIRED, NOW, None, None)
+    assert store.finish_batch(cancelling, Outcome.CANCELLED, NOW + 5, None, None)
+    assert look(store, batch).cancelled_at == NOW + 5
+
+
+def test_what_is_due_is_found_and_nothing_else(store: DynamoBatches, files: DynamoFiles) -> None:
+    batch = new_batch()
+    store.create_batch(batch, NOW + 60)
+    files.put_file(file(1))
+    assert list(store.due(NOW + 59)) == []
+    assert list(store.due(NOW + 60)) == [Due(batch_id=batch.id)]
+    assert set(store.due(NOW + 100)) == {Due(batch_id=batch.id), Due(file_id="file-1")}
+    store.look_again(batch, 7, NOW + 500)
+    assert list(store.due(NOW + 60)) == []
+    assert look(store, batch).progress_seen == 7
+    store.look_again(replace(batch, status=BatchStatus.FINALIZING), 8, NOW)
+    assert look(store, batch).progress_seen == 7
+
+
+def test_files_are_listed_both_ways_across_purposes(files: DynamoFiles) -> None:
+    purposes = (FilePurpose.BATCH, FilePurpose.VISION, FilePurpose.BATCH_OUTPUT)
+    for number in range(6):
+        files.put_file(file(number, purposes[number % 3]))
+    files.put_file(file(9, tenant="other"))
+    newest = files.list_files("acme", purposes, None, 4, newest_first=True)
+    assert [each.id for each in newest] == ["file-5", "file-4", "file-3", "file-2"]
+    position = files.list_position("file-2", "acme")
+    oldest = files.list_files("acme", purposes[:2], position, 10, newest_first=False)
+    assert [each.id for each in oldest] == ["file-3", "file-4"]
+    assert files.list_position("file-2", "other") is None
+
+
+def test_a_deleted_file_leaves_its_place(files: DynamoFiles, store: DynamoBatches) -> None:
+    files.put_file(file(1))
+    assert files.delete_file(file(1), NOW)
+    assert not files.delete_file(file(1), NOW)
+    assert files.get_file("file-1") is None
+    assert files.get_file("file-1", deleted=True) == file(1)
+    assert files.list_position("file-1", "acme") == file(1).listed
+    assert list(store.due(NOW)) == [Due(file_id="file-1")]
+    files.forget_file("file-1")
+    files.forget_file("file-none")
+    assert list(store.due(NOW + 10**6)) == []
+
+
+def test_a_key_has_one_tenant(table: tuple[Clients, str]) -> None:
+    keys = DynamoKeys(table[0].dynamodb, table[1])
+    keys.put_key("sk-1", "acme")
+    keys.put_key("sk-1", "other")
+    assert (keys.tenant_of("sk-1"), keys.tenant_of("sk-2")) == ("acme", None)
