@@ -39,16 +39,18 @@ class Process:
         return self._process.returncode is None
 
     @classmethod
-    async def start(cls, spec: FunctionSpec, environment: Mapping[str, str]) -> "Process":
+    async def spawn(cls, spec: FunctionSpec, environment: Mapping[str, str]) -> "Process":
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "infra.local.runtime", spec.module, str(spec.memory), spec.name),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             env=dict(environment),
         )
-        started = cls(process)
-        await started._read()
-        return started
+        return cls(process)
+
+    async def until_ready(self) -> None:
+        """Return once the handler is imported. Raises: FunctionFailed."""
+        await self._read()
 
     async def invoke(self, invocation: Invocation) -> Outcome:
         """Raises: FunctionFailed, if the process ends."""
@@ -87,7 +89,7 @@ class Function:
 
     @property
     def pids(self) -> list[int]:
-        return [process.pid for process in self._all]
+        return [process.pid for process in self._all if process.is_alive]
 
     async def warm_up(self) -> None:
         """Start one process, so that the first caller does not wait for it."""
@@ -130,8 +132,14 @@ class Function:
         return None
 
     async def _start(self) -> Process:
-        process = await Process.start(self.spec, self._environment)
+        process = await Process.spawn(self.spec, self._environment)
         self._all.add(process)
+        try:
+            await process.until_ready()
+        except FunctionFailed:
+            self._all.discard(process)
+            await process.kill()
+            raise
         return process
 
     async def stop(self) -> None:

@@ -167,7 +167,7 @@ class LocalHome:
         for function in self.functions.values():
             for name in function.spec.queues:
                 use = self.ledger.of(EVENT_SOURCE)
-                source = EventSource(function, name, queues[name], clients.sqs, threads, use)
+                source = EventSource(function, queues[name], clients.sqs, threads, use)
                 tasks.append(asyncio.create_task(source.run()))
             if function.spec.every_seconds is not None:
                 seconds = self._tick_seconds or function.spec.every_seconds

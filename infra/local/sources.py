@@ -32,14 +32,13 @@ class EventSource:
     def __init__(
         self,
         function: Function,
-        queue: str,
         url: str,
         client: "SQSClient",
         threads: ThreadPoolExecutor,
         use: FunctionUse,
     ) -> None:
         self._function = function
-        self._queue = queue
+        self._queue = url.rsplit("/", 1)[1]
         self._url = url
         self._client = client
         self._threads = threads
@@ -92,7 +91,8 @@ class EventSource:
             answer = await self._function.invoke(sqs_event(self._queue, message))
             if not (answer or {}).get("batchItemFailures"):
                 await self._delete(message)
-        except (FunctionFailed, FunctionTimedOut) as error:
+        except Exception as error:
+            # Whatever it was, the message comes again; the source must live on.
             log.warning("%s failed on a message of %s: %s", self._function.spec.name, self._queue, error)
         finally:
             self._running -= 1

@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from collections import Counter
+from contextlib import suppress
 from itertools import pairwise
 from typing import Any
 
@@ -115,10 +116,11 @@ def test_killing_every_function_in_turn_loses_nothing() -> None:
         ):
             for function in FUNCTIONS:
                 for pid in place.home.pids(function):
-                    os.kill(pid, signal.SIGKILL)
-                time.sleep(0.4)
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+                time.sleep(2)
             rounds += 1
-            assert rounds < 40
+            assert rounds < 8
         ended = place.client.with_options(max_retries=10).batches.retrieve(batch.id)
         assert ended.status == "completed"
         assert ended.request_counts is not None

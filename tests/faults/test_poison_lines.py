@@ -16,7 +16,7 @@ from tests.faults.lab import Lab, laboratory
 @pytest.fixture
 def lab(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
     with laboratory() as bench:
-        yield Lab(bench, monkeypatch, requests_in_flight_per_worker=4)
+        yield Lab(bench, monkeypatch, requests_in_flight_per_worker=4, shard_max_lines=6)
 
 
 def send(lab: Lab, queue: str, body: bytes) -> None:
@@ -24,7 +24,7 @@ def send(lab: Lab, queue: str, body: bytes) -> None:
     lab.clients.sqs.send_message(QueueUrl=lab.world.urls[queue], MessageBody=body.decode(), **lanes)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("poison", [0, 3])
+@pytest.mark.parametrize("poison", [0, 3, 5])
 def test_a_line_that_kills_its_worker_ends_as_an_error_line(lab: Lab, poison: int) -> None:
     async def kill(key: str) -> None:
         await asyncio.sleep(0)
@@ -41,7 +41,7 @@ def test_a_line_that_kills_its_worker_ends_as_an_error_line(lab: Lab, poison: in
     errors = {line["custom_id"]: line for line in lab.lines(batch.error_file_id)}
     assert errors[f"request-{poison}"]["error"]["code"] == "server_error"
     assert errors["request-1"]["response"]["status_code"] == 400
-    assert lab.upstream.asked[f"file-one/{poison}"] <= 6
+    assert lab.upstream.asked[f"file-one/{poison}"] <= 7
 
 
 def test_a_shard_nobody_can_run_becomes_error_lines(lab: Lab) -> None:

@@ -67,7 +67,7 @@ def deliver(clients: Clients, queue: str, count: int) -> Recorder:
         function = Recorder()
         url = clients.sqs.get_queue_url(QueueName=queue)["QueueUrl"]
         with ThreadPoolExecutor(4) as threads:
-            source = EventSource(function, queue, url, clients.sqs, threads, FunctionUse(0))
+            source = EventSource(function, url, clients.sqs, threads, FunctionUse(0))
             task = asyncio.create_task(source.run())
             async with asyncio.timeout(20):
                 await function.ended(count)

@@ -1,5 +1,6 @@
 """Admission: at most `max_concurrent_batches` run, the others wait in the order of creation."""
 
+from nightlane.domain.closing import close_if_due
 from nightlane.domain.dispatch import dispatch
 from nightlane.domain.ports import Admission, Ports
 
@@ -14,6 +15,9 @@ def admit_waiting(ports: Ports) -> None:
         if batch is None or not batch.is_waiting:
             continue
         now = int(ports.now())
+        if now >= batch.expires_at:
+            close_if_due(ports, batch_id)
+            continue
         answer = ports.batches.admit_batch(batch, limit, now, now + ports.settings.redrive_seconds)
         if answer is Admission.FULL:
             return

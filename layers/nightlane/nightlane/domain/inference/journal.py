@@ -24,6 +24,7 @@ class Journal:
         self._bytes = 0
         self._due = asyncio.Event()
         self._saved = asyncio.Event()
+        self._saving = asyncio.Lock()
         self._ended = False
 
     def add(self, result: Result) -> None:
@@ -48,7 +49,13 @@ class Journal:
             except TimeoutError:
                 pass
             self._due.clear()
-            if self._unsaved and not self._ended:
+            if not self._ended:
+                await self.save()
+
+    async def save(self) -> None:
+        """Commit what has gathered, now. One commit at a time."""
+        async with self._saving:
+            if self._unsaved:
                 await self._commit(finished=False)
 
     def end(self) -> None:

@@ -27,7 +27,7 @@ TRIES_WHILE_OTHERS_SUCCEED = 6
 OTHERS_THAT_SUCCEED = 20
 # Workers that died in a row before lines are run one by one, and tries of the line found then.
 STRIKES_BEFORE_CARE = 4
-TRIES_OF_A_SUSPECT = 2
+TRIES_OF_A_SUSPECT = 3
 
 
 class Stop(Enum):
@@ -69,7 +69,7 @@ class ShardRun:
         self._message = message
         self._lease = lease
         self._deadline = deadline
-        self._careful = shard.strikes >= STRIKES_BEFORE_CARE
+        self._careful = shard.strikes >= STRIKES_BEFORE_CARE or shard.suspect is not None
         self._capacity = 1 if self._careful else message.capacity
         self._journal = Journal(ports, shard, message.shard.lines)
         self._path = batch.request.endpoint.removeprefix("/v1")
@@ -111,8 +111,12 @@ class ShardRun:
         return None if self._journal.shard.finished and self._stop is not Stop.REPLACED else self._stop
 
     def _may_start(self) -> bool:
-        # A process that was frozen wakes up with answers; it must not ask on if it was replaced.
-        return self._stop is None and self._lease.is_held
+        # A process that was frozen wakes up before its watch does.
+        if not self._lease.is_held:
+            self._halt(Stop.REPLACED)
+        elif self._ports.now() >= self._batch.expires_at:
+            self._halt(Stop.EXPIRED)
+        return self._stop is None
 
     def _read_lines(self) -> list[bytes]:
         spec = self._message.shard
@@ -128,9 +132,13 @@ class ShardRun:
         if self._careful and await self._is_condemned(line):
             error = LineError.KILLED_ITS_WORKER
             self._journal.add(unanswered(line.number, line.result_id, line.request.custom_id, error))
+            await self._journal.save()
             return
         if (result := await self._ask(line)) is not None:
             self._journal.add(result)
+        if self._careful:
+            # What is saved is beyond suspicion: the first line not saved is the one that kills.
+            await self._journal.save()
 
     async def _is_condemned(self, line: Line) -> bool:
         shard = self._journal.shard
