@@ -7,7 +7,7 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-extra check format bench clean
+.PHONY: help demo test test-extra faults check format bench clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -16,7 +16,11 @@ demo: $(VENV)/.demo ## Run a real batch through the real handlers on this machin
 	$(RUN) infra.cli.app demo
 
 test: check ## Check style and types, then run the tests
-	$(RUN) pytest
+	$(RUN) pytest -n 2
+
+faults: $(VENV)/.dev ## Play five thousand random schedules of faults (half an hour on two cores)
+	$(RUN) tests.faults.test_interleavings 0 2500 & first=$$!; \
+	$(RUN) tests.faults.test_interleavings 2500 5000 && wait $$first
 
 test-extra: $(VENV)/.dev ## Run what needs more than python3: other Pythons, Java, Node
 	.ci/extra

@@ -1,0 +1,103 @@
+"""The sweeper: what is due is done, what is healthy is left alone, what is idle costs little."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from nightlane.domain.batch import BatchStatus
+from tests.faults.lab import Bench, Lab, laboratory
+
+
+@pytest.fixture(scope="module")
+def bench() -> Iterator[Bench]:
+    with laboratory() as made:
+        yield made
+
+
+@pytest.fixture
+def lab(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Lab:
+    bench.faults.arm()
+    return Lab(bench, monkeypatch)
+
+
+def calls_of_a_sweep(lab: Lab) -> list[str]:
+    before = len(lab.faults.names)
+    lab.sweep()
+    return lab.faults.names[before:]
+
+
+def test_an_idle_sweep_reads_the_index_and_the_waiting_list_only(lab: Lab) -> None:
+    assert calls_of_a_sweep(lab) == ["dynamodb:Query"] * 9
+
+
+def test_a_healthy_batch_is_not_looked_at(lab: Lab) -> None:
+    lab.create(lab.upload(4, "one"), "one")
+    lab.deliver("plan")
+    lab.world.pass_time(20)
+    assert calls_of_a_sweep(lab) == ["dynamodb:Query"] * 9
+
+
+def test_an_expired_file_goes_with_its_object(lab: Lab) -> None:
+    file_id = lab.upload(2, "one")
+    file = lab.bare.files.get_file(file_id)
+    assert file is not None
+    lab.world.pass_time(2_592_001)
+    assert lab.call("GET", f"/files/{file_id}")[0] == 404
+    lab.sweep()
+    assert lab.bare.files.get_file(file_id) is None
+    found = lab.clients.s3.list_objects_v2(Bucket=lab.bare.settings.bucket_name, Prefix="files/")
+    assert found["KeyCount"] == 0
+    assert calls_of_a_sweep(lab) == ["dynamodb:Query"] * 9
+
+
+def test_an_object_whose_deletion_was_interrupted_goes_with_the_next_sweep(lab: Lab) -> None:
+    file_id = lab.upload(2, "one")
+    file = lab.bare.files.get_file(file_id)
+    assert file is not None
+    lab.bare.files.delete_file(file, int(lab.bare.now()))
+    lab.sweep()
+    found = lab.clients.s3.list_objects_v2(Bucket=lab.bare.settings.bucket_name, Prefix="files/")
+    assert found["KeyCount"] == 0
+
+
+def test_output_files_live_as_long_as_the_batch_asked(lab: Lab) -> None:
+    lab.upload(2, "one")
+    body = (
+        b'{"input_file_id": "file-one", "endpoint": "/v1/chat/completions", "completion_window": "24h",'
+        b' "output_expires_after": {"anchor": "created_at", "seconds": 7200}}'
+    )
+    batch_id = str(lab.world.call("POST", "/batches", body)[1]["id"])
+    lab.batches.append(batch_id)
+    lab.settle()
+    output = lab.bare.files.get_file(str(lab.batch(batch_id).output_file_id))
+    assert output is not None
+    assert output.expires_at == output.created_at + 7_200
+
+
+@pytest.mark.parametrize("left_behind", ["plan", "infer", "assemble"])
+def test_messages_that_are_gone_are_sent_again(lab: Lab, left_behind: str) -> None:
+    batch_id = lab.create(lab.upload(4, "one"), "one")
+    for name in ("plan", "infer", "assemble"):
+        if name == left_behind:
+            lab.clients.sqs.purge_queue(QueueUrl=lab.world.urls[name])
+            break
+        while lab.deliver(name):
+            pass
+    assert not lab.batch(batch_id).status.is_terminal
+    lab.settle()
+    lab.check_end()
+    assert lab.batch(batch_id).status is BatchStatus.COMPLETED
+
+
+def test_workers_that_do_not_end_hold_a_cancel_up_for_ten_minutes_at_most(lab: Lab) -> None:
+    batch_id = lab.create(lab.upload(4, "one"), "one")
+    lab.deliver("plan")
+    lab.cancel(batch_id)
+    lab.clients.sqs.purge_queue(QueueUrl=lab.world.urls["infer"])
+    lab.deliver("assemble")
+    assert lab.batch(batch_id).status is BatchStatus.CANCELLING
+    lab.world.pass_time(601)
+    lab.sweep()
+    lab.settle()
+    lab.check_end()
+    assert lab.batch(batch_id).status is BatchStatus.CANCELLED
