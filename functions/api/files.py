@@ -23,6 +23,8 @@ def create() -> Response[str]:
     event = router.current_event
     form = read_form(event.headers.get("content-type", ""), body_of(event))
     request = read(CreateFile, _nested(form.fields))
+    if set(form.files) - {"file"}:
+        raise BadRequest("A form may hold one file, in the field 'file'.", param="file")
     if "file" not in form.files:
         raise BadRequest(
             "Missing required parameter: 'file'.", code="missing_required_parameter", param="file"

@@ -13,6 +13,7 @@ import openai
 import typer
 from openai.types import Batch
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -48,7 +49,7 @@ def run(
     """Run a batch: upload, create, wait, download. Works with any OpenAI-compatible server.
 
     Exit code: 0 completed; 1 completed, some lines failed; 2 bad usage; 3 the input did not
-    validate; 4 expired; 5 cancelled; 6 trouble with the server.
+    validate; 4 expired; 5 cancelled; 6 trouble with the server, or the batch was left running.
     """
     raise typer.Exit(int(run_batch(input_path, base_url, api_key, endpoint, output, Console(stderr=True))))
 
@@ -76,9 +77,11 @@ def run_batch(
             batch = _follow(client, batch, console)
             return _fetch(client, batch, output, console)
     except openai.APIStatusError as error:
-        console.print(f"[red]the server answered {error.status_code}: {error.message}")
+        console.print(f"[red]the server answered {error.status_code}: {escape(error.message)}")
     except openai.APIConnectionError as error:
-        console.print(f"[red]no connection to {base_url or 'the server'}: {error.__cause__ or error}")
+        console.print(
+            f"[red]no connection to {base_url or 'the server'}: {escape(str(error.__cause__ or error))}"
+        )
     return ExitCode.TROUBLE
 
 
@@ -187,7 +190,7 @@ def _fetch(client: openai.OpenAI, batch: Batch, output: Path, console: Console) 
     if batch.errors and batch.errors.data:
         table = Table("line", "code", "message")
         for error in batch.errors.data:
-            table.add_row(str(error.line or ""), error.code, error.message)
+            table.add_row(str(error.line or ""), escape(error.code or ""), escape(error.message or ""))
         console.print(table)
     match batch.status:
         case "completed":

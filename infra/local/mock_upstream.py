@@ -76,11 +76,15 @@ class Statistics:
 
 def latency_of(key: int, behaviour: Behaviour) -> float:
     """Seconds this body takes: log-normal with the mean asked for, whatever sigma is."""
-    if not behaviour.latency_sigma:
+    if not behaviour.latency_sigma or not behaviour.latency_mean:
         return behaviour.latency_mean
-    normal = random.Random(key ^ behaviour.seed).gauss(0, 1)
+    normal = _draw(key, behaviour.seed).gauss(0, 1)
     mu = math.log(behaviour.latency_mean) - behaviour.latency_sigma**2 / 2
     return math.exp(mu + behaviour.latency_sigma * normal)
+
+
+def _draw(key: int, seed: int) -> random.Random:
+    return random.Random(key ^ seed << 32)
 
 
 class MockModel:
@@ -111,10 +115,10 @@ class MockModel:
         try:
             body = json.decode(raw)
             hints = body.get("mock") or {}
-            if seconds := hints.get("latency", latency_of(key, behaviour)):
-                await asyncio.sleep(seconds)
             if behaviour.rate_limit is not None and statistics.in_flight > behaviour.rate_limit:
                 return _error(429, "Too many requests in flight.", "rate_limit_exceeded", retry_after="1")
+            if seconds := hints.get("latency", latency_of(key, behaviour)):
+                await asyncio.sleep(seconds)
             return self._answer(body, hints, key, route)
         except (ValueError, AttributeError):
             return _error(400, "We could not parse the JSON body of your request.")
@@ -127,8 +131,7 @@ class MockModel:
             return _error(int(status), f"The mock was asked for {status}.")
         if sights <= hints.get("fail_times", 0):
             return _error(503, "The mock was asked to fail.")
-        unlucky = (key ^ self._behaviour.seed) % 10_000 < self._behaviour.error_rate * 10_000
-        if unlucky and sights == 1:
+        if sights == 1 and _draw(key, self._behaviour.seed).random() < self._behaviour.error_rate:
             return _error(500, "An injected error.")
         if body.get("model", "mock-moderation") not in MODELS:
             message = f"The model '{body['model']}' does not exist"

@@ -103,7 +103,7 @@ def test_a_model_the_upstream_does_not_have_fails_the_batch(place: Place) -> Non
 def test_models_come_from_the_upstream(place: Place) -> None:
     assert "mock-small" in [model.id for model in place.client.models.list()]
     assert place.client.models.retrieve("mock-large").owned_by == "nightlane"
-    with pytest.raises(openai.NotFoundError) as caught:
+    with pytest.raises(openai.NotFoundError, match="The model 'a/b' does not exist") as caught:
         place.client.models.retrieve("a/b")
     assert caught.value.code == "model_not_found"
 

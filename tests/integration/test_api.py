@@ -102,7 +102,20 @@ def test_a_bad_create_says_what_is_wrong(
     assert words in error["message"]
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b'"x"', b"[" * 5_000])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b'"x"',
+        b"[" * 5_000,
+        json.dumps(CREATE | {"input_file_id": "\ud800"}).encode(),
+        json.dumps(CREATE | {"\ud800": "x"}).encode(),
+        b'{"input_file_id": "\xff"}',
+    ],
+)
 def test_a_body_that_is_no_object_is_a_bad_request(nightlane: World, body: bytes) -> None:
     error_of(nightlane.call("POST", "/batches", body, content_type="application/json"), 400)
 
@@ -219,6 +232,21 @@ def test_a_file_is_stored_read_and_deleted(nightlane: World) -> None:
     error = error_of(nightlane.call("DELETE", f"/files/{file.id}"), 404)
     assert error["message"] == f"No such File object: {file.id}"
     assert error["param"] == "id"
+
+
+def test_expired_files_do_not_hide_those_that_live(nightlane: World) -> None:
+    living = [upload(nightlane, requests(1), purpose="batch")[1]["id"] for _ in range(3)]
+    nightlane.pass_time(1)
+    expiry = {"expires_after[anchor]": "created_at", "expires_after[seconds]": "3600"}
+    for _ in range(3):
+        upload(nightlane, requests(1), purpose="batch", **expiry)
+    nightlane.pass_time(3_601)
+    page = nightlane.call("GET", "/files", query={"limit": "2"})[1]
+    assert len(page["data"]) == 2
+    assert page["has_more"] is True
+    rest = nightlane.call("GET", "/files", query={"limit": "2", "after": page["last_id"]})[1]
+    assert rest["has_more"] is False
+    assert {each["id"] for each in page["data"] + rest["data"]} == set(living)
 
 
 def test_an_expired_file_is_gone_at_once(nightlane: World) -> None:

@@ -280,10 +280,10 @@ def test_files_are_listed_both_ways_across_purposes(files: DynamoFiles) -> None:
     for number in range(6):
         files.put_file(file(number, purposes[number % 3]))
     files.put_file(file(9, tenant="other"))
-    newest = files.list_files("acme", purposes, None, 4, newest_first=True)
+    newest = files.list_files("acme", purposes, None, 4, NOW, newest_first=True)
     assert [each.id for each in newest] == ["file-5", "file-4", "file-3", "file-2"]
     position = files.list_position("file-2", "acme")
-    oldest = files.list_files("acme", purposes[:2], position, 10, newest_first=False)
+    oldest = files.list_files("acme", purposes[:2], position, 10, NOW, newest_first=False)
     assert [each.id for each in oldest] == ["file-3", "file-4"]
     assert files.list_position("file-2", "other") is None
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from nightlane.domain.file import FilePurpose, StoredFile
 from nightlane.domain.ports import BlobMissing, Ports
 from nightlane.wire.errors import BadRequest, NotFound, TooLarge
-from nightlane.wire.lines import BYTE_ORDER_MARK, is_blank
+from nightlane.wire.lines import BYTE_ORDER_MARK, is_blank, is_json
 from nightlane.wire.multipart import FormFile
 from nightlane.wire.requests import ListFiles
 
@@ -50,7 +50,7 @@ def create_file(
 
 
 def _check_batch_input(data: bytes, limit: int) -> None:
-    """What OpenAI refuses at once: a first line that is no JSON object, and too many bytes."""
+    """What OpenAI refuses at once: a first line that is no JSON, and too many bytes."""
     if len(data) > limit:
         raise BadRequest(f"File is too large: a batch input file may have {limit} bytes.")
     start = len(BYTE_ORDER_MARK) if data.startswith(BYTE_ORDER_MARK) else 0
@@ -58,7 +58,7 @@ def _check_batch_input(data: bytes, limit: int) -> None:
         end = data.find(b"\n", start)
         line = data[start : end if end >= 0 else len(data)]
         if not is_blank(line):
-            if not line.lstrip().startswith((b"{", b"[")):
+            if not is_json(line):
                 raise BadRequest("Invalid file format for Batch API. Must be .jsonl")
             return
         start += len(line) + 1
@@ -80,11 +80,9 @@ def list_files(ports: Ports, tenant: str, query: ListFiles) -> list[StoredFile]:
         if position is None:
             raise NotFound("Resource not found.", param="after")
     purposes = [each for each in FilePurpose if query.purpose in (None, each.value)]
-    found = ports.files.list_files(
-        tenant, purposes, position, query.limit + 1, newest_first=query.order == "desc"
+    return ports.files.list_files(
+        tenant, purposes, position, query.limit + 1, ports.now(), newest_first=query.order == "desc"
     )
-    now = ports.now()
-    return [file for file in found if not file.is_expired(now)]
 
 
 def delete_file(ports: Ports, tenant: str, file_id: str) -> None:

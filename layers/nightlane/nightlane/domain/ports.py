@@ -130,10 +130,11 @@ class FileStore(Protocol):
         purposes: Sequence[FilePurpose],
         after: str | None,
         limit: int,
+        now: float,
         *,
         newest_first: bool,
     ) -> list[StoredFile]:
-        """The tenant's files in the order of their `listed` keys, after a key."""
+        """The tenant's files that live, in the order of their `listed` keys, after a key."""
 
     def delete_file(self, file: StoredFile, at: int) -> bool:
         """Leaves a tombstone, so that cursors hold; False if it was deleted before."""

@@ -62,6 +62,15 @@ def is_blank(line: bytes) -> bool:
     return not line.strip()
 
 
+def is_json(line: bytes) -> bool:
+    """Whether the line parses."""
+    try:
+        msgspec.json.decode(line)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
 def split_lines(chunks: Iterable[bytes], limit: int) -> Iterator[tuple[int, bytes | None]]:
     """The offset and bytes of every line, without its line feed; None for one above `limit` bytes.
 

@@ -112,10 +112,13 @@ Model = TypeVar("Model", bound=BaseModel)
 def read_json(body: bytes) -> Any:
     """The JSON of a request body. Raises: BadRequest."""
     try:
-        return json.loads(body)
+        value = json.loads(body)
+        # A lone surrogate is valid JSON, but no text that could be stored.
+        json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         message = "We could not parse the JSON body of your request. The body must be a JSON object."
         raise BadRequest(message) from error
+    return value
 
 
 def read(model: type[Model], values: Any) -> Model:

@@ -45,13 +45,21 @@ class DynamoFiles:
         purposes: Sequence[FilePurpose],
         after: str | None,
         limit: int,
+        now: float,
         *,
         newest_first: bool,
     ) -> list[StoredFile]:
         runs = (self._listed(file_owner(tenant, each), after, limit, newest_first) for each in purposes)
-        merged = islice(heapq.merge(*runs, key=itemgetter("listed"), reverse=newest_first), limit)
-        keys = [Key(item["pk"], item["sk"]) for item in merged]
-        return [file_from_item(item) for item in self._table.get_many(keys) if "deleted_at" not in item]
+        merged = heapq.merge(*runs, key=itemgetter("listed"), reverse=newest_first)
+        return list(islice(self._alive(merged, limit, now), limit))
+
+    def _alive(self, listed: Iterator[Item], limit: int, now: float) -> Iterator[StoredFile]:
+        """The index lags behind a deletion, and an expired file may wait for the sweeper."""
+        while keys := [Key(item["pk"], item["sk"]) for item in islice(listed, limit)]:
+            for item in self._table.get_many(keys):
+                file = file_from_item(item)
+                if "deleted_at" not in item and not file.is_expired(now):
+                    yield file
 
     def _listed(self, owner: str, after: str | None, limit: int, newest_first: bool) -> Iterator[Item]:
         condition = "#owner = :owner"

@@ -1,0 +1,67 @@
+"""The mock model is deterministic, and as bad as it is told to be."""
+
+import statistics
+from concurrent.futures import ThreadPoolExecutor
+
+import openai
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from infra.local.mock_process import MockUpstream
+from infra.local.mock_upstream import Behaviour, latency_of
+
+
+def ask(client: openai.OpenAI, text: str, **body: object) -> str | None:
+    answer = client.chat.completions.create(
+        model="mock-small", messages=[{"role": "user", "content": text}], extra_body=body
+    )
+    return answer.choices[0].message.content
+
+
+def test_latencies_have_the_mean_that_was_asked_for() -> None:
+    latencies = [latency_of(key * 7_919, Behaviour(0.2, 1.0)) for key in range(20_000)]
+    assert statistics.fmean(latencies) == pytest.approx(0.2, rel=0.05)
+    assert latency_of(7, Behaviour(0.2, 1.0)) == latency_of(7, Behaviour(0.2, 1.0))
+    assert latency_of(7, Behaviour(0.2, 1.0)) != latency_of(7, Behaviour(0.2, 1.0, seed=1))
+
+
+@given(mean=st.floats(0, 1), sigma=st.floats(0, 3), key=st.integers(0, 2**32 - 1))
+def test_a_latency_is_never_negative(mean: float, sigma: float, key: int) -> None:
+    assert latency_of(key, Behaviour(mean, sigma)) >= 0
+
+
+def test_it_answers_refuses_and_counts_as_it_is_told() -> None:
+    with MockUpstream(error_rate=0.5, rate_limit=2) as upstream:
+        client = openai.OpenAI(base_url=upstream.url, api_key="none", max_retries=0)
+        with client:
+            answers: list[str | None] = []
+            for number in range(20):
+                try:
+                    answers.append(ask(client, f"{number}?"))
+                except openai.InternalServerError:
+                    answers.append(None)
+            assert 3 < answers.count(None) < 17
+            # An injected error is for the first sight only, and an answer is always the same.
+            again = [ask(client, f"{number}?") for number in range(20)]
+            assert all(first in (None, second) for first, second in zip(answers, again, strict=True))
+            with pytest.raises(openai.UnprocessableEntityError):
+                ask(client, "x", mock={"status": 422})
+            with pytest.raises(openai.NotFoundError):
+                client.embeddings.create(model="unknown", input="x")
+
+            def slow(number: int) -> bool:
+                try:
+                    ask(client, "0?", mock={"latency": 0.3}, user=str(number % 2))
+                except openai.RateLimitError:
+                    return True
+                except openai.InternalServerError:
+                    return False
+                return False
+
+            with ThreadPoolExecutor(6) as pool:
+                assert any(pool.map(slow, range(6)))
+        seen = upstream.statistics()
+        assert seen["repeated"] >= 20
+        upstream.reset()
+        assert upstream.statistics()["requests"] == 0
