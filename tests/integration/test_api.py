@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from openai.types import Batch, FileObject
 
 from nightlane.settings import Settings
+from tests.moto_lock import one_write_at_a_time
 from tests.world import ENDPOINT, World, requests, world
 
 CREATE = {"input_file_id": "file-x", "endpoint": ENDPOINT, "completion_window": "24h"}
@@ -18,6 +19,7 @@ CREATE = {"input_file_id": "file-x", "endpoint": ENDPOINT, "completion_window": 
 
 @pytest.fixture
 def nightlane(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    one_write_at_a_time(monkeypatch)
     with world(Settings(upstream_url="http://127.0.0.1:9"), monkeypatch) as made:
         yield made
 

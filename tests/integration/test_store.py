@@ -17,6 +17,7 @@ from nightlane.domain.batch import Batch, BatchError, BatchRequest, BatchStatus,
 from nightlane.domain.file import FilePurpose, StoredFile
 from nightlane.domain.ports import Admission, Due, Fenced
 from nightlane.domain.shard import Checkpoint, DoneLines, Part, Shard
+from tests.moto_lock import one_write_at_a_time
 
 NOW = 1_800_000_000
 DYNAMODB_LOCAL = os.environ.get("NIGHTLANE_TEST_DYNAMODB")
@@ -24,10 +25,11 @@ ENGINES = ["moto", *(["DynamoDB Local"] if DYNAMODB_LOCAL else [])]
 
 
 @pytest.fixture(params=ENGINES)
-def table(request: pytest.FixtureRequest) -> Iterator[tuple[Clients, str]]:
+def table(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Clients, str]]:
     session = boto3.Session("testing", "testing", region_name="us-east-1")
     name = f"table-{uuid.uuid4().hex}"
     if request.param == "moto":
+        one_write_at_a_time(monkeypatch)
         with mock_aws():
             clients = Clients(session)
             create_table(clients, name)
