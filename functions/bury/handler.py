@@ -14,7 +14,7 @@ from nightlane.wiring import ports
 def handler(event: dict[str, Any], context: LambdaContext) -> None:
     record = event["Records"][0]
     queue = record["eventSourceARN"].split(":")[-1].removesuffix(".fifo")
-    logger.error("dead letter", queue=queue, body=record["body"])
+    logger.error("dead letter", queue=queue, message_body=record["body"])
     if queue.endswith("infer-dead"):
         bury_shard(ports(), read_shard_message(record["body"]))
     elif queue.endswith("plan-dead"):

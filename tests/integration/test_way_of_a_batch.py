@@ -236,3 +236,37 @@ def test_no_more_than_the_limit_is_in_flight(nightlane: World, upstream: Upstrea
     nightlane.create(nightlane.upload(requests(40)))
     nightlane.run()
     assert upstream.most_in_flight == 3
+
+
+def test_a_worker_out_of_time_hands_its_shard_back_and_nothing_is_asked_twice(
+    nightlane: World, upstream: Upstream
+) -> None:
+    nightlane.ports.settings.__dict__["shard_max_lines"] = 100
+    # A second until the worker winds down, a minute before its timeout.
+    nightlane.context_seconds = 61
+    upstream.delay_seconds = 0.3
+    batch_id = nightlane.create(nightlane.upload(requests(60)))
+    nightlane.run()
+    batch = nightlane.batch(batch_id)
+    assert (batch.status, batch.completed) == (BatchStatus.COMPLETED, 60)
+    assert len([each for each in nightlane.deliveries if each.startswith("infer")]) > 1
+    assert set(upstream.asked.values()) == {1}
+    shard = nightlane.ports.batches.get_shard(batch_id, 0)
+    assert (shard.epoch, shard.strikes) == (shard.commits, 0)
+
+
+def test_an_upstream_that_is_down_fails_no_line(nightlane: World, upstream: Upstream) -> None:
+    nightlane.ports.settings.__dict__["max_concurrent_requests_per_batch"] = 2
+    nightlane.ports.settings.__dict__["upstream_pause_seconds"] = 0
+    down = {"answers": 0}
+
+    def script(_body: Body, _seen: int) -> web.Response | None:
+        down["answers"] += 1
+        return refusal(503, **{"retry-after": "0.01"}) if down["answers"] <= 10 else None
+
+    upstream.script = script
+    batch_id = nightlane.create(nightlane.upload(requests(4)))
+    nightlane.run()
+    batch = nightlane.batch(batch_id)
+    assert (batch.status, batch.completed, batch.failed) == (BatchStatus.COMPLETED, 4, 0)
+    assert len([each for each in nightlane.deliveries if each.startswith("infer")]) > 1
