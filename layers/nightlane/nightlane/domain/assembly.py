@@ -11,7 +11,7 @@ from nightlane.domain.closing import close_if_due
 from nightlane.domain.dispatch import read_manifest
 from nightlane.domain.file import FilePurpose, StoredFile
 from nightlane.domain.parts import Record, merge_parts
-from nightlane.domain.ports import Ports
+from nightlane.domain.ports import Ports, list_key
 from nightlane.domain.shard import DoneLines, Manifest, Shard, ShardSpec
 from nightlane.wire.lines import LineError, error_line, read_request, request_lines, result_id
 
@@ -60,7 +60,7 @@ def _file(ports: Ports, batch: Batch, kind: str) -> StoredFile:
         size=0,
         created_at=int(now),
         expires_at=int(now) + lifetime,
-        listed=f"{int(now * 1000):013d}#{file_id}",
+        listed=list_key(now, file_id),
     )
 
 

@@ -3,7 +3,7 @@
 from hashlib import sha256
 
 from nightlane.domain.batch import Batch, BatchRequest, BatchStatus
-from nightlane.domain.ports import Ports
+from nightlane.domain.ports import Ports, list_key
 from nightlane.wire.errors import BadRequest, Conflict, NotFound
 from nightlane.wire.requests import ListBatches
 
@@ -21,7 +21,7 @@ def create_batch(ports: Ports, tenant: str, request: BatchRequest, token: str | 
         tenant=tenant,
         request=request,
         status=BatchStatus.VALIDATING,
-        listed=f"{int(now * 1000):013d}#{batch_id}",
+        listed=list_key(now, batch_id),
         created_at=int(now),
         expires_at=int(now) + ports.settings.completion_window_seconds,
     )

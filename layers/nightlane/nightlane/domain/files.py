@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from nightlane.domain.file import FilePurpose, StoredFile
-from nightlane.domain.ports import BlobMissing, Ports
+from nightlane.domain.ports import BlobMissing, Ports, list_key
 from nightlane.wire.errors import BadRequest, NotFound, TooLarge
 from nightlane.wire.lines import BYTE_ORDER_MARK, is_blank, is_json
 from nightlane.wire.multipart import FormFile
@@ -42,7 +42,7 @@ def create_file(
         size=len(upload.data),
         created_at=int(now),
         expires_at=int(now) + lifetime if lifetime else None,
-        listed=f"{int(now * 1000):013d}#{file_id}",
+        listed=list_key(now, file_id),
     )
     ports.blobs.put(file.blob_key, upload.data)
     ports.files.put_file(file)

@@ -28,6 +28,11 @@ class Admission(Enum):
     NOT_WAITING = auto()
 
 
+def list_key(now: float, identifier: str) -> str:
+    """Sort key of a tenant's list: creation in milliseconds, then the id."""
+    return f"{int(now * 1000):013d}#{identifier}"
+
+
 @dataclass(frozen=True, slots=True)
 class Due:
     """Something whose time to be looked at has come."""
