@@ -1,0 +1,1 @@
+"""The CDK app's constructs, by concern; `stack` puts them together."""

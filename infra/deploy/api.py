@@ -1,0 +1,151 @@
+"""The REST API: everything below the stage goes to `api`, once `authorize` has let it pass.
+
+A REST API, for only there can API Gateway's own answers wear OpenAI's envelope.
+https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-gatewayResponse-definition.html
+"""
+
+from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import aws_apigateway as apigateway
+from aws_cdk import aws_certificatemanager as acm
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_wafv2 as wafv2
+from constructs import Construct
+
+from infra.deploy.deployment import CustomDomain, Deployment
+from infra.gateway import AUTHORIZER_CACHE_SECONDS, BINARY_MEDIA_TYPE, GATEWAY_RESPONSES, STAGE
+
+ACCESS_LOG = apigateway.AccessLogFormat.custom(
+    '{"requestId":"$context.requestId","tenant":"$context.authorizer.tenant","method":"$context.httpMethod",'
+    '"path":"$context.path","status":"$context.status","bytes":"$context.responseLength",'
+    '"milliseconds":"$context.responseLatency","sourceIp":"$context.identity.sourceIp",'
+    '"error":"$context.error.message","integrationError":"$context.integration.error",'
+    '"authorizerError":"$context.authorizer.error"}'
+)
+
+
+class Api(Construct):
+    """`rest_api`, and `url` as clients use it."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        deployment: Deployment,
+        api: lambda_.IFunction,
+        authorize: lambda_.IFunction,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        self.rest_api = apigateway.RestApi(
+            self,
+            "RestApi",
+            rest_api_name=deployment.stack_name,
+            description="OpenAI-compatible Batch API",
+            binary_media_types=[BINARY_MEDIA_TYPE],
+            endpoint_configuration=self._endpoint(deployment),
+            policy=_only_from(deployment.vpc_endpoint_ids),
+            deploy_options=self._stage(deployment),
+            cloud_watch_role=True,
+            disable_execute_api_endpoint=deployment.domain is not None,
+        )
+        self._responses()
+        authorizer = apigateway.TokenAuthorizer(
+            self,
+            "Authorizer",
+            handler=authorize,
+            results_cache_ttl=Duration.seconds(AUTHORIZER_CACHE_SECONDS),
+        )
+        self.rest_api.root.add_resource("{proxy+}").add_method(
+            "ANY", apigateway.LambdaIntegration(api, allow_test_invoke=False), authorizer=authorizer
+        )
+        self.url = self._url(deployment.domain)
+        if deployment.web_acl_arn:
+            wafv2.CfnWebACLAssociation(
+                self,
+                "Firewall",
+                resource_arn=self.rest_api.deployment_stage.stage_arn,
+                web_acl_arn=deployment.web_acl_arn,
+            )
+
+    def _endpoint(self, deployment: Deployment) -> apigateway.EndpointConfiguration:
+        if not deployment.vpc_endpoint_ids:
+            return apigateway.EndpointConfiguration(types=[apigateway.EndpointType.REGIONAL])
+        endpoints = [
+            ec2.InterfaceVpcEndpoint.from_interface_vpc_endpoint_attributes(
+                self, f"Endpoint{number}", port=443, vpc_endpoint_id=identifier
+            )
+            for number, identifier in enumerate(deployment.vpc_endpoint_ids)
+        ]
+        private = [apigateway.EndpointType.PRIVATE]
+        return apigateway.EndpointConfiguration(types=private, vpc_endpoints=endpoints)
+
+    def _stage(self, deployment: Deployment) -> apigateway.StageOptions:
+        log_group = logs.LogGroup(
+            self,
+            "AccessLogs",
+            retention=logs.RetentionDays.ONE_MONTH,
+            removal_policy=RemovalPolicy.DESTROY,
+        )
+        return apigateway.StageOptions(
+            stage_name=STAGE,
+            access_log_destination=apigateway.LogGroupLogDestination(log_group),
+            access_log_format=ACCESS_LOG,
+            # Bodies are the tenants' own: only API Gateway's errors are logged.
+            logging_level=apigateway.MethodLoggingLevel.ERROR,
+            data_trace_enabled=False,
+            metrics_enabled=True,
+            tracing_enabled=True,
+            throttling_rate_limit=deployment.throttle_requests_per_second,
+            throttling_burst_limit=deployment.throttle_burst,
+        )
+
+    def _responses(self) -> None:
+        for response in GATEWAY_RESPONSES:
+            headers = {name: f"'{value}'" for name, value in response.headers.items()}
+            self.rest_api.add_gateway_response(
+                "".join(part.title() for part in response.kind.split("_")),
+                type=apigateway.ResponseType.of(response.kind),
+                # The kinds called DEFAULT keep the status of what happened.
+                status_code=None if response.kind.startswith("DEFAULT") else str(response.status),
+                response_headers={"x-request-id": "context.requestId"} | headers,
+                templates={"application/json": response.template},
+            )
+
+    def _url(self, domain: CustomDomain | None) -> str:
+        if domain is None:
+            return self.rest_api.url.rstrip("/")
+        certificate = acm.Certificate.from_certificate_arn(self, "Certificate", domain.certificate_arn)
+        name = apigateway.DomainName(
+            self,
+            "Domain",
+            domain_name=domain.name,
+            certificate=certificate,
+            endpoint_type=apigateway.EndpointType.REGIONAL,
+            security_policy=apigateway.SecurityPolicy.TLS_1_2,
+        )
+        name.add_base_path_mapping(self.rest_api, base_path=STAGE, stage=self.rest_api.deployment_stage)
+        self.alias_target = name.domain_name_alias_domain_name
+        return f"https://{domain.name}/{STAGE}"
+
+
+def _only_from(endpoint_ids: tuple[str, ...]) -> iam.PolicyDocument | None:
+    """A private API needs a policy that says which endpoints may reach it.
+
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-private-apis.html
+    """
+    if not endpoint_ids:
+        return None
+    elsewhere = iam.PolicyStatement(
+        effect=iam.Effect.DENY,
+        principals=[iam.AnyPrincipal()],
+        actions=["execute-api:Invoke"],
+        resources=["execute-api:/*"],
+        conditions={"StringNotEquals": {"aws:SourceVpce": list(endpoint_ids)}},
+    )
+    anybody = iam.PolicyStatement(
+        principals=[iam.AnyPrincipal()], actions=["execute-api:Invoke"], resources=["execute-api:/*"]
+    )
+    return iam.PolicyDocument(statements=[anybody, elsewhere])

@@ -1,0 +1,205 @@
+"""The functions: each with a role, a log group and what makes it run of its own."""
+
+from dataclasses import dataclass
+
+from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_secretsmanager as secretsmanager
+from constructs import Construct
+
+from infra.deploy.deployment import Deployment, Network
+from infra.deploy.layers import Code
+from infra.deploy.queues import Queues
+from infra.deploy.storage import Storage
+from infra.permissions import PERMISSIONS, Grant, Target
+from infra.resources import FunctionSpec
+from nightlane.settings import Settings
+
+RUNTIME = lambda_.Runtime.PYTHON_3_13
+# assemble frees a slot, the next batch's shards start, and so from batch to batch: Lambda would take that
+# for a loop and cut it after 16 hops. It is finite, for a batch is admitted once.
+# https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html
+LOOPING = frozenset({"plan", "infer", "assemble"})
+CALL_THE_UPSTREAM = frozenset({"api", "plan", "infer"})
+# Nothing but the worker is worth a limit of its own; this keeps the rest from crowding it out.
+OTHERS_CONCURRENCY = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the functions are given to work with."""
+
+    storage: Storage
+    queues: Queues
+    upstream_key: secretsmanager.ISecret | None
+
+    def settings(self, deployment: Deployment) -> Settings:
+        """The settings of the functions, with the names of what the stack makes."""
+        urls = {f"{name}_queue_url": queue.queue_url for name, queue in self.queues.by_name.items()}
+        return deployment.settings.model_copy(
+            update={name: url for name, url in urls.items() if name in Settings.model_fields}
+            | {
+                "table_name": self.storage.table.table_name,
+                "bucket_name": self.storage.bucket.bucket_name,
+                "upstream_url": deployment.upstream.url,
+                "upstream_key_secret": deployment.upstream.key_secret or "",
+            }
+        )
+
+    def arns(self, grant: Grant) -> list[str]:
+        """The resources of a grant."""
+        table, bucket = self.storage.table.table_arn, self.storage.bucket
+        match grant.target:
+            case Target.TABLE:
+                return [table]
+            case Target.INDEX:
+                return [f"{table}/index/{name}" for name in grant.on]
+            case Target.OBJECTS:
+                return [bucket.arn_for_objects(f"{prefix}*") for prefix in grant.on]
+            case Target.BUCKET:
+                return [bucket.bucket_arn]
+            case Target.QUEUE:
+                return [self.queues.by_name[name].queue_arn for name in grant.on]
+            case Target.UPSTREAM_KEY:
+                # Secrets Manager ends the name with six characters of its own.
+                return [f"{self.upstream_key.secret_arn}-??????"] if self.upstream_key else []
+
+
+class Functions(Construct):
+    """`by_name` holds every function."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        deployment: Deployment,
+        specs: tuple[FunctionSpec, ...],
+        surroundings: Surroundings,
+        code: Code,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        self._deployment = deployment
+        self._surroundings = surroundings
+        self._code = lambda_.Code.from_asset(str(code.functions))
+        self._layers = [
+            self._layer("Dependencies", code.dependencies, "Third-party packages, from uv.lock"),
+            self._layer("Nightlane", code.shared, "The shared package"),
+        ]
+        self._environment = surroundings.settings(deployment).to_environment() | {
+            "POWERTOOLS_SERVICE_NAME": deployment.stack_name
+        }
+        self.by_name = {spec.name: self._function(spec) for spec in specs}
+
+    def _layer(self, name: str, folder: object, description: str) -> lambda_.LayerVersion:
+        return lambda_.LayerVersion(
+            self,
+            name,
+            code=lambda_.Code.from_asset(str(folder)),
+            compatible_runtimes=[RUNTIME],
+            description=description,
+        )
+
+    def _function(self, spec: FunctionSpec) -> lambda_.Function:
+        scope = Construct(self, spec.name.title())
+        log_group = logs.LogGroup(
+            scope,
+            "Logs",
+            retention=logs.RetentionDays[_RETENTION[self._deployment.log_retention_days]],
+            removal_policy=RemovalPolicy.DESTROY,
+        )
+        arm = self._deployment.architecture == "arm64"
+        function = lambda_.Function(
+            scope,
+            "Function",
+            runtime=RUNTIME,
+            architecture=lambda_.Architecture.ARM_64 if arm else lambda_.Architecture.X86_64,
+            handler=f"{spec.module}.handler",
+            code=self._code,
+            layers=self._layers,
+            memory_size=spec.memory,
+            timeout=Duration.seconds(spec.timeout),
+            environment=self._environment,
+            role=self._role(scope, spec, log_group),
+            log_group=log_group,
+            tracing=lambda_.Tracing.ACTIVE,
+            reserved_concurrent_executions=self._reserved(spec),
+            recursive_loop=lambda_.RecursiveLoop.ALLOW if spec.name in LOOPING else None,
+        )
+        if self._deployment.network and spec.name in CALL_THE_UPSTREAM:
+            _attach(function, self._deployment.network)
+        self._feed(scope, spec, function)
+        return function
+
+    def _reserved(self, spec: FunctionSpec) -> int | None:
+        return spec.concurrency if self._deployment.reserve_concurrency else None
+
+    def _role(self, scope: Construct, spec: FunctionSpec, log_group: logs.LogGroup) -> iam.Role:
+        role = iam.Role(scope, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
+        log_group.grant_write(role)
+        for grant in PERMISSIONS[spec.name]:
+            if arns := self._surroundings.arns(grant):
+                role.add_to_policy(_statement(grant, arns))
+        return role
+
+    def _feed(self, scope: Construct, spec: FunctionSpec, function: lambda_.Function) -> None:
+        """Whatever makes the function run by itself."""
+        for name in spec.queues:
+            lambda_.EventSourceMapping(
+                scope,
+                "".join(part.title() for part in name.split("-")),
+                target=function,
+                event_source_arn=self._surroundings.queues.by_name[name].queue_arn,
+                batch_size=1,
+                # More would be pulled and throttled, and die of their receive count without having run.
+                max_concurrency=spec.concurrency or OTHERS_CONCURRENCY,
+                report_batch_item_failures=True,
+            )
+        if spec.every_seconds is not None:
+            events.Rule(
+                scope,
+                "Timer",
+                schedule=events.Schedule.rate(Duration.seconds(spec.every_seconds)),
+                targets=[targets.LambdaFunction(function, retry_attempts=0)],
+            )
+
+
+def _statement(grant: Grant, arns: list[str]) -> iam.PolicyStatement:
+    conditions = {}
+    if grant.target is Target.TABLE:
+        # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/specifying-conditions.html
+        keys = [f"{prefix}*" if prefix.endswith("#") else prefix for prefix in grant.on]
+        conditions = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": keys}}
+    return iam.PolicyStatement(actions=list(grant.actions), resources=arns, conditions=conditions)
+
+
+def _attach(function: lambda_.Function, network: Network) -> None:
+    """Attach to subnets by id: no look-up, so that synth needs no account."""
+    resource = function.node.default_child
+    assert isinstance(resource, lambda_.CfnFunction)
+    resource.vpc_config = lambda_.CfnFunction.VpcConfigProperty(
+        subnet_ids=list(network.subnet_ids), security_group_ids=list(network.security_group_ids)
+    )
+    # https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html#configuration-vpc-permissions
+    actions = "CreateNetworkInterface DescribeNetworkInterfaces DescribeSubnets DeleteNetworkInterface"
+    function.add_to_role_policy(
+        iam.PolicyStatement(actions=[f"ec2:{action}" for action in actions.split()], resources=["*"])
+    )
+
+
+_RETENTION = {
+    1: "ONE_DAY",
+    3: "THREE_DAYS",
+    5: "FIVE_DAYS",
+    7: "ONE_WEEK",
+    14: "TWO_WEEKS",
+    30: "ONE_MONTH",
+    60: "TWO_MONTHS",
+    90: "THREE_MONTHS",
+    180: "SIX_MONTHS",
+    365: "ONE_YEAR",
+}

@@ -1,0 +1,130 @@
+"""Builds what goes into Lambda, without Docker: the two layers and the functions' code.
+
+https://docs.aws.amazon.com/lambda/latest/dg/python-layers.html
+"""
+
+import hashlib
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+BUILD = ROOT / ".build" / "lambda"
+MB = 1_000_000
+DEPENDENCIES_BOUND_BYTES = 30 * MB
+# botocore describes 400 services in 27 MB; these are the ones that are called, and sts for odd credentials.
+SERVICES = frozenset({"dynamodb", "s3", "sqs", "secretsmanager", "sts"})
+SOURCES_OF_EXTENSIONS = frozenset({".c", ".h", ".pyx", ".pxd", ".pyi"})
+
+
+class LayerTooLarge(Exception):
+    """The dependencies outgrew their bound."""
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """What the wheels are for: uv's name of the platform, and the version of Python."""
+
+    name: str
+    python: str
+
+    @classmethod
+    def of(cls, architecture: str) -> "Platform":
+        """The platform of Lambda's python3.13 on arm64 or x86_64."""
+        machine = "aarch64" if architecture == "arm64" else "x86_64"
+        return cls(f"{machine}-manylinux2014", "3.13")
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """Folders to zip: each layer's, and the functions'."""
+
+    dependencies: Path
+    shared: Path
+    functions: Path
+
+
+def build(platform: Platform) -> Code:
+    """Build all three below `.build`; the dependencies anew only when uv.lock or the platform changed.
+
+    Raises:
+        LayerTooLarge: the dependencies are larger than 30 MB unzipped.
+        subprocess.CalledProcessError: uv could not get a wheel.
+    """
+    shared = _copy("shared/python/nightlane", ROOT / "layers" / "nightlane" / "nightlane")
+    functions = _copy("functions/functions", ROOT / "functions")
+    return Code(_dependencies(platform), shared.parents[1], functions.parent)
+
+
+def size_of(folder: Path) -> int:
+    """Bytes, unzipped."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+def _copy(name: str, source: Path) -> Path:
+    target = BUILD / name
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+    return target
+
+
+def _dependencies(platform: Platform) -> Path:
+    key = hashlib.sha256((ROOT / "uv.lock").read_bytes() + Path(__file__).read_bytes()).hexdigest()[:12]
+    target = BUILD / f"dependencies-{platform.name}-{platform.python}-{key}"
+    if not target.exists():
+        unfinished = target.with_suffix(".unfinished")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        _install(platform, unfinished / "python")
+        _prune(unfinished / "python")
+        unfinished.rename(target)
+    if (size := size_of(target)) > DEPENDENCIES_BOUND_BYTES:
+        raise LayerTooLarge(f"layers/dependencies has {size / MB:.1f} MB, more than 30")
+    return target
+
+
+def _install(platform: Platform, target: Path) -> None:
+    """What uv.lock says that the project's own dependencies are; no group of them."""
+    uv = Path(sys.prefix) / "bin" / "uv"
+    export = "export --frozen --quiet --no-default-groups --no-emit-project --no-hashes"
+    locked = _run(uv, *export.split())
+    where = f"--python-platform {platform.name} --python-version {platform.python} --only-binary :all:"
+    install = f"pip install --quiet --no-deps --requirement - {where} --target"
+    _run(uv, *install.split(), target, stdin=locked)
+
+
+def _run(*command: str | Path, stdin: bytes = b"") -> bytes:
+    return subprocess.run(command, cwd=ROOT, check=True, input=stdin, stdout=subprocess.PIPE).stdout  # noqa: S603
+
+
+def _prune(packages: Path) -> None:
+    for unused in list(_unused(packages)):
+        shutil.rmtree(unused) if unused.is_dir() else unused.unlink()
+
+
+def _unused(packages: Path) -> Iterable[Path]:
+    """Descriptions of other services, pages of Swagger, and what extensions were compiled from."""
+    data = packages / "botocore" / "data"
+    yield from [each for each in data.iterdir() if each.is_dir() and each.name not in SERVICES]
+    yield packages / "boto3" / "data"
+    yield packages / "bin"
+    yield from packages.glob("aws_lambda_powertools/**/swagger_ui/*.min.*")
+    yield from [each for each in packages.rglob("*") if each.suffix in SOURCES_OF_EXTENSIONS]
+
+
+def main() -> None:
+    """Build for arm64 and print the sizes."""
+    code = build(Platform.of("arm64"))
+    sizes = {
+        "layers/dependencies": code.dependencies,
+        "layers/nightlane": code.shared,
+        "functions": code.functions,
+    }
+    for name, folder in sizes.items():
+        print(f"{name:<20} {size_of(folder) / MB:6.2f} MB unzipped")
+
+
+if __name__ == "__main__":
+    main()

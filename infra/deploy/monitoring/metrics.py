@@ -1,0 +1,73 @@
+"""The metrics that the dashboard and the alarms read."""
+
+from dataclasses import dataclass
+
+from aws_cdk import Duration
+from aws_cdk import aws_apigateway as apigateway
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_sqs as sqs
+
+from infra.resources import QUEUES
+from nightlane.domain.metrics import Metric
+
+NAMESPACE = "Nightlane"
+MINUTE = Duration.minutes(1)
+FIVE_MINUTES = Duration.minutes(5)
+SUM, AVERAGE, MAXIMUM = cloudwatch.Stats.SUM, cloudwatch.Stats.AVERAGE, cloudwatch.Stats.MAXIMUM
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What is watched, and the metrics of it."""
+
+    service: str
+    functions: dict[str, lambda_.Function]
+    queues: dict[str, sqs.Queue]
+    table: dynamodb.Table
+    rest_api: apigateway.RestApi
+
+    def own(
+        self, metric: Metric, label: str, statistic: str = SUM, period: Duration = MINUTE, **dimensions: str
+    ) -> cloudwatch.Metric:
+        """A metric that the handlers write."""
+        return cloudwatch.Metric(
+            namespace=NAMESPACE,
+            metric_name=metric.value,
+            dimensions_map={"service": self.service, **dimensions},
+            statistic=statistic,
+            period=period,
+            label=label,
+        )
+
+    def of_functions(
+        self, name: str, statistic: str, names: tuple[str, ...] | None = None, period: Duration = MINUTE
+    ) -> list[cloudwatch.Metric]:
+        """One of Lambda's metrics, a line a function."""
+        return [
+            self.functions[each].metric(name, statistic=statistic, period=period, label=each)
+            for each in names or self.functions
+        ]
+
+    def of_queues(self, name: str, statistic: str, *, dead: bool = False) -> list[cloudwatch.Metric]:
+        """One of SQS's metrics, a line a queue."""
+        names = [queue.dead_letters if dead else queue.name for queue in QUEUES]
+        return [
+            self.queues[each].metric(name, statistic=statistic, period=MINUTE, label=each) for each in names
+        ]
+
+    def of_api(self, name: str, statistic: str, label: str, period: Duration = MINUTE) -> cloudwatch.Metric:
+        """One of API Gateway's metrics."""
+        return self.rest_api.metric(name, statistic=statistic, period=period, label=label)
+
+    def of_table(self, name: str, label: str, **dimensions: str) -> cloudwatch.Metric:
+        """One of DynamoDB's metrics."""
+        return cloudwatch.Metric(
+            namespace="AWS/DynamoDB",
+            metric_name=name,
+            dimensions_map={"TableName": self.table.table_name, **dimensions},
+            statistic=SUM,
+            period=MINUTE,
+            label=label,
+        )

@@ -1,0 +1,61 @@
+"""The stack: the constructs, put together."""
+
+from aws_cdk import Annotations, CfnOutput, Stack
+from aws_cdk import aws_secretsmanager as secretsmanager
+from constructs import Construct
+
+from infra.deploy.api import Api
+from infra.deploy.deployment import PLACEHOLDER_HOST, Deployment
+from infra.deploy.functions import Functions, Surroundings
+from infra.deploy.layers import Code
+from infra.deploy.monitoring.alarms import Alarms
+from infra.deploy.monitoring.dashboard import Dashboard
+from infra.deploy.monitoring.metrics import Watched
+from infra.deploy.queues import Queues
+from infra.deploy.storage import Storage
+from infra.resources import functions
+
+
+class NightlaneStack(Stack):
+    """A whole Nightlane in one account and region."""
+
+    def __init__(self, scope: Construct, *, deployment: Deployment, code: Code) -> None:
+        super().__init__(
+            scope,
+            deployment.stack_name,
+            description="Nightlane: an OpenAI-compatible Batch API",
+            termination_protection=deployment.deletion_protection,
+        )
+        specs = functions(deployment.settings)
+        storage = Storage(self, "Storage", deployment=deployment)
+        self.bucket = storage.bucket
+        queues = Queues(self, "Queues", functions=specs)
+        self.functions = Functions(
+            self,
+            "Functions",
+            deployment=deployment,
+            specs=specs,
+            surroundings=Surroundings(storage, queues, self._upstream_key(deployment)),
+            code=code,
+        ).by_name
+        api = Api(
+            self,
+            "Api",
+            deployment=deployment,
+            api=self.functions["api"],
+            authorize=self.functions["authorize"],
+        )
+        watched = Watched(deployment.stack_name, self.functions, queues.by_name, storage.table, api.rest_api)
+        Dashboard(self, "Dashboard", watched=watched, specs=specs)
+        Alarms(self, "Alarms", watched=watched, topic_arn=deployment.alarm_topic_arn)
+        CfnOutput(self, "ApiUrl", value=api.url, description="base_url of the openai client")
+        CfnOutput(self, "TableName", value=storage.table.table_name)
+        CfnOutput(self, "BucketName", value=storage.bucket.bucket_name)
+        if PLACEHOLDER_HOST in deployment.upstream.url:
+            Annotations.of(self).add_warning_v2(
+                "nightlane:upstream", "cdk.json: upstreams[0].url still names no endpoint of yours"
+            )
+
+    def _upstream_key(self, deployment: Deployment) -> secretsmanager.ISecret | None:
+        name = deployment.upstream.key_secret
+        return secretsmanager.Secret.from_secret_name_v2(self, "UpstreamKey", name) if name else None

@@ -1,0 +1,68 @@
+"""The table and the bucket."""
+
+import math
+
+from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+
+from infra.deploy.deployment import Deployment
+from infra.resources import INDEXES, TABLE_KEY, TTL_ATTRIBUTE
+
+DAY_SECONDS = 86_400
+# A batch's own objects go with it; this takes what a crash left behind, well after any batch has ended.
+WORK_MARGIN_DAYS = 7
+
+
+class Storage(Construct):
+    """Everything that outlives an invocation."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, deployment: Deployment) -> None:
+        super().__init__(scope, construct_id)
+        removal = RemovalPolicy.RETAIN if deployment.deletion_protection else RemovalPolicy.DESTROY
+        self.table = dynamodb.Table(
+            self,
+            "Table",
+            partition_key=_key(TABLE_KEY[0]),
+            sort_key=_key(TABLE_KEY[1]),
+            billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
+            time_to_live_attribute=TTL_ATTRIBUTE,
+            point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
+                point_in_time_recovery_enabled=True
+            ),
+            deletion_protection=deployment.deletion_protection,
+            removal_policy=removal,
+        )
+        for index in INDEXES:
+            self.table.add_global_secondary_index(
+                index_name=index.name,
+                partition_key=_key(index.partition),
+                sort_key=_key(index.sort, index.sort_type),
+                # A counter's update must not be written to the index too.
+                projection_type=dynamodb.ProjectionType.KEYS_ONLY,
+            )
+        window = math.ceil(deployment.settings.completion_window_seconds / DAY_SECONDS)
+        self.bucket = s3.Bucket(
+            self,
+            "Bucket",
+            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+            encryption=s3.BucketEncryption.S3_MANAGED,
+            enforce_ssl=True,
+            minimum_tls_version=1.2,
+            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+            lifecycle_rules=[
+                s3.LifecycleRule(
+                    id="work", prefix="work/", expiration=Duration.days(window + WORK_MARGIN_DAYS)
+                ),
+                s3.LifecycleRule(
+                    id="unfinished-uploads", abort_incomplete_multipart_upload_after=Duration.days(1)
+                ),
+            ],
+            removal_policy=removal,
+        )
+
+
+def _key(name: str, kind: str = "S") -> dynamodb.Attribute:
+    string, number = dynamodb.AttributeType.STRING, dynamodb.AttributeType.NUMBER
+    return dynamodb.Attribute(name=name, type=number if kind == "N" else string)

@@ -1,0 +1,120 @@
+"""What each function may do, and no more: read by the CDK app, held against the calls really made.
+
+An action is allowed on the keys, objects or queues that begin with a prefix.
+https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from infra.resources import ASSEMBLE, INFER, PLAN, QUEUES
+
+
+class Target(StrEnum):
+    """What a grant speaks of."""
+
+    TABLE = "table"
+    INDEX = "index"
+    OBJECTS = "objects"
+    BUCKET = "bucket"
+    QUEUE = "queue"
+    UPSTREAM_KEY = "upstream-key"
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """IAM actions on some of a target: partition keys, object keys or queues by name."""
+
+    target: Target
+    actions: tuple[str, ...]
+    on: tuple[str, ...] = ()
+
+
+BATCH, FILE, KEY, WAITING, ADMISSION = "BATCH#", "FILE#", "KEY#", "WAITING", "ADMISSION"
+FILES, WORK = "files/", "work/"
+
+
+def _table(actions: str, *partitions: str) -> Grant:
+    return Grant(Target.TABLE, tuple(f"dynamodb:{action}" for action in actions.split()), partitions)
+
+
+def _index(name: str) -> Grant:
+    return Grant(Target.INDEX, ("dynamodb:Query",), (name,))
+
+
+def _objects(actions: str, *prefixes: str) -> Grant:
+    return Grant(Target.OBJECTS, tuple(f"s3:{action}" for action in actions.split()), prefixes)
+
+
+def _send(*queues: str) -> Grant:
+    return Grant(Target.QUEUE, ("sqs:SendMessage",), queues)
+
+
+def _consume(*queues: str, lease: bool = True) -> Grant:
+    """What Lambda's poller does by the function's role, and the lease on a message."""
+    poll = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes")
+    return Grant(Target.QUEUE, (*poll, *(["sqs:ChangeMessageVisibility"] if lease else [])), queues)
+
+
+# Without it S3 answers 403, not 404, to a key that does not exist.
+# https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
+_TELL_MISSING = Grant(Target.BUCKET, ("s3:ListBucket",))
+_UPSTREAM_KEY = Grant(Target.UPSTREAM_KEY, ("secretsmanager:GetSecretValue",))
+
+PERMISSIONS: dict[str, tuple[Grant, ...]] = {
+    "authorize": (_table("GetItem", KEY),),
+    "api": (
+        _table("GetItem BatchGetItem PutItem UpdateItem", BATCH, FILE),
+        _index("by_tenant"),
+        _objects("GetObject PutObject DeleteObject", FILES),
+        _TELL_MISSING,
+        _send(PLAN.name, ASSEMBLE.name),
+        _UPSTREAM_KEY,
+    ),
+    "plan": (
+        _table("GetItem", BATCH, FILE, ADMISSION),
+        _table("Query", BATCH, WAITING),
+        _table("UpdateItem", BATCH, ADMISSION),
+        _table("PutItem DeleteItem", WAITING),
+        _objects("GetObject", FILES, WORK),
+        _objects("PutObject DeleteObject", WORK),
+        _TELL_MISSING,
+        _consume(PLAN.name),
+        _send(INFER.name, ASSEMBLE.name),
+        _UPSTREAM_KEY,
+    ),
+    "infer": (
+        _table("GetItem UpdateItem", BATCH),
+        _objects("GetObject PutObject", WORK),
+        _consume(INFER.name),
+        _send(ASSEMBLE.name),
+        _UPSTREAM_KEY,
+    ),
+    "assemble": (
+        _table("GetItem", BATCH, ADMISSION),
+        _table("Query", BATCH, WAITING),
+        _table("UpdateItem", BATCH, ADMISSION),
+        _table("PutItem", FILE),
+        _table("DeleteItem", WAITING),
+        _objects("GetObject DeleteObject", WORK),
+        _objects("PutObject AbortMultipartUpload DeleteObject", FILES),
+        _consume(ASSEMBLE.name),
+        _send(INFER.name, ASSEMBLE.name),
+    ),
+    "sweep": (
+        _table("GetItem", BATCH, FILE, ADMISSION),
+        _table("Query", BATCH, WAITING),
+        _table("UpdateItem", BATCH, FILE, ADMISSION),
+        _table("DeleteItem", WAITING),
+        _index("by_wake"),
+        _objects("GetObject", WORK),
+        _objects("DeleteObject", FILES),
+        _send(PLAN.name, INFER.name, ASSEMBLE.name),
+    ),
+    "bury": (
+        _table("GetItem UpdateItem", BATCH),
+        _objects("GetObject PutObject", WORK),
+        _consume(*(queue.dead_letters for queue in QUEUES), lease=False),
+        _send(ASSEMBLE.name),
+    ),
+}

@@ -1,0 +1,60 @@
+"""What Nightlane measures of itself. The dashboard and the alarms read the same names."""
+
+from enum import StrEnum
+from typing import Protocol
+
+
+class Unit(StrEnum):
+    """CloudWatch's units."""
+
+    COUNT = "Count"
+    MILLISECONDS = "Milliseconds"
+
+
+class Metric(StrEnum):
+    """A metric's name in CloudWatch; those of the sweeper are gauges, once a minute."""
+
+    BATCHES_CREATED = "BatchesCreated"
+    BATCHES_COMPLETED = "BatchesCompleted"
+    BATCHES_FAILED = "BatchesFailed"
+    BATCHES_EXPIRED = "BatchesExpired"
+    BATCHES_CANCELLED = "BatchesCancelled"
+    BATCHES_RUNNING = "BatchesRunning"
+    BATCHES_WAITING = "BatchesWaiting"
+    BATCHES_OVERDUE = "BatchesOverdue"
+    """Still open ten minutes after they should have expired: nothing may ever be."""
+    LINES_COMPLETED = "LinesCompleted"
+    LINES_FAILED = "LinesFailed"
+    LINES_EXPIRED = "LinesExpired"
+    LINES_CANCELLED = "LinesCancelled"
+    PROMPT_TOKENS = "PromptTokens"
+    COMPLETION_TOKENS = "CompletionTokens"
+    UPSTREAM_LATENCY = "UpstreamLatency"
+    UPSTREAM_THROTTLED = "UpstreamThrottled"
+    """Answers 429."""
+    UPSTREAM_ERRORS = "UpstreamErrors"
+    """Answers of 500 and above."""
+    UPSTREAM_UNREACHABLE = "UpstreamUnreachable"
+    """Refused, reset or timed out."""
+    IN_FLIGHT = "InFlight"
+    """Requests in flight of one worker, on average since its last checkpoint."""
+    CHECKPOINT_TIME = "CheckpointTime"
+    QUEUE_WAIT = "QueueWait"
+    """From a message's sending to its first start; the only one told apart by function."""
+    ADMISSION_WAIT = "AdmissionWait"
+    """From a batch's creation to its admission."""
+    DEAD_LETTERS = "DeadLetters"
+
+
+MILLISECONDS = frozenset(
+    {Metric.UPSTREAM_LATENCY, Metric.CHECKPOINT_TIME, Metric.QUEUE_WAIT, Metric.ADMISSION_WAIT}
+)
+
+
+class Meter(Protocol):
+    """Takes measurements; `publish` sends those taken so far."""
+
+    def add(self, metric: Metric, value: float = 1, *, function: str | None = None) -> None:
+        """With `function`, the value has that dimension, too."""
+
+    def publish(self) -> None: ...
