@@ -1,0 +1,137 @@
+"""What an AWS call asks of IAM: one action on one resource, or several.
+
+https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
+"""
+
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from boto3 import Session
+from msgspec import Struct, json
+
+from infra.permissions import Target
+
+# The folder where accesses are written down, if this is set.
+RECORD = "RECORD_AWS_CALLS"
+OBJECT_ACTIONS = {
+    "HeadObject": "GetObject",
+    "CreateMultipartUpload": "PutObject",
+    "UploadPart": "PutObject",
+    "CompleteMultipartUpload": "PutObject",
+}
+TRANSACTION_ACTIONS = {
+    "Put": "PutItem",
+    "Update": "UpdateItem",
+    "Delete": "DeleteItem",
+    "ConditionCheck": "ConditionCheckItem",
+}
+
+
+class Access(Struct, frozen=True, order=True):
+    """An action on a thing: a partition key, an index, an object's key or a queue's name."""
+
+    function: str
+    action: str
+    target: Target
+    on: str
+
+
+Asked = Iterator[tuple[str, Target, str]]
+
+
+def asked_of_iam(service: str, operation: str, params: Mapping[str, Any]) -> Asked:
+    """The actions, targets and things of one call of boto3."""
+    match service:
+        case "dynamodb":
+            yield from _items(operation, params)
+        case "s3":
+            yield from _objects(operation, params)
+        case "sqs":
+            action = operation.removesuffix("Batch")
+            yield f"sqs:{action}", Target.QUEUE, params["QueueUrl"].rsplit("/", 1)[1].removesuffix(".fifo")
+        case _:
+            yield f"{service}:{operation}", Target.UPSTREAM_KEY, params.get("SecretId", "")
+
+
+def _items(operation: str, params: Mapping[str, Any]) -> Asked:
+    if operation == "TransactWriteItems":
+        for item in params["TransactItems"]:
+            ((verb, action),) = item.items()
+            yield f"dynamodb:{TRANSACTION_ACTIONS[verb]}", Target.TABLE, _partition(action)
+    elif operation == "BatchGetItem":
+        for request in params["RequestItems"].values():
+            for key in request["Keys"]:
+                yield "dynamodb:BatchGetItem", Target.TABLE, key["pk"]["S"]
+    elif operation == "Query" and "IndexName" in params:
+        yield "dynamodb:Query", Target.INDEX, params["IndexName"]
+    elif operation == "Query":
+        value = re.search(r"= (:\w+)", params["KeyConditionExpression"])
+        assert value is not None
+        yield "dynamodb:Query", Target.TABLE, params["ExpressionAttributeValues"][value[1]]["S"]
+    else:
+        yield f"dynamodb:{operation}", Target.TABLE, _partition(params)
+
+
+def _partition(params: Mapping[str, Any]) -> str:
+    partition: str = (params.get("Key") or params["Item"])["pk"]["S"]
+    return partition
+
+
+def _objects(operation: str, params: Mapping[str, Any]) -> Asked:
+    if operation == "DeleteObjects":
+        for each in params["Delete"]["Objects"]:
+            yield "s3:DeleteObject", Target.OBJECTS, each["Key"]
+    elif operation == "CopyObject":
+        yield "s3:GetObject", Target.OBJECTS, params["CopySource"]["Key"]
+        yield "s3:PutObject", Target.OBJECTS, params["Key"]
+    else:
+        yield f"s3:{OBJECT_ACTIONS.get(operation, operation)}", Target.OBJECTS, params["Key"]
+
+
+class AccessRecorder:
+    """Writes down what a function asks of IAM, each kind of access once."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._file = folder / f"{os.getpid()}.jsonl"
+        self._known: set[Access] = set()
+
+    def watch(self, session: Session, function: Callable[[], str | None]) -> None:
+        """Record the session's calls for the function that makes them; none, if there is none."""
+
+        def record(params: dict[str, Any], model: Any, **_: Any) -> None:
+            if (name := function()) is not None:
+                self._record(name, model.service_model.service_name, model.name, params)
+
+        session.events.register("before-parameter-build.*.*", record)
+
+    def _record(self, function: str, service: str, operation: str, params: Mapping[str, Any]) -> None:
+        for action, target, on in asked_of_iam(service, operation, params):
+            access = Access(function, action, target, _kind(on))
+            if access not in self._known:
+                self._known.add(access)
+                with self._file.open("ab") as file:
+                    file.write(json.encode(access) + b"\n")
+
+
+def recorder() -> AccessRecorder | None:
+    """The recorder of this process, if it is to have one."""
+    folder = os.environ.get(RECORD)
+    return AccessRecorder(Path(folder)) if folder else None
+
+
+def recorded(folder: Path) -> set[Access]:
+    """Everything that was written down."""
+    return {
+        json.decode(line, type=Access)
+        for file in folder.glob("*.jsonl")
+        for line in file.read_bytes().splitlines()
+    }
+
+
+def _kind(thing: str) -> str:
+    """`BATCH#1` and `files/a` stand for all of their kind."""
+    return re.sub(r"(?<=[#/]).*", "", thing, count=1)

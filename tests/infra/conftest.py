@@ -1,0 +1,99 @@
+"""The stack as CloudFormation would get it, for any context."""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+# jsii starts Node when aws_cdk is imported.
+os.environ.setdefault("JSII_NODE", str(Path(sys.prefix) / "bin" / "node"))
+
+from aws_cdk import App
+
+from infra.deploy.deployment import Deployment
+from infra.deploy.layers import Code
+from infra.deploy.nag import hold_to_aws_solutions
+from infra.deploy.stack import NightlaneStack
+
+UPSTREAM = {"upstreams": [{"url": "https://models.acme.test/v1"}]}
+Synthesise = Callable[..., "Template"]
+
+
+@dataclass(frozen=True)
+class Template:
+    """A synthesised template."""
+
+    path: Path
+
+    @cached_property
+    def body(self) -> dict[str, Any]:
+        body: dict[str, Any] = json.loads(self.path.read_text())
+        return body
+
+    def of_type(self, kind: str) -> dict[str, dict[str, Any]]:
+        """Properties by logical id."""
+        resources = self.body["Resources"].items()
+        return {name: each.get("Properties", {}) for name, each in resources if each["Type"] == kind}
+
+    def function(self, name: str) -> dict[str, Any]:
+        (found,) = [
+            each
+            for each in self.of_type("AWS::Lambda::Function").values()
+            if each["Handler"] == f"functions.{name}.handler.handler"
+        ]
+        return found
+
+    def name_of(self, function: str) -> str:
+        """The logical id of a function."""
+        functions = self.of_type("AWS::Lambda::Function").items()
+        return next(name for name, each in functions if each is self.function(function))
+
+    def mappings(self, function: str) -> list[dict[str, Any]]:
+        """The event-source mappings of a function."""
+        mappings = self.of_type("AWS::Lambda::EventSourceMapping").values()
+        return [each for each in mappings if each["FunctionName"] == {"Ref": self.name_of(function)}]
+
+    def statements(self, function: str) -> list[dict[str, Any]]:
+        """What the role of a function allows."""
+        role = self.function(function)["Role"]["Fn::GetAtt"][0]
+        policies = self.of_type("AWS::IAM::Policy").values()
+        return [
+            statement
+            for policy in policies
+            if {"Ref": role} in policy["Roles"]
+            for statement in policy["PolicyDocument"]["Statement"]
+        ]
+
+
+@pytest.fixture(scope="session")
+def synthesise(tmp_path_factory: pytest.TempPathFactory) -> Synthesise:
+    """Synthesise, held to cdk-nag, with empty code; the same context is synthesised once."""
+    empty = tmp_path_factory.mktemp("code")
+    (empty / "empty.txt").write_text("Nothing is run here.")
+    known: dict[str, Template] = {}
+
+    def synthesised(**context: Any) -> Template:
+        key = json.dumps(context, sort_keys=True)
+        if key not in known:
+            folder = tmp_path_factory.mktemp("cdk.out")
+            app = App(outdir=str(folder))
+            deployment = Deployment.from_context(UPSTREAM | context)
+            stack = NightlaneStack(app, deployment=deployment, code=Code(empty, empty, empty))
+            hold_to_aws_solutions(app, stack, stack.bucket)
+            app.synth()
+            known[key] = Template(folder / f"{stack.stack_name}.template.json")
+        return known[key]
+
+    return synthesised
+
+
+@pytest.fixture(scope="session")
+def template(synthesise: Synthesise) -> Template:
+    """The stack with the settings that it has by itself."""
+    return synthesise()

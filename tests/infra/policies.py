@@ -1,0 +1,130 @@
+"""Least privilege, both ways: the roles allow what the functions were seen to do, and not much more.
+
+Every test that runs handlers writes down what they ask of IAM. `make test` runs this after all of them.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.local.accesses import Access, recorded
+from infra.permissions import Target
+from infra.resources import QUEUES
+from tests.conftest import AWS_CALLS
+from tests.infra.conftest import Synthesise, Template
+
+FUNCTIONS = ("authorize", "api", "plan", "infer", "assemble", "sweep", "bury")
+# Allowed, and not for the handlers' own calls.
+OF_LAMBDA_ITSELF = {
+    "logs:CreateLogStream",
+    "logs:PutLogEvents",
+    "xray:PutTraceSegments",
+    "xray:PutTelemetryRecords",
+    "sqs:ReceiveMessage",
+    "sqs:DeleteMessage",
+    "sqs:GetQueueAttributes",
+}
+# S3 asks for it when an object that is read does not exist, to answer 404 instead of 403.
+BEHIND_A_READ = {"s3:ListBucket"}
+
+
+@dataclass(frozen=True, order=True)
+class Allowance:
+    """One action that a role allows on what a pattern covers."""
+
+    function: str
+    action: str
+    target: str
+    pattern: str
+
+    def covers(self, access: Access) -> bool:
+        return (access.function, access.action, access.target) == (
+            self.function,
+            self.action,
+            self.target,
+        ) and fnmatchcase(access.on, self.pattern)
+
+
+@pytest.fixture(scope="module")
+def seen() -> set[Access]:
+    accesses = recorded(Path(AWS_CALLS))
+    missing = set(FUNCTIONS) - {access.function for access in accesses}
+    assert not missing, f"no test has run {missing}: `make test` runs them all first"
+    return accesses
+
+
+@pytest.fixture(scope="module")
+def allowances(synthesise: Synthesise) -> set[Allowance]:
+    template = synthesise(upstreams=[{"url": "https://a.test/v1", "key_secret": "acme/models"}])
+    return {allowance for name in FUNCTIONS for allowance in _allowances(template, name)}
+
+
+def test_no_function_does_what_its_role_would_not_allow(
+    seen: set[Access], allowances: set[Allowance]
+) -> None:
+    refused = {access for access in seen if not any(each.covers(access) for each in allowances)}
+    assert refused == set()
+
+
+def test_whatever_a_role_allows_was_used(seen: set[Access], allowances: set[Allowance]) -> None:
+    unused = {each for each in allowances if not any(each.covers(access) for access in seen)}
+    for each in sorted(unused):
+        print(f"never used by a handler: {each.function} {each.action} on {each.target} {each.pattern}")
+    assert {each.action for each in unused} <= OF_LAMBDA_ITSELF | BEHIND_A_READ
+
+
+def _allowances(template: Template, function: str) -> Iterator[Allowance]:
+    for statement in template.statements(function):
+        assert statement["Effect"] == "Allow"
+        keys = statement.get("Condition", {}).get("ForAllValues:StringLike", {}).get("dynamodb:LeadingKeys")
+        for resource in _listed(statement["Resource"]):
+            target, pattern = _resource(template, resource)
+            for action in _listed(statement["Action"]):
+                for key in _listed(keys) if target == Target.TABLE else [pattern]:
+                    yield Allowance(function, action, target, key)
+
+
+def _resource(template: Template, resource: Any) -> tuple[str, str]:
+    """What an ARN of the template stands for."""
+    text = _text(resource)
+    head, _, rest = text.partition("/")
+    kinds = {name: each["Type"] for name, each in template.body["Resources"].items()}
+    match kinds.get(head):
+        case "AWS::DynamoDB::Table":
+            return (Target.INDEX, rest.removeprefix("index/")) if rest else (Target.TABLE, "")
+        case "AWS::S3::Bucket":
+            return (Target.OBJECTS, rest) if rest else (Target.BUCKET, "")
+        case "AWS::SQS::Queue":
+            return Target.QUEUE, _queue(template, head)
+    return (Target.UPSTREAM_KEY, "acme/models") if "secretsmanager" in text else ("other", text)
+
+
+def _text(value: Any) -> str:
+    """An ARN with logical ids in place of what CloudFormation fills in."""
+    if isinstance(value, str):
+        return value
+    if "Fn::GetAtt" in value:
+        return str(value["Fn::GetAtt"][0])
+    if "Ref" in value:
+        return str(value["Ref"])
+    return "".join(_text(part) for part in value["Fn::Join"][1])
+
+
+def _queue(template: Template, logical_id: str) -> str:
+    variables = template.function("plan")["Environment"]["Variables"]
+    queues = template.of_type("AWS::SQS::Queue")
+    for queue in QUEUES:
+        name = variables[f"NIGHTLANE_{queue.name.upper()}_QUEUE_URL"]["Ref"]
+        if logical_id == name:
+            return queue.name
+        if queues[name]["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0] == logical_id:
+            return queue.dead_letters
+    raise AssertionError(logical_id)
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]

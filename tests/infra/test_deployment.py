@@ -1,0 +1,78 @@
+"""Bad context is told line by line; cdk-nag and cfn-lint find nothing."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aws_cdk import App, Stack
+from aws_cdk import aws_sqs as sqs
+from cfnlint.api import lint_file
+from cfnlint.config import ManualArgs
+
+from infra.deploy.deployment import BadContext, Deployment
+from infra.deploy.nag import hold_to_aws_solutions
+from tests.infra.conftest import UPSTREAM, Synthesise, Template
+
+pytestmark = pytest.mark.xdist_group("cdk")
+# CDK itself writes DependsOn from a function to its role's policy, beside the reference.
+BY_CDK = "W3005"
+
+
+@pytest.mark.parametrize(
+    ("context", "told"),
+    [
+        (None, "nightlane: cdk.json's context needs an object of this name"),
+        ("{", "nightlane: not JSON"),
+        ({}, "nightlane.upstreams: Field required"),
+        ({"upstreams": [{"url": "models.test"}]}, "nightlane.upstreams.0.url: String should match"),
+        (
+            UPSTREAM | {"max_concurrent_batches": 0},
+            "nightlane.max_concurrent_batches: Input should be greater",
+        ),
+        (UPSTREAM | {"max_concurent_batches": 2}, "nightlane.max_concurent_batches: Extra inputs"),
+        (UPSTREAM | {"upstream_key": "sk-1"}, "nightlane.upstream_key: Extra inputs"),
+        (UPSTREAM | {"table_name": "mine"}, "nightlane.table_name: Extra inputs"),
+        (UPSTREAM | {"log_retention_days": 2}, "nightlane.log_retention_days: Input should be 1, 3,"),
+        (UPSTREAM | {"alarm_topic_arn": "pager"}, "nightlane.alarm_topic_arn: String should match"),
+        (
+            UPSTREAM | {"max_concurrent_batches": 20, "max_concurrent_requests_per_batch": 10_000},
+            "is 2000, and one event source runs at most 1000 workers: raise requests_in_flight_per_worker",
+        ),
+    ],
+)
+def test_what_cannot_be_deployed_is_refused_with_its_name(context: Any, told: str) -> None:
+    with pytest.raises(BadContext) as refusal:
+        Deployment.from_context(context)
+    assert told in str(refusal.value)
+
+
+def test_the_context_that_is_kept_in_the_repository_is_good() -> None:
+    context = json.loads(Path("cdk.json").read_text())["context"]["nightlane"]
+    assert Deployment.from_context(context) == Deployment.from_context(json.dumps(context))
+
+
+def test_cdk_nag_stops_the_synthesis_of_what_has_no_reason(tmp_path: Path) -> None:
+    app = App(outdir=str(tmp_path))
+    stack = Stack(app, "Lax")
+    queue = sqs.Queue(stack, "Queue")
+    hold_to_aws_solutions(app, stack, queue)
+    with pytest.raises(RuntimeError, match="AwsSolutions-SQS4"):
+        app.synth()
+
+
+@pytest.mark.parametrize(
+    "context",
+    [
+        {},
+        {
+            "max_concurrent_requests_per_batch": 1_000,
+            "upstreams": [{"url": "http://a/v1", "key_secret": "k"}],
+        },
+    ],
+)
+def test_cfn_lint_finds_nothing(synthesise: Synthesise, context: dict[str, Any]) -> None:
+    template: Template = synthesise(**context)
+    found = lint_file(template.path, config=ManualArgs())
+    assert {f"{each.rule.id} {each.message}" for each in found if each.rule.id != BY_CDK} == set()
+    assert found, "cfn-lint looked at nothing"

@@ -1,0 +1,230 @@
+"""What CloudFormation is told: concurrency, queues, storage, access."""
+
+import json
+from typing import Any
+
+import pytest
+
+from infra.gateway import GATEWAY_RESPONSES
+from infra.resources import QUEUES, functions
+from nightlane.settings import Settings
+from tests.infra.conftest import Synthesise, Template
+
+pytestmark = pytest.mark.xdist_group("cdk")
+FUNCTIONS = tuple(spec.name for spec in functions(Settings()))
+
+
+@pytest.mark.parametrize(
+    ("batches", "requests", "a_worker", "concurrency"),
+    [(1, 10, 100, 2), (4, 100, 100, 4), (3, 250, 100, 9), (10, 1_000, 10, 1_000)],
+)
+def test_the_workers_concurrency_is_reserved_and_pulled_for_alike(
+    synthesise: Synthesise, batches: int, requests: int, a_worker: int, concurrency: int
+) -> None:
+    template = synthesise(
+        max_concurrent_batches=batches,
+        max_concurrent_requests_per_batch=requests,
+        requests_in_flight_per_worker=a_worker,
+    )
+    assert template.function("infer")["ReservedConcurrentExecutions"] == concurrency
+    (mapping,) = template.mappings("infer")
+    assert mapping["ScalingConfig"]["MaximumConcurrency"] == concurrency
+    assert mapping["BatchSize"] == 1
+    assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+
+
+def test_nothing_is_reserved_in_an_account_too_small_for_it(synthesise: Synthesise) -> None:
+    template = synthesise(reserve_concurrency=False)
+    assert "ReservedConcurrentExecutions" not in json.dumps(template.body)
+    assert template.mappings("infer")[0]["ScalingConfig"]["MaximumConcurrency"] == 2
+
+
+def test_a_message_stays_invisible_for_longer_than_its_function_may_run(template: Template) -> None:
+    queues = template.of_type("AWS::SQS::Queue")
+    fed = 0
+    for name in FUNCTIONS:
+        for mapping in template.mappings(name):
+            queue = queues[mapping["EventSourceArn"]["Fn::GetAtt"][0]]
+            assert queue["VisibilityTimeout"] > template.function(name)["Timeout"]
+            fed += 1
+    assert fed == len(queues) == 2 * len(QUEUES)
+
+
+def test_every_queue_has_dead_letters_and_every_dead_letter_is_buried(template: Template) -> None:
+    queues = template.of_type("AWS::SQS::Queue")
+    letters = {
+        each["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0]
+        for each in queues.values()
+        if "RedrivePolicy" in each
+    }
+    assert len(letters) == len(QUEUES)
+    assert letters == {each["EventSourceArn"]["Fn::GetAtt"][0] for each in template.mappings("bury")}
+    assert all("RedrivePolicy" in each for name, each in queues.items() if name not in letters)
+    counts = {each["RedrivePolicy"]["maxReceiveCount"] for each in queues.values() if "RedrivePolicy" in each}
+    assert counts == {queue.max_receive_count for queue in QUEUES}
+
+
+def test_only_the_workers_queues_keep_the_order_of_lanes_and_do_so_at_full_speed(template: Template) -> None:
+    fifo = [each for each in template.of_type("AWS::SQS::Queue").values() if each.get("FifoQueue")]
+    assert len(fifo) == 2
+    for queue in fifo:
+        assert queue["FifoThroughputLimit"] == "perMessageGroupId"
+        assert queue["DeduplicationScope"] == "messageGroup"
+
+
+def test_the_loop_from_batch_to_batch_is_allowed_where_it_goes_and_nowhere_else(template: Template) -> None:
+    allowed = {name for name in FUNCTIONS if template.function(name).get("RecursiveLoop") == "Allow"}
+    assert allowed == {"plan", "infer", "assemble"}
+
+
+def test_functions_run_where_their_wheels_do_and_leave_traces_and_logs(template: Template) -> None:
+    retained = template.of_type("AWS::Logs::LogGroup")
+    for name in FUNCTIONS:
+        function = template.function(name)
+        assert (function["Runtime"], function["Architectures"]) == ("python3.13", ["arm64"])
+        assert function["TracingConfig"] == {"Mode": "Active"}
+        assert retained[function["LoggingConfig"]["LogGroup"]["Ref"]]["RetentionInDays"] == 30
+        assert len(function["Layers"]) == 2
+
+
+def test_no_role_is_shared_and_no_action_is_a_wildcard(template: Template) -> None:
+    roles = [template.function(name)["Role"]["Fn::GetAtt"][0] for name in FUNCTIONS]
+    assert len(set(roles)) == len(FUNCTIONS)
+    for name in FUNCTIONS:
+        assert "ManagedPolicyArns" not in template.of_type("AWS::IAM::Role")[roles[FUNCTIONS.index(name)]]
+        for statement in template.statements(name):
+            actions = _listed(statement["Action"])
+            assert not any("*" in action for action in actions)
+            if "*" in _listed(statement["Resource"]):
+                assert actions == ["xray:PutTelemetryRecords", "xray:PutTraceSegments"] or actions == [
+                    "xray:PutTraceSegments",
+                    "xray:PutTelemetryRecords",
+                ]
+
+
+def test_the_table_pays_for_no_index_twice_and_can_be_restored(template: Template) -> None:
+    (table,) = template.of_type("AWS::DynamoDB::Table").values()
+    assert table["BillingMode"] == "PAY_PER_REQUEST"
+    indexes = table["GlobalSecondaryIndexes"]
+    assert {index["Projection"]["ProjectionType"] for index in indexes} == {"KEYS_ONLY"}
+    assert table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"]
+    assert table["TimeToLiveSpecification"] == {"AttributeName": "ttl", "Enabled": True}
+    assert table["DeletionProtectionEnabled"]
+
+
+def test_what_is_kept_goes_with_the_stack_only_if_asked(synthesise: Synthesise, template: Template) -> None:
+    kinds = {"AWS::DynamoDB::Table", "AWS::S3::Bucket"}
+
+    def policies(of: Template) -> set[str]:
+        return {each["DeletionPolicy"] for each in of.body["Resources"].values() if each["Type"] in kinds}
+
+    fleeting = synthesise(deletion_protection=False)
+    assert policies(template) == {"Retain"}
+    assert policies(fleeting) == {"Delete"}
+    (table,) = fleeting.of_type("AWS::DynamoDB::Table").values()
+    assert not table["DeletionProtectionEnabled"]
+
+
+def test_nothing_is_public_and_nothing_travels_or_lies_in_the_clear(template: Template) -> None:
+    (bucket,) = template.of_type("AWS::S3::Bucket").values()
+    assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+    assert len(bucket["PublicAccessBlockConfiguration"]) == 4
+    assert "BucketEncryption" in bucket
+    assert all(each["SqsManagedSseEnabled"] for each in template.of_type("AWS::SQS::Queue").values())
+    policies = [
+        *template.of_type("AWS::S3::BucketPolicy").values(),
+        *template.of_type("AWS::SQS::QueuePolicy").values(),
+    ]
+    assert len(policies) == 1 + 2 * len(QUEUES)
+    for policy in policies:
+        statements = policy["PolicyDocument"]["Statement"]
+        assert all(each["Effect"] == "Deny" for each in statements)
+        assert {"Bool": {"aws:SecureTransport": "false"}} in [each["Condition"] for each in statements]
+
+
+def test_objects_of_the_work_in_hand_and_unfinished_uploads_go_by_themselves(synthesise: Synthesise) -> None:
+    (bucket,) = synthesise(completion_window_seconds=172_800).of_type("AWS::S3::Bucket").values()
+    work, uploads = bucket["LifecycleConfiguration"]["Rules"]
+    assert (work["Prefix"], work["ExpirationInDays"]) == ("work/", 9)
+    assert uploads["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 1}
+
+
+def test_every_method_asks_the_authorizer(template: Template) -> None:
+    (method,) = template.of_type("AWS::ApiGateway::Method").values()
+    assert (method["HttpMethod"], method["AuthorizationType"]) == ("ANY", "CUSTOM")
+    (authorizer,) = template.of_type("AWS::ApiGateway::Authorizer").values()
+    assert (authorizer["Type"], authorizer["AuthorizerResultTtlInSeconds"]) == ("TOKEN", 300)
+    (api,) = template.of_type("AWS::ApiGateway::RestApi").values()
+    assert api["EndpointConfiguration"] == {"Types": ["REGIONAL"]}
+    assert api["BinaryMediaTypes"] == ["multipart/form-data"]
+    (stage,) = template.of_type("AWS::ApiGateway::Stage").values()
+    assert stage["StageName"] == "v1"
+    assert "AccessLogSetting" in stage
+    (settings,) = stage["MethodSettings"]
+    assert (settings["ThrottlingRateLimit"], settings["ThrottlingBurstLimit"]) == (100, 200)
+    assert not settings["DataTraceEnabled"]
+
+
+def test_api_gateways_own_answers_wear_openais_envelope(template: Template) -> None:
+    responses = {
+        each["ResponseType"]: each for each in template.of_type("AWS::ApiGateway::GatewayResponse").values()
+    }
+    assert set(responses) == {each.kind for each in GATEWAY_RESPONSES}
+    for response in responses.values():
+        body = json.loads(response["ResponseTemplates"]["application/json"])
+        assert set(body["error"]) == {"message", "type", "param", "code"}
+        assert response["ResponseParameters"]["gatewayresponse.header.x-request-id"] == "context.requestId"
+    assert responses["ACCESS_DENIED"]["StatusCode"] == "401"
+    assert responses["THROTTLED"]["ResponseParameters"]["gatewayresponse.header.Retry-After"] == "'5'"
+    assert "StatusCode" not in responses["DEFAULT_4XX"]
+
+
+def test_the_upstreams_key_is_named_and_nowhere_told(synthesise: Synthesise) -> None:
+    template = synthesise(upstreams=[{"url": "https://a.test/v1", "key_secret": "acme/models"}])
+    for name in FUNCTIONS:
+        variables = template.function(name)["Environment"]["Variables"]
+        assert variables["NIGHTLANE_UPSTREAM_KEY_SECRET"] == "acme/models"
+        assert "NIGHTLANE_UPSTREAM_KEY" not in variables
+        may_read = "secretsmanager:GetSecretValue" in json.dumps(template.statements(name))
+        assert may_read == (name in {"api", "plan", "infer"})
+    assert "AWS::SecretsManager::Secret" not in json.dumps(template.body)
+
+
+def test_a_private_api_answers_its_endpoints_alone(synthesise: Synthesise) -> None:
+    template = synthesise(vpc_endpoint_ids=["vpce-0123456789abcdef0"])
+    (api,) = template.of_type("AWS::ApiGateway::RestApi").values()
+    assert api["EndpointConfiguration"] == {
+        "Types": ["PRIVATE"],
+        "VpcEndpointIds": ["vpce-0123456789abcdef0"],
+    }
+    allow, deny = api["Policy"]["Statement"]
+    assert (allow["Effect"], deny["Effect"]) == ("Allow", "Deny")
+    assert deny["Condition"] == {"StringNotEquals": {"aws:SourceVpce": ["vpce-0123456789abcdef0"]}}
+
+
+def test_a_custom_domain_serves_below_v1_and_alone(synthesise: Synthesise) -> None:
+    certificate = "arn:aws:acm:us-east-1:123456789012:certificate/00000000-0000-4000-8000-000000000000"
+    template = synthesise(domain={"name": "batch.acme.test", "certificate_arn": certificate})
+    (mapping,) = template.of_type("AWS::ApiGateway::BasePathMapping").values()
+    assert mapping["BasePath"] == "v1"
+    (api,) = template.of_type("AWS::ApiGateway::RestApi").values()
+    assert api["DisableExecuteApiEndpoint"]
+    assert template.body["Outputs"]["ApiUrl"]["Value"] == "https://batch.acme.test/v1"
+
+
+def test_what_the_operator_brings_along_is_used(synthesise: Synthesise) -> None:
+    acl = "arn:aws:wafv2:us-east-1:123456789012:regional/webacl/acme/00000000-0000-4000-8000-000000000000"
+    network = {"subnet_ids": ["subnet-01234567"], "security_group_ids": ["sg-01234567"]}
+    topic = "arn:aws:sns:us-east-1:123456789012:pager"
+    template = synthesise(web_acl_arn=acl, network=network, alarm_topic_arn=topic)
+    (association,) = template.of_type("AWS::WAFv2::WebACLAssociation").values()
+    assert association["WebACLArn"] == acl
+    attached = {name for name in FUNCTIONS if "VpcConfig" in template.function(name)}
+    assert attached == {"api", "plan", "infer"}
+    alarms = template.of_type("AWS::CloudWatch::Alarm").values()
+    assert all(each["AlarmActions"] == each["OKActions"] == [topic] for each in alarms)
+    assert len(alarms) > 10
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
