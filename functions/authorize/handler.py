@@ -6,6 +6,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from nightlane.wiring import keys
 
+WHERE_KEYS_COME_FROM = "Create one with `nightlane keys create`."
+
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     scheme, _, key = event["authorizationToken"].partition(" ")
@@ -14,7 +16,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         raise Exception("Unauthorized")
     tenant = keys().tenant_of(key.strip())
     if tenant is None:
-        return _policy(event, "Deny", {"message": f"Incorrect API key provided: {_masked(key.strip())}."})
+        message = f"Incorrect API key provided: {_masked(key.strip())}. {WHERE_KEYS_COME_FROM}"
+        return _policy(event, "Deny", {"message": message})
     return _policy(event, "Allow", {"tenant": tenant})
 
 

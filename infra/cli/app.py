@@ -3,6 +3,7 @@
 import typer
 
 from infra.cli.demo import demo
+from infra.cli.keys import keys
 from infra.cli.local import local
 from infra.cli.mock import mock_upstream
 from infra.cli.run import run
@@ -12,6 +13,7 @@ app.command()(local)
 app.command("mock-upstream")(mock_upstream)
 app.command()(run)
 app.command()(demo)
+app.add_typer(keys, name="keys")
 
 if __name__ == "__main__":
     app()

@@ -48,7 +48,9 @@ def test_the_authorizer_knows_its_keys(monkeypatch: pytest.MonkeyPatch) -> None:
         event = golden("authorizer")
         denied = authorize.handler(event, context)
         assert denied["policyDocument"]["Statement"][0]["Effect"] == "Deny"
-        assert denied["context"]["message"] == "Incorrect API key provided: sk-****cdef."
+        assert denied["context"]["message"] == (
+            "Incorrect API key provided: sk-****cdef. Create one with `nightlane keys create`."
+        )
         keys.put_key("sk-acme-0123456789abcdef", "acme")
         allowed = authorize.handler(event, context)
         (statement,) = allowed["policyDocument"]["Statement"]

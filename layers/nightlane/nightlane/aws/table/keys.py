@@ -1,12 +1,24 @@
-"""API keys. Only the SHA-256 of a key is stored; a random key of 128 bits needs no slow hash."""
+"""API keys. Only the SHA-256 of a key is stored."""
 
-import hashlib
+import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from nightlane.aws.table.connection import ConditionFailed, Connection, Key
+from nightlane.aws.table.connection import (
+    ConditionFailed,
+    Connection,
+    Item,
+    Key,
+    TransactionRefused,
+    delete,
+)
+from nightlane.domain.keys import ApiKey, digest
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+
+# No tenant's list is called so: those have a number sign.
+OWNER = "KEYS"
 
 
 class DynamoKeys:
@@ -15,19 +27,68 @@ class DynamoKeys:
     def __init__(self, client: "DynamoDBClient", table: str) -> None:
         self._table = Connection(client, table)
 
-    def put_key(self, key: str, tenant: str) -> None:
-        """Give a key to a tenant; a key that exists keeps its tenant."""
-        where = _key_of(key)
+    def put_key(self, secret: str, tenant: str) -> None:
+        """Give a key of one's own choice to a tenant; a key that exists keeps its tenant."""
+        self.create_key(ApiKey.of(secret, tenant, int(time.time())))
+
+    def create_key(self, key: ApiKey) -> None:
+        """Store a key; one that exists stays as it is, so a repeat is harmless."""
         try:
-            self._table.insert({"pk": where.pk, "sk": where.sk, "tenant": tenant, "shown": key[-4:]})
+            self._table.insert(_to_item(key))
         except ConditionFailed:
             return
 
-    def tenant_of(self, key: str) -> str | None:
+    def tenant_of(self, secret: str) -> str | None:
         """The owner of a key, None if nobody has it."""
-        item = self._table.get(_key_of(key))
+        item = self._table.get(_where(digest(secret)))
         return str(item["tenant"]) if item else None
 
+    def list_keys(self, tenant: str | None = None, digits: str = "") -> Iterator[ApiKey]:
+        """The keys whose SHA-256 begins with the digits, by tenant and time; may lag behind a write."""
+        condition = "#owner = :owner"
+        values = {"owner": OWNER}
+        if tenant is not None:
+            condition += " AND begins_with(#listed, :tenant)"
+            values["tenant"] = f"{tenant}#"
+        listed = self._table.query(condition, values, index="by_tenant")
+        begins = _where(digits).pk
+        keys = [Key(item["pk"], item["sk"]) for item in listed if item["pk"].startswith(begins)]
+        return map(_from_item, self._table.get_many(keys))
 
-def _key_of(key: str) -> Key:
-    return Key(f"KEY#{hashlib.sha256(key.encode()).hexdigest()}", "KEY")
+    def revoke_key(self, key: ApiKey) -> bool:
+        """Remove a key; False if there is none any more."""
+        condition = {"ConditionExpression": "attribute_exists(pk)"}
+        try:
+            # boto3 gives a transaction a token: a repeat whose first answer was lost is no refusal.
+            self._table.transact([("Delete", delete(_where(key.sha256)) | condition)])
+        except TransactionRefused:
+            return False
+        return True
+
+
+def _where(sha256: str) -> Key:
+    return Key(f"KEY#{sha256}", "KEY")
+
+
+def _to_item(key: ApiKey) -> Item:
+    where = _where(key.sha256)
+    return {
+        "pk": where.pk,
+        "sk": where.sk,
+        "owner": OWNER,
+        "listed": key.listed,
+        "tenant": key.tenant,
+        "name": key.name,
+        "created_at": key.created_at,
+        "ends_with": key.ends_with,
+    }
+
+
+def _from_item(item: Item) -> ApiKey:
+    return ApiKey(
+        sha256=item["pk"].removeprefix("KEY#"),
+        tenant=item["tenant"],
+        name=item["name"],
+        created_at=int(item["created_at"]),
+        ends_with=item["ends_with"],
+    )
