@@ -65,11 +65,11 @@ def delete(file_id: str) -> Response[str]:
 @router.get("/<file_id>/content")
 def content(file_id: str) -> Response[Any]:
     found = read_content(ports(), tenant_of(router.current_event), file_id)
-    if found.data is None:
+    if found.text is None:
         return Response(status_code=302, headers={"Location": str(found.url)}, body="")
     return Response(
         status_code=200,
         content_type=BINARY,
         headers={"Content-Disposition": content_disposition(found.file.filename)},
-        body=found.data,
+        body=found.text,
     )

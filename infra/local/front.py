@@ -13,6 +13,7 @@ from aiohttp import web
 from infra.gateway import (
     ACCESS_DENIED,
     AUTHORIZER_CACHE_SECONDS,
+    BINARY_MEDIA_TYPE,
     FAILURE,
     FORM_OVERHEAD_BYTES,
     NOT_FOUND,
@@ -94,7 +95,7 @@ class Front:
             raise Refused(TIMEOUT) from error
         except FunctionFailed as error:
             raise Refused(FAILURE) from error
-        return _response(answer)
+        return _response(answer, request.headers.get("Accept", ""))
 
     async def _body(self, request: web.Request) -> bytes:
         """The whole body; one that is too large is read to its end, so that the client hears of it."""
@@ -135,13 +136,15 @@ class Front:
         return Policy(allows, answer.get("context", {}), time.monotonic() + seconds)
 
 
-def _response(answer: dict[str, Any]) -> web.Response:
+def _response(answer: dict[str, Any], accepted: str) -> web.Response:
     if "statusCode" not in answer:
         raise Refused(FAILURE)
     body = answer.get("body") or ""
+    # Only for a client that accepts a binary type first does API Gateway turn base64 back into bytes.
+    binary = answer.get("isBase64Encoded") and accepted.split(",")[0].strip() == BINARY_MEDIA_TYPE
     response = web.Response(
         status=answer["statusCode"],
-        body=base64.b64decode(body) if answer.get("isBase64Encoded") else body.encode(),
+        body=base64.b64decode(body) if binary else body.encode(),
     )
     response.headers.popall("Content-Type", None)
     for name, values in (answer.get("multiValueHeaders") or {}).items():

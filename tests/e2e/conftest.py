@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,21 +14,23 @@ from infra.local.home import LOCAL_DEFAULTS, LocalHome
 from infra.local.mock_process import MockUpstream
 from nightlane.settings import Settings
 
-KEYS = {"sk-acme-0123456789abcdef": "acme", "sk-other-0123456789abcdef": "other"}
-ACME, OTHER = KEYS
+KEYS = {"acme": "sk-acme-0123456789abcdef", "other": "sk-other-0123456789abcdef"}
+ACME = KEYS["acme"]
 ENDED = {"completed", "failed", "expired", "cancelled"}
 
 
 @dataclass
 class Place:
-    """A home, its mock model and a client of tenant acme."""
+    """A Nightlane somewhere, its mock model and a client of tenant acme."""
 
-    home: LocalHome
+    base_url: str
+    keys: Mapping[str, str]
+    """Tenant → API key."""
     upstream: MockUpstream
     client: openai.OpenAI
 
-    def client_of(self, key: str, **options: Any) -> openai.OpenAI:
-        return openai.OpenAI(base_url=self.home.base_url, api_key=key, **options)
+    def client_of(self, tenant: str, **options: Any) -> openai.OpenAI:
+        return openai.OpenAI(base_url=self.base_url, api_key=self.keys[tenant], **options)
 
     def create(self, data: bytes, **options: Any) -> Batch:
         file = self.client.files.create(file=data, purpose="batch")
@@ -50,16 +52,23 @@ class Place:
         return self.client.files.content(file_id).text if file_id else ""
 
 
+@dataclass
+class LocalPlace(Place):
+    """A Nightlane on this machine."""
+
+    home: LocalHome
+
+
 @contextlib.contextmanager
-def living(mock: dict[str, float] | None = None, **settings: Any) -> Iterator[Place]:
+def living(mock: dict[str, float] | None = None, **settings: Any) -> Iterator[LocalPlace]:
     """Start a home with these settings over the local defaults."""
     with MockUpstream(**(mock or {})) as upstream:
         values = Settings(**{**LOCAL_DEFAULTS, "upstream_url": upstream.url, **settings})
         with (
-            LocalHome(values, KEYS, tick_seconds=1) as home,
+            LocalHome(values, {key: tenant for tenant, key in KEYS.items()}, tick_seconds=1) as home,
             openai.OpenAI(base_url=home.base_url, api_key=ACME) as client,
         ):
-            yield Place(home, upstream, client)
+            yield LocalPlace(home.base_url, KEYS, upstream, client, home)
 
 
 @pytest.fixture(scope="session")

@@ -85,7 +85,7 @@ def test_local_refuses_what_it_does_not_know(arguments: tuple[str, str]) -> None
 
 
 def test_local_says_when_the_port_is_taken(place: Place) -> None:
-    port = place.home.base_url.split(":")[2].split("/")[0]
+    port = place.base_url.split(":")[2].split("/")[0]
     ended = run("local", "--port", port)
     assert ended.returncode == 2
     assert f"cannot serve on port {port}" in ended.stderr
@@ -94,7 +94,7 @@ def test_local_says_when_the_port_is_taken(place: Place) -> None:
 def test_run_writes_the_results(place: Place, tmp_path: Path) -> None:
     source = tmp_path / "in.jsonl"
     source.write_bytes(requests(10) + requests(3, mock={"status": 400}).replace(b"request-", b"bad-"))
-    where = ("--base-url", place.home.base_url, "--api-key", ACME)
+    where = ("--base-url", place.base_url, "--api-key", ACME)
     ended = run("run", source, *where, "-o", tmp_path / "out.jsonl")
     assert ended.returncode == 1, ended.stderr
     assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 10
@@ -106,7 +106,7 @@ def test_run_writes_the_results(place: Place, tmp_path: Path) -> None:
 def test_run_shows_why_a_file_did_not_validate(place: Place, tmp_path: Path) -> None:
     source = tmp_path / "in.jsonl"
     source.write_bytes(requests(2) + b"{}\n")
-    ended = run("run", source, "--base-url", place.home.base_url, "--api-key", ACME)
+    ended = run("run", source, "--base-url", place.base_url, "--api-key", ACME)
     assert ended.returncode == 3
     assert "missing_required_parameter" in ended.stderr
 
@@ -132,7 +132,7 @@ def test_run_tells_its_trouble_by_its_exit_code(
 def test_ctrl_c_cancels_a_running_batch(place: Place, tmp_path: Path) -> None:
     source = tmp_path / "in.jsonl"
     source.write_bytes(requests(500, mock={"latency": 0.3}))
-    command = [*NIGHTLANE, "run", str(source), "--base-url", place.home.base_url, "--api-key", ACME]
+    command = [*NIGHTLANE, "run", str(source), "--base-url", place.base_url, "--api-key", ACME]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
     assert process.stderr is not None
     for line in process.stderr:

@@ -11,7 +11,7 @@ from typing import Any
 
 from infra.resources import QUEUES
 from nightlane.aws.table import DynamoBatches
-from tests.e2e.conftest import Place, living
+from tests.e2e.conftest import LocalPlace, Place, living
 from tests.world import requests
 
 FUNCTIONS = ("plan", "infer", "assemble", "sweep", "bury", "api", "authorize")
@@ -30,7 +30,7 @@ def is_running(batch: Any) -> bool:
     return bool(batch.status == "in_progress" and batch.request_counts.completed)
 
 
-def assert_nothing_is_left(place: Place) -> None:
+def assert_nothing_is_left(place: LocalPlace) -> None:
     clients, settings = place.home.clients(), place.home.settings
     names: Any = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
     deadline = time.monotonic() + 60

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import msgspec
+
 from nightlane.domain.file import FilePurpose, StoredFile
 from nightlane.domain.ports import BlobMissing, Ports, list_key
 from nightlane.wire.errors import BadRequest, NotFound, TooLarge
@@ -10,16 +12,18 @@ from nightlane.wire.multipart import FormFile
 from nightlane.wire.requests import ListFiles
 
 PRESIGNED_SECONDS = 900
+# Lambda's 6 MB, less the rest of an answer.
+ANSWER_BYTES = 6_000_000
 # OpenAI hands out what it made and what a batch reads, nothing else.
 DOWNLOADABLE = frozenset({FilePurpose.BATCH, FilePurpose.BATCH_OUTPUT, FilePurpose.FINE_TUNE})
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """A file's bytes, or where to get them if they are too many to hand through."""
+    """A file's text, or where to get it if it is too long to hand through, or no text."""
 
     file: StoredFile
-    data: bytes | None
+    text: str | None
     url: str | None
 
 
@@ -99,13 +103,26 @@ def read_content(ports: Ports, tenant: str, file_id: str) -> Content:
     file = get_file(ports, tenant, file_id)
     if file.purpose not in DOWNLOADABLE:
         raise BadRequest(f"Not allowed to download files of purpose: {file.purpose}")
-    if file.size > ports.settings.max_inline_content_bytes:
-        url = ports.blobs.presigned_get(file.blob_key, file.filename, PRESIGNED_SECONDS)
-        return Content(file, None, url)
+    if file.size <= ports.settings.max_inline_content_bytes and (text := _inline(ports, file)) is not None:
+        return Content(file, text, None)
+    return Content(file, None, ports.blobs.presigned_get(file.blob_key, file.filename, PRESIGNED_SECONDS))
+
+
+def _inline(ports: Ports, file: StoredFile) -> str | None:
+    """The text of a file; None for what a function cannot answer with.
+
+    API Gateway turns base64 back into bytes only for a client that asks for the right type, so no bytes are
+    answered; and Lambda takes 6 MB at most, as JSON.
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-payload-encodings.html
+    https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+    """
     try:
-        return Content(file, ports.blobs.get(file.blob_key), None)
+        text = ports.blobs.get(file.blob_key).decode()
     except BlobMissing as error:
-        raise _no_such_file(file_id) from error
+        raise _no_such_file(file.id) from error
+    except UnicodeDecodeError:
+        return None
+    return text if len(msgspec.json.encode(text)) <= ANSWER_BYTES else None
 
 
 def _no_such_file(file_id: str) -> NotFound:
