@@ -17,7 +17,10 @@ def main() -> None:
         deployment = Deployment.from_context(app.node.try_get_context("nightlane"))
     except BadContext as error:
         sys.exit(f"cdk.json: {error}")
-    stack = NightlaneStack(app, deployment=deployment, code=build(Platform.of(deployment.architecture)))
+    # A rehearsal runs the functions on this machine's Python instead of Lambda's.
+    wheels = app.node.try_get_context("wheels")
+    platform = Platform(*wheels.split("/")) if wheels else Platform.of(deployment.architecture)
+    stack = NightlaneStack(app, deployment=deployment, code=build(platform))
     hold_to_aws_solutions(app, stack, stack.bucket)
     app.synth()
 

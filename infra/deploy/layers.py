@@ -75,7 +75,7 @@ def _dependencies(platform: Platform) -> Path:
     key = hashlib.sha256((ROOT / "uv.lock").read_bytes() + Path(__file__).read_bytes()).hexdigest()[:12]
     target = BUILD / f"dependencies-{platform.name}-{platform.python}-{key}"
     if not target.exists():
-        unfinished = target.with_suffix(".unfinished")
+        unfinished = target.with_name(f"{target.name}.unfinished")
         shutil.rmtree(unfinished, ignore_errors=True)
         _install(platform, unfinished / "python")
         _prune(unfinished / "python")
@@ -88,7 +88,7 @@ def _dependencies(platform: Platform) -> Path:
 def _install(platform: Platform, target: Path) -> None:
     """What uv.lock says that the project's own dependencies are; no group of them."""
     uv = Path(sys.prefix) / "bin" / "uv"
-    export = "export --frozen --quiet --no-default-groups --no-emit-project --no-hashes"
+    export = "export --color never --frozen --quiet --no-default-groups --no-emit-project --no-hashes"
     locked = _run(uv, *export.split())
     where = f"--python-platform {platform.name} --python-version {platform.python} --only-binary :all:"
     install = f"pip install --quiet --no-deps --requirement - {where} --target"

@@ -1,6 +1,9 @@
-"""Alarms: each says in its description what it means; docs/operations.md says what to do."""
+"""Alarms: each says in its description what it means; docs/operations.md says what to do.
 
-from collections.abc import Callable
+On plain metrics, for an alarm on an expression costs as much as alarms on all that is in it.
+https://aws.amazon.com/cloudwatch/pricing/
+"""
+
 from dataclasses import dataclass
 
 from aws_cdk import aws_cloudwatch as cloudwatch
@@ -8,12 +11,11 @@ from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
-from infra.deploy.monitoring.metrics import FIVE_MINUTES, MAXIMUM, MINUTE, SUM, Watched
+from infra.deploy.monitoring.metrics import AVERAGE, FIVE_MINUTES, MAXIMUM, SUM, Watched
 from infra.resources import ASSEMBLE, PLAN, QUEUES
 from nightlane.domain.metrics import Metric
 
 BACKGROUND = ("plan", "infer", "assemble", "sweep", "bury")
-FOREGROUND = ("api", "authorize")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,22 +66,18 @@ class Alarms(Construct):
 
 def _flow(watched: Watched) -> list[Watch]:
     own = watched.own
-    idle = cloudwatch.MathExpression(
-        expression="IF(FILL(running,0)>0 AND FILL(completed,0)+FILL(failed,0)==0,1,0)",
-        using_metrics={
-            "running": own(Metric.BATCHES_RUNNING, "running", MAXIMUM, FIVE_MINUTES),
-            "completed": own(Metric.LINES_COMPLETED, "completed", period=FIVE_MINUTES),
-            "failed": own(Metric.LINES_FAILED, "failed", period=FIVE_MINUTES),
-        },
-        label="running without progress",
-        period=FIVE_MINUTES,
-    )
-    (sweeps,) = watched.of_functions("Invocations", SUM, ("sweep",), FIVE_MINUTES)
+    sweeps = watched.of_function("sweep", "Invocations", SUM, FIVE_MINUTES)
     return [
-        Watch("NoProgress", idle, 1, "A batch runs, and no line of any was answered for half an hour.", 6),
         Watch(
-            "OverdueBatches",
-            own(Metric.BATCHES_OVERDUE, "overdue", MAXIMUM, FIVE_MINUTES),
+            "BatchesStalled",
+            own(Metric.BATCHES_STALLED, period=FIVE_MINUTES),
+            1,
+            "A running batch got no answer to any line for ten minutes; its shards were sent again.",
+            6,
+        ),
+        Watch(
+            "BatchesOverdue",
+            own(Metric.BATCHES_OVERDUE, MAXIMUM, FIVE_MINUTES),
             1,
             "A batch is open ten minutes after it expired: what ends batches does not work.",
         ),
@@ -87,16 +85,11 @@ def _flow(watched: Watched) -> list[Watch]:
             "SweepStopped",
             sweeps,
             1,
-            "The sweeper has not run for five minutes: nothing lost is found again.",
+            "The sweeper has not run for five minutes: nothing that is lost is found again.",
             missing_is_bad=True,
             below=True,
         ),
-        Watch(
-            "PlanQueueOld",
-            _age(watched, PLAN.name),
-            600,
-            "A new batch has not been looked at for ten minutes.",
-        ),
+        Watch("PlanQueueOld", _age(watched, PLAN.name), 600, "A new batch has waited ten minutes for plan."),
         Watch(
             "AssembleQueueOld",
             _age(watched, ASSEMBLE.name),
@@ -107,110 +100,64 @@ def _flow(watched: Watched) -> list[Watch]:
 
 
 def _upstream(watched: Watched) -> list[Watch]:
-    own = watched.own
-    completed = own(Metric.LINES_COMPLETED, "completed", period=FIVE_MINUTES)
-    failed = own(Metric.LINES_FAILED, "failed", period=FIVE_MINUTES)
-    errors = own(Metric.UPSTREAM_ERRORS, "5xx", period=FIVE_MINUTES)
-    unreachable = own(Metric.UPSTREAM_UNREACHABLE, "no answer", period=FIVE_MINUTES)
     return [
         Watch(
-            "LinesFail",
-            _share((failed,), (completed,)),
-            20,
-            "A fifth of the lines or more end as errors.",
+            "UpstreamDown",
+            watched.own(Metric.UPSTREAM_DOWN, period=FIVE_MINUTES),
+            1,
+            "Workers get nothing but refusals and hand their lanes back; lines wait, none is lost.",
             3,
         ),
         Watch(
-            "UpstreamDown",
-            _share((errors, unreachable), (completed, failed)),
-            50,
-            "Half of the tries or more get a 5xx or no answer; the lines wait, none is lost.",
+            "LinesFail",
+            watched.own(Metric.LINES_FAILED_SHARE, AVERAGE, FIVE_MINUTES),
+            20,
+            "A fifth or more of the lines of a checkpoint end as errors.",
             3,
         ),
     ]
 
 
 def _trouble(watched: Watched) -> list[Watch]:
-    own, functions = watched.own, watched.of_functions
-    dead = [_age(watched, queue.dead_letters) for queue in QUEUES]
+    of_function = watched.of_function
+    letters = watched.own(Metric.DEAD_LETTERS, period=FIVE_MINUTES)
+    given_up = "A message was given up; its lines became error lines, or its batch failed."
+    stuck = "Dead letters are not buried: their batches end no sooner than they expire."
+    failing = "The function fails again and again; its messages come again."
+    api_errors = watched.of_api("5XXError", SUM, FIVE_MINUTES)
+    throttled = "The account's concurrency is used up, or less than the worker's is reserved."
+    hot = "DynamoDB serves less than is asked of it: one partition is hot, or a quota is reached."
     return [
-        Watch(
-            "DeadLetters",
-            own(Metric.DEAD_LETTERS, "dead letters", period=FIVE_MINUTES),
-            1,
-            "A message was given up; its lines became error lines, or its batch failed.",
+        Watch("DeadLetters", letters, 1, given_up),
+        *(
+            Watch(f"{_titled(queue.dead_letters)}Stuck", _age(watched, queue.dead_letters), 900, stuck)
+            for queue in QUEUES
         ),
-        Watch(
-            "DeadLettersStuck",
-            _largest(*dead),
-            900,
-            "Dead letters are not buried: their batches do not end until they expire.",
+        *(
+            Watch(f"{name.title()}Errors", of_function(name, "Errors", SUM, FIVE_MINUTES), 3, failing, 3)
+            for name in BACKGROUND
         ),
-        Watch(
-            "BackgroundErrors",
-            _total(*functions("Errors", SUM, BACKGROUND, FIVE_MINUTES)),
-            3,
-            "Functions behind the queues fail; their messages come again.",
-            3,
+        Watch("ApiErrors", api_errors, 5, "Clients are answered with 5xx."),
+        *(
+            Watch(
+                f"{name.title()}Throttles",
+                of_function(name, "Throttles", SUM, FIVE_MINUTES),
+                10,
+                throttled,
+                3,
+            )
+            for name in ("api", "infer")
         ),
-        Watch(
-            "ApiErrors",
-            _total(
-                watched.of_api("5XXError", SUM, "5xx", FIVE_MINUTES),
-                *functions("Errors", SUM, FOREGROUND, FIVE_MINUTES),
-            ),
-            5,
-            "Clients are answered with 5xx.",
-        ),
-        Watch(
-            "FunctionThrottles",
-            _total(*functions("Throttles", SUM, None, FIVE_MINUTES)),
-            10,
-            "The account's concurrency is used up.",
-            3,
-        ),
-        Watch(
-            "TableThrottles",
-            _total(
-                watched.of_table("ReadThrottleEvents", "reads"),
-                watched.of_table("WriteThrottleEvents", "writes"),
-            ),
-            100,
-            "DynamoDB refuses more than it serves from one partition, or than the account's quota.",
-            5,
+        *(
+            Watch(f"Table{kind}Throttles", watched.of_table(f"{kind}ThrottleEvents"), 100, hot, 5)
+            for kind in ("Read", "Write")
         ),
     ]
 
 
 def _age(watched: Watched, queue: str) -> cloudwatch.Metric:
-    return watched.queues[queue].metric("ApproximateAgeOfOldestMessage", statistic=MAXIMUM, period=MINUTE)
+    return watched.of_queue(queue, "ApproximateAgeOfOldestMessage")
 
 
-def _combined(
-    expression: Callable[[list[str]], str], metrics: tuple[cloudwatch.IMetric, ...]
-) -> cloudwatch.MathExpression:
-    names = [f"m{number}" for number in range(len(metrics))]
-    return cloudwatch.MathExpression(
-        expression=expression(names),
-        using_metrics=dict(zip(names, metrics, strict=True)),
-        period=FIVE_MINUTES,
-    )
-
-
-def _total(*metrics: cloudwatch.IMetric) -> cloudwatch.MathExpression:
-    return _combined(lambda names: "+".join(f"FILL({name},0)" for name in names), metrics)
-
-
-def _largest(*metrics: cloudwatch.IMetric) -> cloudwatch.MathExpression:
-    return _combined(lambda names: f"MAX([{','.join(f'FILL({name},0)' for name in names)}])", metrics)
-
-
-def _share(part: tuple[cloudwatch.IMetric, ...], rest: tuple[cloudwatch.IMetric, ...]) -> cloudwatch.IMetric:
-    """The part of the whole in per cent; nothing of nothing is nothing."""
-
-    def expression(names: list[str]) -> str:
-        filled = [f"FILL({name},0)" for name in names]
-        numerator, whole = "+".join(filled[: len(part)]), "+".join(filled)
-        return f"IF(({whole})>0,100*({numerator})/({whole}),0)"
-
-    return _combined(expression, (*part, *rest))
+def _titled(name: str) -> str:
+    return "".join(part.title() for part in name.split("-"))

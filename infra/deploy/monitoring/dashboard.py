@@ -1,9 +1,11 @@
 """The dashboard, from the top: does work flow, is the upstream well, is anything dead, the cost."""
 
+from collections.abc import Mapping
+
 from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 
-from infra.deploy.monitoring.metrics import AVERAGE, MAXIMUM, MINUTE, SUM, Watched
+from infra.deploy.monitoring.metrics import AVERAGE, MAXIMUM, MINUTE, Watched
 from infra.prices import (
     API_GATEWAY_REQUEST,
     DYNAMODB_READ_UNIT,
@@ -14,6 +16,7 @@ from infra.prices import (
 from infra.resources import FunctionSpec
 from nightlane.domain.metrics import Metric
 
+Line = cloudwatch.Metric | cloudwatch.MathExpression
 WIDTH, HEIGHT = 24, 6
 MB_MILLISECONDS_A_GB_SECOND = 1_024_000
 
@@ -46,10 +49,12 @@ def _heading(title: str, text: str) -> cloudwatch.IWidget:
     return cloudwatch.TextWidget(markdown=f"## {title}\n{text}", width=WIDTH, height=2)
 
 
-def _graph(title: str, *left: cloudwatch.IMetric, unit: str, stacked: bool = False) -> cloudwatch.IWidget:
+def _graph(
+    title: str, unit: str, lines: Mapping[str, Line], *, stacked: bool = False
+) -> cloudwatch.IWidget:
     return cloudwatch.GraphWidget(
         title=title,
-        left=list(left),
+        left=[metric.with_(label=label) for label, metric in lines.items()],
         left_y_axis=cloudwatch.YAxisProps(min=0, label=unit, show_units=False),
         stacked=stacked,
         period=MINUTE,
@@ -60,142 +65,106 @@ def _graph(title: str, *left: cloudwatch.IMetric, unit: str, stacked: bool = Fal
 
 def _flow(watched: Watched) -> list[cloudwatch.IWidget]:
     own = watched.own
+    lines = {
+        "completed": own(Metric.LINES_COMPLETED),
+        "failed": own(Metric.LINES_FAILED),
+        "expired": own(Metric.LINES_EXPIRED),
+        "cancelled": own(Metric.LINES_CANCELLED),
+    }
+    batches = {
+        "running": own(Metric.BATCHES_RUNNING, MAXIMUM),
+        "waiting for admission": own(Metric.BATCHES_WAITING, MAXIMUM),
+        "created": own(Metric.BATCHES_CREATED),
+        "completed": own(Metric.BATCHES_COMPLETED),
+        "failed": own(Metric.BATCHES_FAILED),
+        "expired": own(Metric.BATCHES_EXPIRED),
+        "cancelled": own(Metric.BATCHES_CANCELLED),
+    }
+    waits = {name: own(Metric.QUEUE_WAIT, "p95", function=name) for name in ("plan", "infer", "assemble")}
+    requests = {"requests": "Count", "4xx": "4XXError", "5xx": "5XXError"}
     return [
-        _graph(
-            "Lines a minute",
-            own(Metric.LINES_COMPLETED, "completed"),
-            own(Metric.LINES_FAILED, "failed"),
-            own(Metric.LINES_EXPIRED, "expired"),
-            own(Metric.LINES_CANCELLED, "cancelled"),
-            unit="lines",
-            stacked=True,
-        ),
-        _graph(
-            "Batches",
-            own(Metric.BATCHES_RUNNING, "running", MAXIMUM),
-            own(Metric.BATCHES_WAITING, "waiting for admission", MAXIMUM),
-            own(Metric.BATCHES_CREATED, "created"),
-            own(Metric.BATCHES_COMPLETED, "completed"),
-            own(Metric.BATCHES_FAILED, "failed"),
-            own(Metric.BATCHES_EXPIRED, "expired"),
-            own(Metric.BATCHES_CANCELLED, "cancelled"),
-            unit="batches",
-        ),
-        _graph(
-            "Wait in the queues",
-            *(own(Metric.QUEUE_WAIT, name, "p95", function=name) for name in ("plan", "infer", "assemble")),
-            own(Metric.ADMISSION_WAIT, "for admission", "p95"),
-            unit="ms, p95",
-        ),
-        _graph(
-            "API",
-            watched.of_api("Count", SUM, "requests"),
-            watched.of_api("4XXError", SUM, "4xx"),
-            watched.of_api("5XXError", SUM, "5xx"),
-            unit="requests a minute",
-        ),
+        _graph("Lines a minute", "lines", lines, stacked=True),
+        _graph("Batches", "batches", batches),
+        _graph("Waits", "ms, p95", waits | {"for admission": own(Metric.ADMISSION_WAIT, "p95")}),
+        _graph("API", "a minute", {label: watched.of_api(name) for label, name in requests.items()}),
     ]
 
 
 def _upstream(watched: Watched) -> list[cloudwatch.IWidget]:
     own = watched.own
+    latency = {each: own(Metric.UPSTREAM_LATENCY, each) for each in ("p50", "p95", "p99")}
+    refusals = {
+        "429": own(Metric.UPSTREAM_THROTTLED),
+        "5xx": own(Metric.UPSTREAM_ERRORS),
+        "no answer": own(Metric.UPSTREAM_UNREACHABLE),
+        "lanes handed back": own(Metric.UPSTREAM_DOWN),
+    }
+    in_flight = {"mean": own(Metric.IN_FLIGHT, AVERAGE), "most": own(Metric.IN_FLIGHT, MAXIMUM)}
+    checkpoints = {each: own(Metric.CHECKPOINT_TIME, each) for each in ("p50", "p99")}
     return [
-        _graph(
-            "Latency",
-            *(own(Metric.UPSTREAM_LATENCY, statistic, statistic) for statistic in ("p50", "p95", "p99")),
-            unit="ms",
-        ),
-        _graph(
-            "Refusals a minute",
-            own(Metric.UPSTREAM_THROTTLED, "429"),
-            own(Metric.UPSTREAM_ERRORS, "5xx"),
-            own(Metric.UPSTREAM_UNREACHABLE, "no answer"),
-            unit="answers",
-            stacked=True,
-        ),
-        _graph(
-            "In flight a worker",
-            own(Metric.IN_FLIGHT, "mean", AVERAGE),
-            own(Metric.IN_FLIGHT, "most", MAXIMUM),
-            unit="requests",
-        ),
-        _graph(
-            "Checkpoints",
-            own(Metric.CHECKPOINT_TIME, "p50", "p50"),
-            own(Metric.CHECKPOINT_TIME, "p99", "p99"),
-            unit="ms",
-        ),
+        _graph("Latency", "ms", latency),
+        _graph("Refusals a minute", "answers", refusals, stacked=True),
+        _graph("In flight a worker", "requests", in_flight),
+        _graph("Checkpoints", "ms", checkpoints),
     ]
 
 
 def _trouble(watched: Watched) -> list[cloudwatch.IWidget]:
+    own = watched.own
+    dead = {
+        "dead letters": own(Metric.DEAD_LETTERS),
+        "stalled batches": own(Metric.BATCHES_STALLED),
+        "overdue batches": own(Metric.BATCHES_OVERDUE, MAXIMUM),
+    }
+    share = {"of a checkpoint's lines": own(Metric.LINES_FAILED_SHARE, AVERAGE)}
+    ages = {name: watched.of_queue(name, "ApproximateAgeOfOldestMessage") for name in watched.queues}
+    errors = {name: watched.of_function(name, "Errors") for name in watched.functions}
+    throttles = {name: watched.of_function(name, "Throttles") for name in watched.functions}
+    hot = {f"table, {kind.lower()}s": watched.of_table(f"{kind}ThrottleEvents") for kind in ("Read", "Write")}
     return [
+        _graph("Dead and stuck", "count", dead),
+        _graph("Oldest message", "s", ages),
         _graph(
-            "Dead letters and overdue batches",
-            watched.own(Metric.DEAD_LETTERS, "dead letters"),
-            watched.own(Metric.BATCHES_OVERDUE, "overdue batches", MAXIMUM),
-            unit="count",
+            "Errors and throttles",
+            "a minute",
+            _marked("errors", errors) | _marked("throttles", throttles | hot),
         ),
-        _graph(
-            "Age of the oldest message",
-            *watched.of_queues("ApproximateAgeOfOldestMessage", MAXIMUM),
-            *watched.of_queues("ApproximateAgeOfOldestMessage", MAXIMUM, dead=True),
-            unit="s",
-        ),
-        _graph("Errors of functions", *watched.of_functions("Errors", SUM), unit="errors"),
-        _graph(
-            "Throttles",
-            *watched.of_functions("Throttles", SUM),
-            watched.of_table("ReadThrottleEvents", "table, reads"),
-            watched.of_table("WriteThrottleEvents", "table, writes"),
-            unit="throttles",
-        ),
+        _graph("Lines that fail", "per cent", share),
     ]
+
+
+def _marked(what: str, lines: Mapping[str, Line]) -> dict[str, Line]:
+    return {f"{what}: {label}": metric for label, metric in lines.items()}
 
 
 def _cost(watched: Watched, specs: tuple[FunctionSpec, ...]) -> list[cloudwatch.IWidget]:
     own = watched.own
+    dollars = {
+        "Lambda": _dollars_of_functions(watched, specs),
+        "API Gateway": _dollars("requests", API_GATEWAY_REQUEST, watched.of_api("Count")),
+        "DynamoDB writes": _dollars(
+            "wcu", DYNAMODB_WRITE_UNIT, watched.of_table("ConsumedWriteCapacityUnits")
+        ),
+        "DynamoDB reads": _dollars("rcu", DYNAMODB_READ_UNIT, watched.of_table("ConsumedReadCapacityUnits")),
+    }
+    busy = {name: watched.of_function(name, "Duration") for name in watched.functions}
+    workers = {
+        name: watched.of_function(name, "ConcurrentExecutions", MAXIMUM)
+        for name in ("plan", "infer", "assemble")
+    }
+    tokens = {"prompt": own(Metric.PROMPT_TOKENS), "completion": own(Metric.COMPLETION_TOKENS)}
     return [
-        _graph(
-            "Dollars an hour",
-            _dollars_of_functions(watched, specs),
-            _dollars("API Gateway", API_GATEWAY_REQUEST, watched.of_api("Count", SUM, "requests")),
-            _dollars(
-                "DynamoDB writes",
-                DYNAMODB_WRITE_UNIT,
-                watched.of_table("ConsumedWriteCapacityUnits", "write units"),
-            ),
-            _dollars(
-                "DynamoDB reads",
-                DYNAMODB_READ_UNIT,
-                watched.of_table("ConsumedReadCapacityUnits", "read units"),
-            ),
-            unit="US dollars",
-            stacked=True,
-        ),
-        _graph(
-            "Busy time of functions", *watched.of_functions("Duration", SUM), unit="ms a minute", stacked=True
-        ),
-        _graph(
-            "Workers at once",
-            *watched.of_functions("ConcurrentExecutions", MAXIMUM, ("infer", "plan", "assemble")),
-            unit="invocations",
-        ),
-        _graph(
-            "Tokens a minute",
-            own(Metric.PROMPT_TOKENS, "prompt"),
-            own(Metric.COMPLETION_TOKENS, "completion"),
-            unit="tokens",
-            stacked=True,
-        ),
+        _graph("Dollars an hour", "US dollars", dollars, stacked=True),
+        _graph("Busy functions", "ms a minute", busy, stacked=True),
+        _graph("Invocations at once", "invocations", workers),
+        _graph("Tokens a minute", "tokens", tokens, stacked=True),
     ]
 
 
-def _dollars(label: str, price: float, metric: cloudwatch.IMetric) -> cloudwatch.MathExpression:
+def _dollars(name: str, price: float, metric: Line) -> cloudwatch.MathExpression:
     """What a minute's count costs, as dollars an hour."""
-    name = "".join(part[0] for part in label.lower().split())
     return cloudwatch.MathExpression(
-        expression=f"{name}*{price * 60:.12f}", using_metrics={name: metric}, label=label, period=MINUTE
+        expression=f"{name}*{price * 60:.12f}", using_metrics={name: metric}, period=MINUTE
     )
 
 
@@ -203,10 +172,8 @@ def _dollars_of_functions(watched: Watched, specs: tuple[FunctionSpec, ...]) -> 
     """Gigabyte-seconds and requests of all functions, as dollars an hour."""
     terms, using = [], {}
     for spec in specs:
-        (using[f"d_{spec.name}"],) = watched.of_functions("Duration", SUM, (spec.name,))
-        (using[f"n_{spec.name}"],) = watched.of_functions("Invocations", SUM, (spec.name,))
+        using[f"d_{spec.name}"] = watched.of_function(spec.name, "Duration")
+        using[f"n_{spec.name}"] = watched.of_function(spec.name, "Invocations")
         price = spec.memory / MB_MILLISECONDS_A_GB_SECOND * LAMBDA_GB_SECOND_ARM64
         terms += [f"d_{spec.name}*{price * 60:.12f}", f"n_{spec.name}*{LAMBDA_REQUEST * 60:.12f}"]
-    return cloudwatch.MathExpression(
-        expression="+".join(terms), using_metrics=using, label="Lambda", period=MINUTE
-    )
+    return cloudwatch.MathExpression(expression="+".join(terms), using_metrics=using, period=MINUTE)

@@ -9,7 +9,6 @@ from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sqs as sqs
 
-from infra.resources import QUEUES
 from nightlane.domain.metrics import Metric
 
 NAMESPACE = "Nightlane"
@@ -29,7 +28,7 @@ class Watched:
     rest_api: apigateway.RestApi
 
     def own(
-        self, metric: Metric, label: str, statistic: str = SUM, period: Duration = MINUTE, **dimensions: str
+        self, metric: Metric, statistic: str = SUM, period: Duration = MINUTE, **dimensions: str
     ) -> cloudwatch.Metric:
         """A metric that the handlers write."""
         return cloudwatch.Metric(
@@ -38,36 +37,28 @@ class Watched:
             dimensions_map={"service": self.service, **dimensions},
             statistic=statistic,
             period=period,
-            label=label,
         )
 
-    def of_functions(
-        self, name: str, statistic: str, names: tuple[str, ...] | None = None, period: Duration = MINUTE
-    ) -> list[cloudwatch.Metric]:
-        """One of Lambda's metrics, a line a function."""
-        return [
-            self.functions[each].metric(name, statistic=statistic, period=period, label=each)
-            for each in names or self.functions
-        ]
+    def of_function(
+        self, function: str, name: str, statistic: str = SUM, period: Duration = MINUTE
+    ) -> cloudwatch.Metric:
+        """One of Lambda's metrics."""
+        return self.functions[function].metric(name, statistic=statistic, period=period)
 
-    def of_queues(self, name: str, statistic: str, *, dead: bool = False) -> list[cloudwatch.Metric]:
-        """One of SQS's metrics, a line a queue."""
-        names = [queue.dead_letters if dead else queue.name for queue in QUEUES]
-        return [
-            self.queues[each].metric(name, statistic=statistic, period=MINUTE, label=each) for each in names
-        ]
+    def of_queue(self, queue: str, name: str, statistic: str = MAXIMUM) -> cloudwatch.Metric:
+        """One of SQS's metrics."""
+        return self.queues[queue].metric(name, statistic=statistic, period=MINUTE)
 
-    def of_api(self, name: str, statistic: str, label: str, period: Duration = MINUTE) -> cloudwatch.Metric:
+    def of_api(self, name: str, statistic: str = SUM, period: Duration = MINUTE) -> cloudwatch.Metric:
         """One of API Gateway's metrics."""
-        return self.rest_api.metric(name, statistic=statistic, period=period, label=label)
+        return self.rest_api.metric(name, statistic=statistic, period=period)
 
-    def of_table(self, name: str, label: str, **dimensions: str) -> cloudwatch.Metric:
+    def of_table(self, name: str, statistic: str = SUM) -> cloudwatch.Metric:
         """One of DynamoDB's metrics."""
         return cloudwatch.Metric(
             namespace="AWS/DynamoDB",
             metric_name=name,
-            dimensions_map={"TableName": self.table.table_name, **dimensions},
-            statistic=SUM,
+            dimensions_map={"TableName": self.table.table_name},
+            statistic=statistic,
             period=MINUTE,
-            label=label,
         )
