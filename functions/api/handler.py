@@ -9,7 +9,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.api import batches, files, models
 from functions.api.answers import json_answer
-from nightlane.observability import logger
+from nightlane.observability import logger, published
 from nightlane.wire.errors import ApiError, NotFound, ServerError
 
 # The stage is called v1; behind a custom domain the path may still hold it.
@@ -39,6 +39,7 @@ def unknown_route(_: NotFoundError) -> Response[str]:
 
 
 @logger.inject_lambda_context(clear_state=True)
+@published()
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     request_id = f"req_{uuid.uuid4().hex}"
     logger.append_keys(request_id=request_id, path=event["path"], method=event["httpMethod"])

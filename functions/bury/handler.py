@@ -6,13 +6,16 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from nightlane.aws.queues import read_batch_message, read_shard_message
 from nightlane.domain.burial import bury_assembly, bury_plan, bury_shard
-from nightlane.observability import logger
+from nightlane.domain.metrics import Metric
+from nightlane.observability import logger, published
 from nightlane.wiring import ports
 
 
 @logger.inject_lambda_context(clear_state=True)
+@published()
 def handler(event: dict[str, Any], context: LambdaContext) -> None:
     record = event["Records"][0]
+    ports().metrics.add(Metric.DEAD_LETTERS)
     queue = record["eventSourceARN"].split(":")[-1].removesuffix(".fifo")
     logger.error("dead letter", queue=queue, message_body=record["body"])
     if queue.endswith("infer-dead"):

@@ -11,14 +11,16 @@ from nightlane.aws.queues import read_shard_message
 from nightlane.aws.secrets import upstream_key
 from nightlane.domain.inference.worker import Ending, Verdict, run_shard
 from nightlane.domain.shard import ShardMessage
-from nightlane.observability import logger
+from nightlane.observability import logger, measure_queue_wait, published
 from nightlane.upstream.http import http_upstream
 from nightlane.wiring import clients, ports
 
 
 @logger.inject_lambda_context(clear_state=True)
+@published()
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     record = event["Records"][0]
+    measure_queue_wait(ports(), "infer", record)
     message = read_shard_message(record["body"])
     logger.append_keys(batch_id=message.batch_id, shard=message.shard.index)
     deadline = time.monotonic() + context.get_remaining_time_in_millis() / 1000

@@ -5,10 +5,11 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from nightlane.domain.sweeping import sweep
-from nightlane.observability import logger
+from nightlane.observability import logger, published
 from nightlane.wiring import ports
 
 
 @logger.inject_lambda_context(clear_state=True)
+@published()
 def handler(event: dict[str, Any], context: LambdaContext) -> None:
     sweep(ports())

@@ -1,12 +1,41 @@
-"""What a local run would have been billed for on AWS: invocations, time and calls."""
+"""What a local run would have been billed for on AWS, and what its dashboard would show."""
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from msgspec import Struct
+from msgspec import Struct, json
+
+from nightlane.domain.metrics import Metric
 
 EVENT_SOURCE = "event source"
+# Of each function; one point has up to a hundred values, most have one.
+MOST_POINTS = 20_000
+EMBEDDED_METRICS = '{"_aws":'
+
+
+class Point(Struct, frozen=True):
+    """Values of a metric that were published together; `at` in seconds since 1970."""
+
+    metric: Metric
+    at: float
+    values: list[float]
+    dimensions: dict[str, str]
+
+
+def points_of(line: str) -> list[Point]:
+    """The data points of a line in the embedded metric format; none of any other line.
+
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
+    """
+    if not line.startswith(EMBEDDED_METRICS):
+        return []
+    document = json.decode(line)
+    at = document["_aws"]["Timestamp"] / 1000
+    (directive,) = document["_aws"]["CloudWatchMetrics"]
+    dimensions = {name: document[name] for name in directive["Dimensions"][0]}
+    names = [each["Name"] for each in directive["Metrics"]]
+    return [Point(Metric(name), at, document[name], dimensions) for name in names]
 
 
 class Report(Struct, frozen=True):
@@ -16,6 +45,7 @@ class Report(Struct, frozen=True):
     peak_rss_kib: int
     calls: dict[str, int]
     units: dict[str, int]
+    points: list[Point] = []
 
 
 @dataclass(slots=True)
@@ -29,12 +59,14 @@ class FunctionUse:
     peak_rss_kib: int = 0
     calls: Counter[str] = field(default_factory=Counter)
     units: Counter[str] = field(default_factory=Counter)
+    points: deque[Point] = field(default_factory=lambda: deque(maxlen=MOST_POINTS))
 
     def add(self, report: Report) -> None:
         self.milliseconds += report.milliseconds
         self.peak_rss_kib = max(self.peak_rss_kib, report.peak_rss_kib)
         self.calls.update(report.calls)
         self.units.update(report.units)
+        self.points.extend(report.points)
 
 
 @dataclass(slots=True)
@@ -54,6 +86,11 @@ class Ledger:
         """Items written or read by name of the call."""
         return sum((use.units for use in self.functions.values()), Counter())
 
+    def points(self) -> list[Point]:
+        """What the functions measured, in the order of time; of a long run its newest part."""
+        points = [point for use in tuple(self.functions.values()) for point in tuple(use.points)]
+        return sorted(points, key=lambda point: point.at)
+
     def clear(self) -> None:
         """Start counting anew."""
         for use in self.functions.values():
@@ -61,6 +98,7 @@ class Ledger:
             use.milliseconds = 0.0
             use.calls.clear()
             use.units.clear()
+            use.points.clear()
 
 
 def items_of(operation: str, parameters: Mapping[str, object]) -> int:

@@ -2,11 +2,12 @@
 
 Like Lambda's runtime it imports the handler once and serves one invocation at a time. Events
 come on standard input, answers go to standard output, each framed by its length; what the
-handler prints goes to standard error.
+handler prints goes to standard error, except for metrics: those are part of the answer.
 """
 
 import ctypes
 import importlib
+import io
 import os
 import signal
 import sys
@@ -14,6 +15,7 @@ import time
 import traceback
 import uuid
 from collections import Counter
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -22,7 +24,7 @@ import boto3
 from msgspec import Struct, json
 
 from infra.local.events import ACCOUNT, REGION
-from infra.local.ledger import Report, items_of
+from infra.local.ledger import Point, Report, items_of, points_of
 
 LENGTH_BYTES = 8
 PR_SET_PDEATHSIG = 1
@@ -77,12 +79,34 @@ class CallCounter:
         self.calls[name] += 1
         self.units[name] += items_of(model.name, params)
 
-    def report(self, seconds: float) -> Report:
+    def report(self, seconds: float, points: list[Point]) -> Report:
         """What was counted since the last report."""
-        report = Report(seconds * 1000, peak_rss_kib(), dict(self.calls), dict(self.units))
+        report = Report(seconds * 1000, peak_rss_kib(), dict(self.calls), dict(self.units), points)
         self.calls.clear()
         self.units.clear()
         return report
+
+
+class HandlerOutput(io.TextIOBase):
+    """Standard output of a handler, as CloudWatch Logs takes it: metrics are taken out of it."""
+
+    def __init__(self) -> None:
+        self._line = ""
+        self._points: list[Point] = []
+
+    def write(self, text: str, /) -> int:
+        *lines, self._line = (self._line + text).split("\n")
+        for line in lines:
+            if points := points_of(line):
+                self._points += points
+            else:
+                sys.stderr.write(line + "\n")
+        return len(text)
+
+    def take_points(self) -> list[Point]:
+        """The points since the last time."""
+        points, self._points = self._points, []
+        return points
 
 
 def peak_rss_kib() -> int:
@@ -104,25 +128,28 @@ def frame(data: bytes) -> bytes:
 
 def serve(module: str, memory_mb: int, name: str, source: BinaryIO, sink: BinaryIO) -> None:
     """Answer invocations until the source ends."""
-    counter = CallCounter()
-    handler = importlib.import_module(module).handler
-    sink.write(frame(b"ready"))
-    while (data := read_frame(source)) is not None:
-        invocation = json.decode(data, type=Invocation)
-        del data
-        sink.write(frame(json.encode(_invoke(handler, name, memory_mb, invocation, counter))))
+    counter, output = CallCounter(), HandlerOutput()
+    with redirect_stdout(output):
+        handler = importlib.import_module(module).handler
+        sink.write(frame(b"ready"))
+        while (data := read_frame(source)) is not None:
+            invocation = json.decode(data, type=Invocation)
+            del data
+            began = time.monotonic()
+            ends_at = began + invocation.seconds
+            context = Context(f"nightlane-{name}", memory_mb, str(uuid.uuid4()), ends_at)
+            result, error = _call(handler, invocation.event, context)
+            report = counter.report(time.monotonic() - began, output.take_points())
+            sink.write(frame(json.encode(Outcome(report, result, error))))
 
 
-def _invoke(handler: Any, name: str, memory_mb: int, invocation: Invocation, counter: CallCounter) -> Outcome:
-    began = time.monotonic()
-    context = Context(f"nightlane-{name}", memory_mb, str(uuid.uuid4()), began + invocation.seconds)
-    result, error = None, None
+def _call(handler: Any, event: Any, context: Context) -> tuple[Any, str | None]:
+    """The handler's answer, or what it raised."""
     try:
-        result = handler(invocation.event, context)
+        return handler(event, context), None
     except Exception as raised:
         traceback.print_exc()
-        error = str(raised) or type(raised).__name__
-    return Outcome(counter.report(time.monotonic() - began), result, error)
+        return None, str(raised) or type(raised).__name__
 
 
 def main() -> None:

@@ -7,6 +7,9 @@ import pytest
 from nightlane.domain.batch import BatchStatus
 from tests.faults.lab import Bench, Lab, laboratory
 
+# The index, the waiting list for admission, and the two gauges.
+NOTHING_DUE = ["dynamodb:Query"] * 9 + ["dynamodb:Query", "dynamodb:GetItem"]
+
 
 @pytest.fixture(scope="module")
 def bench() -> Iterator[Bench]:
@@ -26,15 +29,15 @@ def calls_of_a_sweep(lab: Lab) -> list[str]:
     return lab.faults.names[before:]
 
 
-def test_an_idle_sweep_reads_the_index_and_the_waiting_list_only(lab: Lab) -> None:
-    assert calls_of_a_sweep(lab) == ["dynamodb:Query"] * 9
+def test_an_idle_sweep_reads_the_index_the_waiting_list_and_the_slots_only(lab: Lab) -> None:
+    assert calls_of_a_sweep(lab) == NOTHING_DUE
 
 
 def test_a_healthy_batch_is_not_looked_at(lab: Lab) -> None:
     lab.create(lab.upload(4, "one"), "one")
     lab.deliver("plan")
     lab.world.pass_time(20)
-    assert calls_of_a_sweep(lab) == ["dynamodb:Query"] * 9
+    assert calls_of_a_sweep(lab) == NOTHING_DUE
 
 
 def test_an_expired_file_goes_with_its_object(lab: Lab) -> None:
@@ -47,7 +50,7 @@ def test_an_expired_file_goes_with_its_object(lab: Lab) -> None:
     assert lab.bare.files.get_file(file_id) is None
     found = lab.clients.s3.list_objects_v2(Bucket=lab.bare.settings.bucket_name, Prefix="files/")
     assert found["KeyCount"] == 0
-    assert calls_of_a_sweep(lab) == ["dynamodb:Query"] * 9
+    assert calls_of_a_sweep(lab) == NOTHING_DUE
 
 
 def test_an_object_whose_deletion_was_interrupted_goes_with_the_next_sweep(lab: Lab) -> None:

@@ -10,6 +10,7 @@ from nightlane.aws.queues import SqsQueues
 from nightlane.aws.secrets import upstream_key
 from nightlane.aws.table import DynamoBatches, DynamoFiles, DynamoKeys
 from nightlane.domain.ports import Ports
+from nightlane.observability import meter
 from nightlane.settings import Settings, settings
 from nightlane.upstream.models import HttpModels
 
@@ -27,6 +28,7 @@ def build(values: Settings, clients: Clients) -> Ports:
         blobs=S3Blobs(clients.s3, values.bucket_name),
         queues=SqsQueues(clients.sqs, values),
         models=HttpModels(values.upstream_url, lambda: upstream_key(values, clients)),
+        metrics=meter,
         now=time.time,
         new_id=new_id,
         settings=values,

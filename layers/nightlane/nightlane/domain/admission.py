@@ -1,7 +1,9 @@
 """Admission: at most `max_concurrent_batches` run, the others wait in the order of creation."""
 
+from nightlane.domain.batch import Batch
 from nightlane.domain.closing import close_if_due
 from nightlane.domain.dispatch import dispatch
+from nightlane.domain.metrics import Metric
 from nightlane.domain.ports import Admission, Ports
 
 
@@ -22,4 +24,10 @@ def admit_waiting(ports: Ports) -> None:
         if answer is Admission.FULL:
             return
         if answer is Admission.ADMITTED:
+            ports.metrics.add(Metric.ADMISSION_WAIT, _milliseconds_since_creation(ports, batch))
             dispatch(ports, batch)
+
+
+def _milliseconds_since_creation(ports: Ports, batch: Batch) -> int:
+    # `created_at` is whole seconds, and a batch is often admitted within one.
+    return max(0, int(ports.now() * 1000) - int(batch.listed.split("#")[0]))

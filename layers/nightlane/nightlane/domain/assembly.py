@@ -10,10 +10,18 @@ from nightlane.domain.batch import Batch, BatchStatus, Outcome
 from nightlane.domain.closing import close_if_due
 from nightlane.domain.dispatch import read_manifest
 from nightlane.domain.file import FilePurpose, StoredFile
+from nightlane.domain.metrics import Metric
 from nightlane.domain.parts import Record, merge_parts
 from nightlane.domain.ports import Ports, list_key
 from nightlane.domain.shard import DoneLines, Manifest, Shard, ShardSpec
 from nightlane.wire.lines import LineError, error_line, read_request, request_lines, result_id
+
+ENDED = {
+    Outcome.COMPLETED: Metric.BATCHES_COMPLETED,
+    Outcome.EXPIRED: Metric.BATCHES_EXPIRED,
+    Outcome.CANCELLED: Metric.BATCHES_CANCELLED,
+}
+NEVER_RUN = {Outcome.EXPIRED: Metric.LINES_EXPIRED, Outcome.CANCELLED: Metric.LINES_CANCELLED}
 
 
 def assemble_batch(ports: Ports, batch_id: str) -> None:
@@ -30,7 +38,13 @@ def _finish(ports: Ports, batch: Batch) -> None:
     outcome = Outcome.CANCELLED if batch.status is BatchStatus.CANCELLING else batch.outcome
     manifest = read_manifest(ports, batch) if batch.is_planned else None
     output, error = _write_files(ports, batch, manifest, outcome) if manifest else (None, None)
-    if ports.batches.finish_batch(batch, outcome, int(ports.now()), output, error) and manifest:
+    if not ports.batches.finish_batch(batch, outcome, int(ports.now()), output, error):
+        return
+    ports.metrics.add(ENDED[outcome])
+    if outcome in NEVER_RUN:
+        # The batch was closed before it was read: its counts are final.
+        ports.metrics.add(NEVER_RUN[outcome], batch.total - batch.completed - batch.failed)
+    if manifest:
         _delete_working_objects(ports, batch, manifest)
 
 

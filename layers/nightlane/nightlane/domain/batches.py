@@ -3,6 +3,7 @@
 from hashlib import sha256
 
 from nightlane.domain.batch import Batch, BatchRequest, BatchStatus
+from nightlane.domain.metrics import Metric
 from nightlane.domain.ports import Ports, list_key
 from nightlane.wire.errors import BadRequest, Conflict, NotFound
 from nightlane.wire.requests import ListBatches
@@ -27,6 +28,7 @@ def create_batch(ports: Ports, tenant: str, request: BatchRequest, token: str | 
     )
     earlier = ports.batches.create_batch(batch, wake_at=int(now) + ports.settings.redrive_seconds)
     if earlier is None:
+        ports.metrics.add(Metric.BATCHES_CREATED)
         ports.queues.send_plan(batch_id)
         return batch
     if earlier.request.fingerprint() != request.fingerprint():

@@ -4,6 +4,7 @@ from nightlane.domain.batch import BatchError
 from nightlane.domain.closing import close_if_due
 from nightlane.domain.inference.journal import save_results
 from nightlane.domain.inference.results import unanswered
+from nightlane.domain.metrics import Metric
 from nightlane.domain.ports import Fenced, Ports
 from nightlane.domain.shard import DoneLines, ShardMessage
 from nightlane.wire.lines import LineError, read_request, request_lines, result_id
@@ -12,7 +13,8 @@ from nightlane.wire.lines import LineError, read_request, request_lines, result_
 def bury_plan(ports: Ports, batch_id: str) -> None:
     """A batch that could not be planned has failed, unless it was planned after all."""
     error = BatchError("server_error", "The input file could not be validated. Please try again.")
-    ports.batches.fail_batch(batch_id, [error], int(ports.now()))
+    if ports.batches.fail_batch(batch_id, [error], int(ports.now())):
+        ports.metrics.add(Metric.BATCHES_FAILED)
 
 
 def bury_assembly(ports: Ports, batch_id: str) -> None:

@@ -12,6 +12,7 @@ from nightlane.domain.batch import Batch, BatchStatus
 from nightlane.domain.dispatch import dispatch
 from nightlane.domain.file import FilePurpose
 from nightlane.domain.line_checks import ErrorList, Invalid, LineChecker
+from nightlane.domain.metrics import Metric
 from nightlane.domain.ports import BlobMissing, Ports
 from nightlane.domain.shard import Manifest, ShardSpec
 from nightlane.settings import Settings
@@ -60,7 +61,8 @@ def _validate_and_plan(ports: Ports, batch: Batch) -> None:
         errors = ErrorList()
         errors.add(error)
     if errors:
-        ports.batches.fail_batch(batch.id, errors.errors(), int(ports.now()))
+        if ports.batches.fail_batch(batch.id, errors.errors(), int(ports.now())):
+            ports.metrics.add(Metric.BATCHES_FAILED)
         ports.blobs.delete([input_key])
         return
     capacities = ports.settings.lane_capacities

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from nightlane.domain.batch import Batch, BatchError, Outcome
 from nightlane.domain.file import FilePurpose, StoredFile
+from nightlane.domain.metrics import Meter
 from nightlane.domain.shard import Checkpoint, Shard, ShardMessage
 from nightlane.settings import Settings
 
@@ -218,6 +219,7 @@ class Ports:
     blobs: Blobs
     queues: Queues
     models: UpstreamModels
+    metrics: Meter
     now: Callable[[], float]
     new_id: Callable[[], str]
     """32 hexadecimal digits nobody can guess."""

@@ -1,36 +1,54 @@
 """sweep: looks again at whatever a lost message or a dead function may have left behind."""
 
+from itertools import islice
+
 from nightlane.domain.admission import admit_waiting
 from nightlane.domain.batch import Batch, BatchStatus
 from nightlane.domain.closing import EXPIRY_GRACE_SECONDS, close_if_due
 from nightlane.domain.dispatch import dispatch
-from nightlane.domain.ports import Due, Ports
+from nightlane.domain.metrics import Metric
+from nightlane.domain.ports import Ports
+
+# The tenth minute after its expiry is the last that a batch may take.
+OVERDUE_SECONDS = 600
+MOST_WAITING_COUNTED = 1_000
 
 
 def sweep(ports: Ports) -> None:
-    """Look at everything that is due; one thing that fails does not keep the others waiting.
+    """Look at everything that is due, and gauge what runs, waits and is overdue.
+
+    One thing that fails does not keep the others waiting.
 
     Raises:
         ExceptionGroup: what failed; it stays due.
     """
     failures: list[Exception] = []
+    overdue = 0
     for due in ports.batches.due(int(ports.now())):
         try:
-            _look_at(ports, due)
+            if due.file_id is not None:
+                remove_file(ports, due.file_id)
+            elif due.batch_id is not None and (batch := _unfinished(ports, due.batch_id)) is not None:
+                overdue += ports.now() > batch.expires_at + OVERDUE_SECONDS
+                _redrive(ports, batch)
         except Exception as error:
             failures.append(error)
     admit_waiting(ports)
+    _gauge(ports, overdue)
     if failures:
         raise ExceptionGroup("could not be looked at", failures)
 
 
-def _look_at(ports: Ports, due: Due) -> None:
-    if due.file_id is not None:
-        remove_file(ports, due.file_id)
-    elif due.batch_id is not None:
-        batch = close_if_due(ports, due.batch_id, EXPIRY_GRACE_SECONDS)
-        if batch is not None and not batch.status.is_terminal:
-            _redrive(ports, batch)
+def _unfinished(ports: Ports, batch_id: str) -> Batch | None:
+    batch = close_if_due(ports, batch_id, EXPIRY_GRACE_SECONDS)
+    return None if batch is None or batch.status.is_terminal else batch
+
+
+def _gauge(ports: Ports, overdue: int) -> None:
+    waiting = sum(1 for _ in islice(ports.batches.waiting_batches(), MOST_WAITING_COUNTED))
+    ports.metrics.add(Metric.BATCHES_RUNNING, len(ports.batches.admitted_batches()))
+    ports.metrics.add(Metric.BATCHES_WAITING, waiting)
+    ports.metrics.add(Metric.BATCHES_OVERDUE, overdue)
 
 
 def remove_file(ports: Ports, file_id: str) -> None:

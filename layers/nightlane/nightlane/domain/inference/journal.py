@@ -1,10 +1,12 @@
 """The journal of a run: results gather here and are committed as checkpoints."""
 
 import asyncio
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 
 from nightlane.domain.batch import Usage
 from nightlane.domain.inference.results import Result
+from nightlane.domain.metrics import Meter, Metric
 from nightlane.domain.parts import write_records
 from nightlane.domain.ports import Ports
 from nightlane.domain.shard import Checkpoint, DoneLines, Part, Shard
@@ -40,8 +42,8 @@ class Journal:
             self._saved.clear()
             await self._saved.wait()
 
-    async def keep(self) -> None:
-        """Commit every `checkpoint_seconds`, and when enough has gathered, until `end`."""
+    async def keep(self, report: Callable[[], None]) -> None:
+        """Commit every `checkpoint_seconds`, and when enough has gathered, until `end`; then report."""
         while not self._ended:
             try:
                 async with asyncio.timeout(self._ports.settings.checkpoint_seconds):
@@ -51,6 +53,7 @@ class Journal:
             self._due.clear()
             if not self._ended:
                 await self.save()
+                report()
 
     async def save(self) -> None:
         """Commit what has gathered, now. One commit at a time."""
@@ -88,6 +91,7 @@ def save_results(
     Raises:
         Fenced: another worker began, or the batch was closed.
     """
+    began = time.monotonic()
     for result in results:
         done.add(result.record.line)
     part = None
@@ -105,4 +109,14 @@ def save_results(
         model=next((result.model for result in reversed(results) if result.model), None),
         finished=finished,
     )
-    return ports.batches.commit_checkpoint(shard, checkpoint)
+    saved = ports.batches.commit_checkpoint(shard, checkpoint)
+    ports.metrics.add(Metric.CHECKPOINT_TIME, round((time.monotonic() - began) * 1000, 1))
+    _count(ports.metrics, checkpoint)
+    return saved
+
+
+def _count(meter: Meter, committed: Checkpoint) -> None:
+    meter.add(Metric.LINES_COMPLETED, committed.completed)
+    meter.add(Metric.LINES_FAILED, committed.failed)
+    meter.add(Metric.PROMPT_TOKENS, committed.usage.input_tokens)
+    meter.add(Metric.COMPLETION_TOKENS, committed.usage.output_tokens)

@@ -12,6 +12,7 @@ from nightlane.domain.inference.pool import run_pool
 from nightlane.domain.inference.ports import Answer, LeaseView, Unreachable, Upstream
 from nightlane.domain.inference.results import Result, result_of, unanswered
 from nightlane.domain.inference.retries import is_retryable, pause_before
+from nightlane.domain.inference.traffic import MeteredUpstream
 from nightlane.domain.ports import Fenced, Ports
 from nightlane.domain.shard import Shard, ShardMessage
 from nightlane.wire.lines import LineError, RequestLine, read_request, request_lines, result_id
@@ -64,7 +65,7 @@ class ShardRun:
         deadline: float,
     ) -> None:
         self._ports = ports
-        self._upstream = upstream
+        self._upstream = MeteredUpstream(upstream)
         self._batch = batch
         self._message = message
         self._lease = lease
@@ -89,7 +90,7 @@ class ShardRun:
         work = run_pool(self._missing(lines), self._capacity, self._work, self._may_start)
         pool = asyncio.create_task(work)
         watch = asyncio.create_task(self._watch(pool))
-        keeper = asyncio.create_task(self._journal.keep())
+        keeper = asyncio.create_task(self._journal.keep(self._report))
         for helper in (watch, keeper):
             helper.add_done_callback(lambda task: pool.cancel() if _failed(task) else None)
         await asyncio.wait([pool])
@@ -108,7 +109,14 @@ class ShardRun:
                 await self._journal.close(finished=self._stop is Stop.CANCELLED)
         except* Fenced:
             self._stop = Stop.REPLACED
+        finally:
+            self._report()
         return None if self._journal.shard.finished and self._stop is not Stop.REPLACED else self._stop
+
+    def _report(self) -> None:
+        """A run may last a quarter of an hour: what it measured is not kept back till then."""
+        self._upstream.report(self._ports.metrics)
+        self._ports.metrics.publish()
 
     def _may_start(self) -> bool:
         # A process that was frozen wakes up before its watch does.
