@@ -2,9 +2,9 @@
 
 import sys
 
-from bench import cost, memory, throughput
+from bench import cost, memory, scale, throughput
 
-BENCHMARKS = {"throughput": throughput.main, "memory": memory.main, "cost": cost.main}
+BENCHMARKS = {"throughput": throughput.main, "memory": memory.main, "cost": cost.main, "scale": scale.main}
 
 for name in sys.argv[1:] or BENCHMARKS:
     BENCHMARKS[name]()

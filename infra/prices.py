@@ -1,7 +1,8 @@
 """List prices in US dollars, us-east-1, September 2026, and what a local run would have cost.
 
 Sources: https://aws.amazon.com/lambda/pricing/ …/dynamodb/pricing/on-demand/ …/sqs/pricing/
-…/s3/pricing/ …/api-gateway/pricing/
+…/s3/pricing/ …/api-gateway/pricing/ …/cloudwatch/pricing/ …/xray/pricing/
+…/secrets-manager/pricing/ …/ec2/pricing/on-demand/
 """
 
 from collections.abc import Iterable
@@ -18,6 +19,13 @@ DYNAMODB_READ_UNIT = 0.125 / MILLION
 SQS_REQUEST = 0.50 / MILLION
 S3_PUT = 5.00 / MILLION
 S3_GET = 0.40 / MILLION
+XRAY_TRACE = 5.00 / MILLION
+# By the month; egress to the internet by the gigabyte, after the first 100.
+CLOUDWATCH_ALARM = 0.10
+CLOUDWATCH_METRIC = 0.30
+CLOUDWATCH_DASHBOARD = 3.00
+SECRET = 0.40
+EGRESS_GB = 0.09
 MILLISECONDS_A_GB_SECOND = 1_000 * 1_024
 
 # A batch item is read and written whole: it fits into 2 KB, and a write in a transaction is two.

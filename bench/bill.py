@@ -1,0 +1,113 @@
+"""The bill in closed form: of a million requests, and of a stack that nobody uses."""
+
+from collections import Counter
+
+from bench.scale_model import (
+    CALL_SECONDS,
+    DAY,
+    INDEX_WRITES,
+    ITEMS_A_BATCH,
+    ONE_WORKER,
+    PER_BATCH,
+    PER_SHARD,
+    POLL_SECONDS,
+    SHARD_START_SECONDS,
+    Shape,
+    calls_of,
+    checkpoint_units,
+    run_of,
+    write_units,
+)
+from infra import prices
+from infra.local.ledger import FunctionUse
+from infra.prices import ITEM_WRITE_UNITS, TRANSACTION
+from nightlane.domain.metrics import Metric
+from nightlane.settings import Settings
+
+BILLED_LINES = 10_000
+PLANNED_BYTES_A_SECOND = 50e6
+# As infra/deploy/monitoring makes them.
+ALARMS = 21
+GAUGES = 3
+MONTH_MINUTES = 30 * 24 * 60
+# Each of six event sources has MaximumConcurrency, so it keeps five pollers of 20 s a receive.
+# https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html
+IDLE_RECEIVES_A_MINUTE = 6 * 5 * 3
+
+
+def bill(shape: Shape, memory_mb: int) -> dict[str, float]:
+    """US dollars for a million requests in batches of this shape, by service."""
+    run, calls = run_of(shape), calls_of(shape)
+    polls = run.seconds / POLL_SECONDS
+    gigabytes = memory_mb / 1_024
+    planning = shape.lines * shape.input_bytes / PLANNED_BYTES_A_SECOND
+    others = run.assemble_seconds + planning + (2 + polls) * CALL_SECONDS
+    reads = calls["dynamodb:GetItem"] + calls["dynamodb:Query"] + polls
+    dollars = {
+        "Lambda infer": run.worker_seconds * gigabytes * prices.LAMBDA_GB_SECOND_ARM64
+        + run.shards * prices.LAMBDA_REQUEST,
+        "Lambda, other functions": others * prices.LAMBDA_GB_SECOND_ARM64
+        + (4 + polls) * prices.LAMBDA_REQUEST,
+        "API Gateway": (2 + polls) * prices.API_GATEWAY_REQUEST,
+        "DynamoDB": write_units(shape) * prices.DYNAMODB_WRITE_UNIT + reads * prices.DYNAMODB_READ_UNIT,
+    }
+    for service in ("s3", "sqs"):
+        dollars[service.upper()] = sum(
+            prices.call_price(name, number, number)
+            for name, number in calls.items()
+            if name.startswith(service)
+        )
+    return {name: value * prices.MILLION / shape.lines for name, value in dollars.items()}
+
+
+def unit_prices(settings: Settings = ONE_WORKER, memory_mb: int = 512) -> dict[str, float]:
+    """US dollars of each of the things that a bill is made of."""
+    second = memory_mb / 1_024 * prices.LAMBDA_GB_SECOND_ARM64
+    watching = prices.DYNAMODB_READ_UNIT / settings.watch_seconds
+    renewing = prices.SQS_REQUEST * 3 / settings.worker_lease_seconds
+    commit = checkpoint_units(1_000, 1) * prices.DYNAMODB_WRITE_UNIT
+    return {
+        "second of a worker of 512 MB": second + watching + renewing,
+        "checkpoint": commit + prices.S3_PUT + prices.S3_GET,
+        "shard": _price(PER_SHARD) + prices.LAMBDA_REQUEST + SHARD_START_SECONDS * second,
+        "batch": _price(PER_BATCH)
+        + (ITEMS_A_BATCH - PER_BATCH["dynamodb:TransactWriteItems"])
+        * (ITEM_WRITE_UNITS * TRANSACTION * prices.DYNAMODB_WRITE_UNIT)
+        + INDEX_WRITES * prices.DYNAMODB_WRITE_UNIT
+        + 2 * prices.API_GATEWAY_REQUEST,
+        "poll of a client": prices.API_GATEWAY_REQUEST
+        + prices.LAMBDA_REQUEST
+        + prices.DYNAMODB_READ_UNIT
+        + CALL_SECONDS * prices.LAMBDA_GB_SECOND_ARM64,
+    }
+
+
+def _price(calls: Counter[str]) -> float:
+    return sum(prices.call_price(name, number, number) for name, number in calls.items())
+
+
+def billed_shape(latency: float, in_flight: int, sigma: float = 1.0) -> Shape:
+    """A batch of workers with so many in flight, and of as many workers as end it within half a day."""
+    lanes = int(BILLED_LINES * latency / in_flight / (DAY / 2)) + 1
+    settings = Settings(
+        max_concurrent_requests_per_batch=lanes * in_flight, requests_in_flight_per_worker=in_flight
+    )
+    return Shape(lines=BILLED_LINES, latency=latency, sigma=sigma, settings=settings)
+
+
+def standing(sweep: FunctionUse) -> dict[str, float]:
+    """US dollars a month of a stack that nobody uses, without free tiers; `sweep` as it was measured."""
+    minutes = MONTH_MINUTES / sweep.invocations
+    reads = _price(sweep.calls)
+    return {
+        "sweep: Lambda": prices.lambda_price(sweep) * minutes,
+        "sweep: DynamoDB": reads * minutes,
+        "SQS: empty receives": IDLE_RECEIVES_A_MINUTE * MONTH_MINUTES * prices.SQS_REQUEST,
+        "traces of the sweeper": MONTH_MINUTES * prices.XRAY_TRACE,
+        f"{ALARMS} alarms": ALARMS * prices.CLOUDWATCH_ALARM,
+        "dashboard": prices.CLOUDWATCH_DASHBOARD,
+        "secret": prices.SECRET,
+        f"{GAUGES} gauges of the sweeper": GAUGES * prices.CLOUDWATCH_METRIC,
+        f"{len(Metric) - GAUGES} other metrics, were there batches all month": (len(Metric) - GAUGES)
+        * prices.CLOUDWATCH_METRIC,
+    }

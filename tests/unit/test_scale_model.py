@@ -1,0 +1,128 @@
+"""The model behind docs/cost-and-scale.md, against measured calls and against the simulation."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bench import scale
+from bench.bill import bill
+from bench.limits import ADMISSION_PARTITION, SHARD_SIZE, Load, demand, most_batches_a_day
+from bench.report import RESULTS
+from bench.scale_model import (
+    Shape,
+    attempts_a_transaction,
+    calls_of,
+    commits_of,
+    run_of,
+    shard_item_bytes,
+    waiting_seconds,
+)
+from bench.simulation import Overheads, Simulation
+from nightlane.settings import Settings
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "cost-and-scale.md"
+# What `python -m bench cost` runs: short lines, a constant latency, 100 in flight.
+MEASURED = Shape(lines=10_000, sigma=0.0, input_bytes=150, output_bytes=700)
+TIMED = ("dynamodb:GetItem", "sqs:ChangeMessageVisibility")
+
+
+def measured() -> dict[str, float]:
+    figures = json.loads((RESULTS / "cost.json").read_text())["figures"]
+    return {figure["name"].split(" in a batch")[0]: figure["value"] for figure in figures}
+
+
+def test_the_model_makes_the_calls_that_were_measured() -> None:
+    figures, calls = measured(), calls_of(MEASURED)
+    exact = {name: number for name, number in calls.items() if name not in TIMED}
+    assert exact == {name: figures[name] for name in exact}
+    assert {name for name in figures if ":" in name} == set(calls)
+
+
+def test_the_model_makes_about_as_many_timed_calls_as_were_measured() -> None:
+    figures, calls = measured(), calls_of(MEASURED)
+    polls = figures["API Gateway"] / 3.5e-6 / 100
+    assert calls["dynamodb:GetItem"] + polls == pytest.approx(figures["dynamodb:GetItem"], rel=0.1)
+    assert calls["sqs:ChangeMessageVisibility"] == figures["sqs:ChangeMessageVisibility"]
+
+
+def test_the_bill_of_the_model_is_the_measured_bill() -> None:
+    assert sum(bill(MEASURED, 512).values()) == pytest.approx(measured()["the bill"], rel=0.1)
+
+
+@pytest.mark.parametrize(("lines", "slots", "sigma"), [(1_000, 100, 1.0), (300, 100, 0.5), (500, 10, 1.0)])
+def test_a_pool_takes_as_long_as_it_does_in_the_simulation(lines: int, slots: int, sigma: float) -> None:
+    model, simulated = scale.pool_agreement(lines, slots, sigma)
+    assert model == pytest.approx(simulated, rel=0.05)
+
+
+@pytest.mark.parametrize(("slots", "load"), [(1, 0.7), (4, 0.8)])
+def test_batches_wait_for_admission_as_long_as_in_the_simulation(slots: int, load: float) -> None:
+    model, simulated = scale.waiting_agreement(5_000, slots, load)
+    assert model == pytest.approx(simulated, rel=0.1)
+
+
+def test_batches_that_come_faster_than_they_end_wait_for_ever() -> None:
+    assert waiting_seconds(1.0, 5.0, 5) == float("inf")
+
+
+def test_more_batches_than_slots_run_as_fast_as_in_the_simulation() -> None:
+    model, simulated = scale.throughput_agreement(50, 5)
+    assert model == pytest.approx(simulated, rel=0.1)
+
+
+def test_checkpoints_at_random_times_conflict_as_often_as_in_the_simulation() -> None:
+    item = scale.checkpoints_of(200, start_spread=30.0).batch_items[0]
+    assert item.attempts / item.transactions == pytest.approx(attempts_a_transaction(200 / 30), rel=0.1)
+
+
+def test_lanes_that_start_at_once_conflict_more_than_lanes_that_do_not() -> None:
+    together = scale.checkpoints_of(500, start_spread=0.0).batch_items[0]
+    apart = scale.checkpoints_of(500, start_spread=30.0).batch_items[0]
+    assert together.attempts / together.transactions > apart.attempts / apart.transactions
+    assert together.given_up > apart.given_up == 0
+
+
+def test_every_slot_is_held_by_one_batch_at_a_time() -> None:
+    settings = Settings(max_concurrent_batches=2, max_concurrent_requests_per_batch=10)
+    shape = Shape(lines=100, sigma=0.0, settings=settings)
+    simulation = Simulation(shape, iter([0.0] * 6), Overheads(shard_start=0, transaction=0))
+    assert simulation.run() == pytest.approx(3 * 50)
+    assert simulation.waits == pytest.approx([0, 0, 50, 50, 100, 100])
+
+
+def test_the_admission_item_is_met_first_and_its_load_uses_all_of_it() -> None:
+    most = most_batches_a_day(ADMISSION_PARTITION, Shape())
+    assert dict(demand(Load("", most, Shape())))[ADMISSION_PARTITION] == pytest.approx(1, rel=0.01)
+    assert all(most <= most_batches_a_day(limit, Shape()) for limit, _ in demand(Load("", most, Shape())))
+
+
+def test_a_shard_that_lasts_a_day_fits_into_its_item_at_30_seconds_a_checkpoint_but_not_at_15() -> None:
+    sizes = {}
+    for seconds in (30, 15):
+        shape = Shape(settings=Settings(checkpoint_seconds=seconds))
+        sizes[seconds] = shard_item_bytes(5_000, commits_of(shape, 5_000, 86_400))
+    assert sizes[30] < SHARD_SIZE.most < sizes[15]
+
+
+def test_more_workers_make_a_batch_shorter_but_no_worker_cheaper() -> None:
+    one = run_of(Shape(lines=50_000))
+    ten = run_of(Shape(lines=50_000, settings=Settings(max_concurrent_requests_per_batch=1_000)))
+    assert ten.seconds < one.seconds / 5
+    assert ten.worker_seconds >= one.worker_seconds * 0.9
+
+
+TABLES: tuple[Callable[[], str], ...] = (
+    scale.bill_table,
+    scale.units_table,
+    scale.parts_table,
+    scale.shards_table,
+    scale.limits_table,
+    scale.lanes_table,
+)
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_the_document_shows_the_tables_that_the_model_prints(table: Callable[[], str]) -> None:
+    assert table() in DOCUMENT.read_text(encoding="utf-8"), "copy it from `python -m bench scale`"
