@@ -6,17 +6,25 @@ RUN := $(VENV)/bin/python -m
 export UV_PYTHON_DOWNLOADS := never
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 
+# The CDK CLI of npm's newest tag is older than the library; this one fits it.
+CDK_CLI_VERSION := 2.1148.1
+CDK := .build/cdk/node_modules/.bin/cdk
+# Node, for the CDK CLI and for aws-cdk-lib, comes with the virtual environment.
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-extra faults check format bench clean
+.PHONY: help demo test test-extra faults check format bench clean bootstrap synth diff deploy destroy rehearse
 
 help: ## Show the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z -]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-40s %s\n", $$1, $$2}'
 
 demo: $(VENV)/.demo ## Run a real batch through the real handlers on this machine
 	$(RUN) infra.cli.app demo
 
 test: check ## Check style and types, then run the tests
-	$(RUN) pytest -n 2
+	rm -rf .build/aws-calls
+	$(RUN) pytest -n 2 --dist loadgroup
+	$(RUN) pytest tests/infra/policies.py
 
 faults: $(VENV)/.dev ## Play five thousand random schedules of faults (half an hour on two cores)
 	$(RUN) tests.faults.test_interleavings 0 2500 & first=$$!; \
@@ -37,6 +45,12 @@ format: $(VENV)/.dev ## Format the code
 bench: $(VENV)/.dev ## Measure what the README quotes; results go to bench/results
 	$(RUN) bench
 
+bootstrap synth diff deploy destroy: $(VENV)/.cdk $(CDK) ## Run the CDK CLI on cdk.json; ARGS are its own
+	$(CDK) $@ $(ARGS)
+
+rehearse: $(VENV)/.dev $(CDK) ## Deploy into an emulator of AWS and run the client's tests against it
+	$(RUN) pytest tests/rehearsal --timeout 600
+
 $(UV):
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) pip install --quiet uv
@@ -45,9 +59,17 @@ $(VENV)/.demo: pyproject.toml uv.lock | $(UV)
 	$(UV) sync --frozen --quiet --inexact
 	@touch $@
 
+$(VENV)/.cdk: pyproject.toml uv.lock | $(UV)
+	$(UV) sync --frozen --quiet --inexact --group cdk
+	@touch $@
+
 $(VENV)/.dev: pyproject.toml uv.lock | $(UV)
-	$(UV) sync --frozen --quiet --inexact --group dev
-	@touch $@ $(VENV)/.demo
+	$(UV) sync --frozen --quiet --inexact --group dev --group cdk
+	@touch $@ $(VENV)/.demo $(VENV)/.cdk
+
+$(CDK): Makefile | $(VENV)/.cdk
+	$(VENV)/bin/npm install --silent --no-save --prefix .build/cdk aws-cdk@$(CDK_CLI_VERSION)
+	@touch $@
 
 clean: ## Remove what was built and installed
 	rm -rf $(VENV) .build .pytest_cache .mypy_cache .ruff_cache .hypothesis nightlane-demo

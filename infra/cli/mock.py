@@ -20,9 +20,11 @@ def mock_upstream(
         int | None, typer.Option(min=1, help="More requests in flight than this get 429.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Another seed, other latencies and errors.")] = 0,
+    api_key: Annotated[str | None, typer.Option(help="Ask for this bearer key.")] = None,
 ) -> None:
     """Serve a deterministic, OpenAI-shaped mock model."""
-    asyncio.run(_serve(Behaviour(latency_mean, latency_sigma, error_rate, rate_limit, seed), port))
+    behaviour = Behaviour(latency_mean, latency_sigma, error_rate, rate_limit, seed, api_key)
+    asyncio.run(_serve(behaviour, port))
 
 
 async def _serve(behaviour: Behaviour, port: int) -> None:

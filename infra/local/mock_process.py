@@ -11,7 +11,7 @@ from typing import Any, Self
 class MockUpstream:
     """`nightlane mock-upstream` with these options, such as `latency_mean=0.2`."""
 
-    def __init__(self, **options: float) -> None:
+    def __init__(self, **options: float | str) -> None:
         self.url = ""
         self._arguments = [
             text for name, value in options.items() for text in (f"--{name.replace('_', '-')}", str(value))

@@ -34,6 +34,8 @@ class Behaviour:
     rate_limit: int | None = None
     """Requests in flight above this get 429."""
     seed: int = 0
+    api_key: str | None = None
+    """Without it, below /v1, a request gets 401."""
 
 
 @dataclass(slots=True)
@@ -102,6 +104,13 @@ class MockModel:
         }
 
     async def serve(self, request: web.BaseRequest) -> web.Response:
+        key = self._behaviour.api_key
+        if (
+            key
+            and request.path.startswith("/v1/")
+            and request.headers.get("Authorization") != f"Bearer {key}"
+        ):
+            return _error(401, "Incorrect API key provided.", "invalid_api_key")
         if request.method == "POST" and (route := self._routes.get(request.path)):
             return await self._infer(request, route)
         return self._look(request.method, request.path)

@@ -114,9 +114,7 @@ def test_keys_decide_who_sees_what(place: Place) -> None:
         other.batches.retrieve(batch.id)
     with (
         openai.OpenAI(base_url=place.base_url, api_key="sk-nobody-0123456789abcdef") as nobody,
-        pytest.raises(
-            openai.AuthenticationError, match=r"Incorrect API key provided: sk-\*\*\*\*cdef"
-        ) as caught,
+        pytest.raises(openai.AuthenticationError) as caught,
     ):
         nobody.batches.list()
     assert caught.value.code == "invalid_api_key"
@@ -184,7 +182,7 @@ def test_a_chunked_body_with_the_file_first_is_accepted(place: Place) -> None:
 
 
 def test_large_content_comes_by_redirect(place: Place) -> None:
-    data = b'{"a": 1}\n' * 600_000
+    data = b'{"a": 1}\n' * 480_000
     file = place.client.files.create(file=data, purpose="batch")
     answer = place.client.files.content(file.id)
     assert answer.response.history[0].status_code == 302

@@ -14,7 +14,7 @@ from infra.local.events import sqs_event
 from infra.local.ledger import Point, points_of
 from infra.local.runtime import HandlerOutput
 from nightlane.domain.batch import BatchStatus
-from nightlane.domain.metrics import MILLISECONDS, Metric
+from nightlane.domain.metrics import Metric, unit_of
 from nightlane.domain.shard import Checkpoint
 from nightlane.observability import EmbeddedMetrics
 from nightlane.settings import Settings
@@ -82,6 +82,7 @@ def test_a_batch_that_completes_counts_its_lines_tokens_and_times_once(story: St
         Metric.COMPLETION_TOKENS: 18,
     }
     assert story.points(Metric.BATCHES_FAILED) == []
+    assert sorted(story.values(Metric.LINES_FAILED_SHARE)) == [0, 0, 25]
     assert len(story.values(Metric.CHECKPOINT_TIME)) == 3
     assert min(story.values(Metric.CHECKPOINT_TIME)) > 0
     latencies = story.values(Metric.UPSTREAM_LATENCY)
@@ -104,8 +105,9 @@ def test_a_metric_has_its_unit_and_the_service_and_a_queue_its_function_too(stor
         (directive,) = document["_aws"]["CloudWatchMetrics"]
         assert directive["Namespace"] == "Nightlane"
         for definition in directive["Metrics"]:
-            milliseconds = Metric(definition["Name"]) in MILLISECONDS
-            assert definition["Unit"] == ("Milliseconds" if milliseconds else "Count")
+            assert definition["Unit"] == unit_of(Metric(definition["Name"]))
+    assert unit_of(Metric.QUEUE_WAIT) == "Milliseconds"
+    assert unit_of(Metric.LINES_FAILED_SHARE) == "Percent"
 
 
 def test_a_message_waits_in_its_queue_until_its_first_receive_only(story: Story) -> None:
@@ -172,6 +174,15 @@ def test_lines_never_run_count_as_expired_and_a_batch_that_does_not_end_as_overd
     assert story.values(Metric.BATCHES_OVERDUE) == [0, 1, 0]
 
 
+def test_a_batch_that_nobody_works_on_is_told_as_stalled_each_time_it_is_sent_again(story: Story) -> None:
+    create(story, requests(6))
+    story.world.deliver("plan")
+    for _ in range(3):
+        story.world.pass_time(601)
+        story.world.sweep()
+    assert story.total(Metric.BATCHES_STALLED) == 3
+
+
 def test_lines_never_run_count_as_cancelled_once(story: Story) -> None:
     batch_id = create(story, requests(6))
     story.world.deliver("plan")
@@ -221,6 +232,7 @@ def test_an_upstream_that_cannot_be_reached_is_told_though_nothing_is_ever_commi
         assert story.total(Metric.UPSTREAM_UNREACHABLE) == 6
         assert story.values(Metric.UPSTREAM_LATENCY) == []
         assert story.points(Metric.CHECKPOINT_TIME) == []
+        assert story.values(Metric.UPSTREAM_DOWN) == [1]
 
 
 def test_requests_in_flight_are_their_mean_over_time(story: Story) -> None:

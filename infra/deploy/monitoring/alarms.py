@@ -72,8 +72,7 @@ def _flow(watched: Watched) -> list[Watch]:
             "BatchesStalled",
             own(Metric.BATCHES_STALLED, period=FIVE_MINUTES),
             1,
-            "A running batch got no answer to any line for ten minutes; its shards were sent again.",
-            6,
+            "No worker got on with a running batch for ten minutes; its shards were sent again.",
         ),
         Watch(
             "BatchesOverdue",

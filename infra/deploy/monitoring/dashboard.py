@@ -49,9 +49,7 @@ def _heading(title: str, text: str) -> cloudwatch.IWidget:
     return cloudwatch.TextWidget(markdown=f"## {title}\n{text}", width=WIDTH, height=2)
 
 
-def _graph(
-    title: str, unit: str, lines: Mapping[str, Line], *, stacked: bool = False
-) -> cloudwatch.IWidget:
+def _graph(title: str, unit: str, lines: Mapping[str, Line], *, stacked: bool = False) -> cloudwatch.IWidget:
     return cloudwatch.GraphWidget(
         title=title,
         left=[metric.with_(label=label) for label, metric in lines.items()],

@@ -11,7 +11,7 @@ from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
 
-from nightlane.domain.metrics import MILLISECONDS, Metric, Unit
+from nightlane.domain.metrics import Metric, unit_of
 from nightlane.domain.ports import Ports
 
 NAMESPACE = "Nightlane"
@@ -50,16 +50,12 @@ class EmbeddedMetrics:
         dimensions = {"service": SERVICE} | ({} if function is None else {"function": function})
         for start in range(0, max(map(len, values.values())), MOST_VALUES):
             some = {
-                metric.value: {"Unit": _unit(metric).value, "Value": taken[start : start + MOST_VALUES]}
+                metric.value: {"Unit": unit_of(metric).value, "Value": taken[start : start + MOST_VALUES]}
                 for metric, taken in values.items()
                 if len(taken) > start
             }
             formatted = self._format.serialize_metric_set(some, dimensions)
             yield json.dumps(formatted, separators=(",", ":"))
-
-
-def _unit(metric: Metric) -> Unit:
-    return Unit.MILLISECONDS if metric in MILLISECONDS else Unit.COUNT
 
 
 meter = EmbeddedMetrics()

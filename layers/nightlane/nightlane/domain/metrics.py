@@ -9,6 +9,7 @@ class Unit(StrEnum):
 
     COUNT = "Count"
     MILLISECONDS = "Milliseconds"
+    PERCENT = "Percent"
 
 
 class Metric(StrEnum):
@@ -52,9 +53,16 @@ class Metric(StrEnum):
     DEAD_LETTERS = "DeadLetters"
 
 
-MILLISECONDS = frozenset(
+_MILLISECONDS = frozenset(
     {Metric.UPSTREAM_LATENCY, Metric.CHECKPOINT_TIME, Metric.QUEUE_WAIT, Metric.ADMISSION_WAIT}
 )
+
+
+def unit_of(metric: Metric) -> Unit:
+    """What a metric counts."""
+    if metric is Metric.LINES_FAILED_SHARE:
+        return Unit.PERCENT
+    return Unit.MILLISECONDS if metric in _MILLISECONDS else Unit.COUNT
 
 
 class Meter(Protocol):

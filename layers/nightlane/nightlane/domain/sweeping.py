@@ -71,6 +71,7 @@ def _redrive(ports: Ports, batch: Batch) -> None:
     elif batch.is_waiting:
         wait = settings.completion_window_seconds
     elif not batch.dispatches or progress == batch.progress_seen:
+        ports.metrics.add(Metric.BATCHES_STALLED, int(batch.dispatches > 0))
         dispatch(ports, batch)
         wait = settings.stall_seconds
     else:

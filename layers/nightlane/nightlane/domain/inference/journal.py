@@ -118,5 +118,7 @@ def save_results(
 def _count(meter: Meter, committed: Checkpoint) -> None:
     meter.add(Metric.LINES_COMPLETED, committed.completed)
     meter.add(Metric.LINES_FAILED, committed.failed)
+    if answered := committed.completed + committed.failed:
+        meter.add(Metric.LINES_FAILED_SHARE, round(100 * committed.failed / answered, 1))
     meter.add(Metric.PROMPT_TOKENS, committed.usage.input_tokens)
     meter.add(Metric.COMPLETION_TOKENS, committed.usage.output_tokens)

@@ -8,6 +8,7 @@ from nightlane.domain.batch import BatchStatus
 from nightlane.domain.closing import close_if_due
 from nightlane.domain.inference.ports import LeaseView, Upstream
 from nightlane.domain.inference.run import ShardRun, Stop
+from nightlane.domain.metrics import Metric
 from nightlane.domain.ports import Ports
 from nightlane.domain.shard import ShardMessage
 
@@ -49,6 +50,7 @@ async def run_shard(
         case Stop.OUT_OF_TIME:
             return Ending(Verdict.HAND_BACK)
         case Stop.UPSTREAM_DOWN:
+            ports.metrics.add(Metric.UPSTREAM_DOWN)
             return Ending(Verdict.HAND_BACK, ports.settings.upstream_pause_seconds)
         case Stop.REPLACED:
             return Ending(Verdict.LEAVE)

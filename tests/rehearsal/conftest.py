@@ -1,0 +1,80 @@
+"""`cdk bootstrap` and `cdk deploy` of the very app into the emulator, and the client pointed at it."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import openai
+import pytest
+
+from infra.local.mock_process import MockUpstream
+from tests.e2e.conftest import Place
+from tests.rehearsal.emulator import ACCOUNT, BUILD, REGION, Emulator, running
+
+BIN = Path(sys.prefix) / "bin"
+CDK = BUILD / "cdk" / "node_modules" / ".bin" / "cdk"
+STACK = "Rehearsal"
+SECRET = "rehearsal/upstream"
+UPSTREAM_KEY = "sk-upstream-of-the-rehearsal"
+# One slot: batches queue behind it. The rest is as deployed, but for what would only make tests wait.
+CONTEXT = {
+    "stack_name": STACK,
+    "deletion_protection": False,
+    "max_concurrent_batches": 1,
+    "checkpoint_seconds": 1,
+    "watch_seconds": 1,
+}
+
+
+def run(*command: str | Path, cwd: Path | None = None) -> str:
+    """Run a command with the venv's node and python first; its output if it succeeds."""
+    environment = os.environ | {"PATH": f"{BIN}:{os.environ['PATH']}", "CDK_DISABLE_CLI_TELEMETRY": "true"}
+    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="session")
+def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    """An empty account."""
+    with running(tmp_path_factory.mktemp("aws")) as emulator, pytest.MonkeyPatch.context() as patch:
+        for name, value in emulator.environment().items():
+            patch.setenv(name, value)
+        yield emulator
+
+
+@pytest.fixture(scope="session")
+def place(aws: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """The deployed stack, with a key for each of two tenants."""
+    with MockUpstream(api_key=UPSTREAM_KEY) as upstream:
+        secrets: Any = boto3.client("secretsmanager")
+        secrets.create_secret(Name=SECRET, SecretString=UPSTREAM_KEY)
+        outputs = deploy(upstream.url, tmp_path_factory.mktemp("outputs"))
+        api = outputs["ApiUrl"].removeprefix("https://").split(".")[0]
+        base_url = f"{aws.endpoint_url}/_aws/execute-api/{api}/v1"
+        keys = {tenant: create_key(tenant) for tenant in ("acme", "other")}
+        with openai.OpenAI(base_url=base_url, api_key=keys["acme"]) as client:
+            yield Place(base_url, keys, upstream, client)
+
+
+def deploy(upstream_url: str, folder: Path) -> dict[str, str]:
+    """Bootstrap the account and deploy; the stack's outputs."""
+    run(CDK, "bootstrap", f"aws://{ACCOUNT}/{REGION}", cwd=folder)
+    context = CONTEXT | {"upstreams": [{"url": upstream_url, "key_secret": SECRET}]}
+    wheels = f"x86_64-manylinux2014/{sys.version_info.major}.{sys.version_info.minor}"
+    outputs = folder / "outputs.json"
+    run(
+        *(CDK, "deploy", "--require-approval", "never", "--output", folder / "cdk.out"),
+        *("-c", f"nightlane={json.dumps(context)}", "-c", f"wheels={wheels}", "--outputs-file", outputs),
+    )
+    known: dict[str, dict[str, str]] = json.loads(outputs.read_text())
+    return known[STACK]
+
+
+def create_key(tenant: str) -> str:
+    return run(BIN / "nightlane", "keys", "create", "--tenant", tenant, "--stack", STACK).strip()

@@ -1,0 +1,44 @@
+"""The client's whole suite of the local home, against what `cdk deploy` made."""
+
+import json
+from itertools import pairwise
+
+import openai
+import pytest
+
+from tests.e2e.conftest import Place
+from tests.e2e.test_client import *  # noqa: F403
+from tests.e2e.test_lifecycle import test_a_running_batch_is_cancelled_within_seconds  # noqa: F401
+from tests.rehearsal.conftest import BIN, STACK, create_key, run
+from tests.world import requests
+
+
+def test_twelve_batches_queue_behind_one_slot_and_all_complete(place: Place) -> None:
+    """More hops from function to queue to function than Lambda lets a loop have by itself."""
+    batches = [place.create(requests(5)) for _ in range(12)]
+    ended = [place.wait(batch.id, seconds=120) for batch in batches]
+    assert {batch.status for batch in ended} == {"completed"}
+    ended.sort(key=lambda batch: batch.in_progress_at or 0)
+    for before, after in pairwise(ended):
+        assert before.completed_at is not None
+        assert after.in_progress_at is not None
+        assert after.in_progress_at >= before.completed_at
+
+
+def test_a_revoked_key_opens_nothing(place: Place) -> None:
+    key = create_key("fleeting")
+    listed = run(BIN / "nightlane", "keys", "list", "--tenant", "fleeting", "--stack", STACK)
+    (row,) = [line for line in listed.splitlines() if key[-4:] in line]
+    run(BIN / "nightlane", "keys", "revoke", row.split()[1], "--stack", STACK)
+    with (
+        openai.OpenAI(base_url=place.base_url, api_key=key) as client,
+        pytest.raises(openai.AuthenticationError) as caught,
+    ):
+        client.batches.list()
+    assert caught.value.code == "invalid_api_key"
+
+
+def test_unknown_paths_are_answered_in_openais_envelope(place: Place) -> None:
+    with pytest.raises(openai.NotFoundError) as caught:
+        place.client.get("/nonsense", cast_to=object)
+    assert set(json.loads(caught.value.response.text)["error"]) == {"message", "type", "param", "code"}
