@@ -1,4 +1,4 @@
-"""What API Gateway answers by itself."""
+"""What API Gateway answers by itself, and where it sends the client."""
 
 import openai
 import pytest
@@ -20,3 +20,10 @@ def test_an_unknown_key_is_told_which_one_it_was(place: Place) -> None:
         pytest.raises(openai.AuthenticationError, match=r"Incorrect API key provided: sk-\*\*\*\*cdef"),
     ):
         nobody.batches.list()
+
+
+def test_the_client_takes_its_key_to_no_other_origin(place: Place) -> None:
+    file = place.client.files.create(file=b'{"a": 1}\n' * 480_000, purpose="batch")
+    request = place.client.files.content(file.id).response.request
+    assert "X-Amz-Signature" in str(request.url)
+    assert "authorization" not in request.headers
