@@ -97,7 +97,7 @@ PERMISSIONS: dict[str, tuple[Grant, ...]] = {
         _table("PutItem", FILE),
         _table("DeleteItem", WAITING),
         _objects("GetObject DeleteObject", WORK),
-        _objects("PutObject AbortMultipartUpload DeleteObject", FILES),
+        _objects("PutObject AbortMultipartUpload", FILES),
         _consume(ASSEMBLE.name),
         _send(INFER.name, ASSEMBLE.name),
     ),

@@ -9,6 +9,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,6 +18,7 @@ import pytest
 from moto import mock_aws
 
 import nightlane.wiring
+from infra.local.accesses import recorder
 from infra.local.events import REGION, proxy_event, scheduled_event, sqs_event
 from infra.local.provision import provision
 from infra.resources import QUEUES
@@ -29,6 +31,9 @@ from nightlane.settings import Settings
 TENANT = "acme"
 QUEUE_FUNCTIONS = ("plan", "infer", "assemble", "sweep", "bury")
 ENDPOINT = "/v1/chat/completions"
+RUNNING: ContextVar[str | None] = ContextVar("RUNNING", default=None)
+"""The function whose handler runs."""
+ACCESSES = recorder()
 
 
 @dataclass
@@ -63,7 +68,11 @@ class World:
 
     def invoke(self, function: str, event: dict[str, Any]) -> Any:
         module = importlib.import_module(f"functions.{function}.handler")
-        return module.handler(event, LambdaContext(function, self.context_seconds))
+        running = RUNNING.set(function)
+        try:
+            return module.handler(event, LambdaContext(function, self.context_seconds))
+        finally:
+            RUNNING.reset(running)
 
     def call(
         self,
@@ -199,7 +208,10 @@ def world(settings: Settings, patch: pytest.MonkeyPatch) -> Iterator[World]:
 
 def new_clients(session: boto3.Session | None = None) -> Clients:
     """Clients for moto, whatever the environment holds."""
-    return Clients(session or boto3.Session("testing", "testing", region_name=REGION))
+    session = session or boto3.Session("testing", "testing", region_name=REGION)
+    if ACCESSES is not None:
+        ACCESSES.watch(session, RUNNING.get)
+    return Clients(session)
 
 
 def found(

@@ -23,6 +23,7 @@ from typing import Any, BinaryIO
 import boto3
 from msgspec import Struct, json
 
+from infra.local.accesses import recorder
 from infra.local.events import ACCOUNT, REGION
 from infra.local.ledger import Point, Report, items_of, points_of
 
@@ -129,6 +130,8 @@ def frame(data: bytes) -> bytes:
 def serve(module: str, memory_mb: int, name: str, source: BinaryIO, sink: BinaryIO) -> None:
     """Answer invocations until the source ends."""
     counter, output = CallCounter(), HandlerOutput()
+    if (accesses := recorder()) is not None and boto3.DEFAULT_SESSION is not None:
+        accesses.watch(boto3.DEFAULT_SESSION, lambda: name)
     with redirect_stdout(output):
         handler = importlib.import_module(module).handler
         sink.write(frame(b"ready"))
