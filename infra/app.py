@@ -5,7 +5,7 @@ import sys
 from aws_cdk import App
 
 from infra.deploy.deployment import BadContext, Deployment
-from infra.deploy.layers import Platform, build
+from infra.deploy.layers import HOST, Platform, build
 from infra.deploy.nag import hold_to_aws_solutions
 from infra.deploy.stack import NightlaneStack
 
@@ -18,9 +18,10 @@ def main() -> None:
     except BadContext as error:
         sys.exit(f"cdk.json: {error}")
     # A rehearsal runs the functions on this machine's Python instead of Lambda's.
-    wheels = app.node.try_get_context("wheels")
-    platform = Platform(*wheels.split("/")) if wheels else Platform.of(deployment.architecture)
-    stack = NightlaneStack(app, deployment=deployment, code=build(platform))
+    here = app.node.try_get_context("wheels") == "host"
+    code = build(HOST if here else Platform.of(deployment.architecture))
+    print(code.sizes(), file=sys.stderr)
+    stack = NightlaneStack(app, deployment=deployment, code=code)
     hold_to_aws_solutions(app, stack, stack.bucket)
     app.synth()
 

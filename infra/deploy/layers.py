@@ -26,16 +26,19 @@ class LayerTooLarge(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """What the wheels are for: uv's name of the platform, and the version of Python."""
+    """What the wheels are for: uv's name of the platform and the version of Python; none is this machine."""
 
-    name: str
-    python: str
+    name: str = ""
+    python: str = ""
 
     @classmethod
     def of(cls, architecture: str) -> "Platform":
         """The platform of Lambda's python3.13 on arm64 or x86_64."""
         machine = "aarch64" if architecture == "arm64" else "x86_64"
         return cls(f"{machine}-manylinux2014", "3.13")
+
+
+HOST = Platform()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,17 @@ class Code:
     dependencies: Path
     shared: Path
     functions: Path
+
+    def sizes(self) -> str:
+        """How large each is, a line for each."""
+        folders = {
+            "layers/dependencies": self.dependencies,
+            "layers/nightlane": self.shared,
+            "functions": self.functions,
+        }
+        return "\n".join(
+            f"{name:<20} {size_of(each) / MB:6.2f} MB unzipped" for name, each in folders.items()
+        )
 
 
 def build(platform: Platform) -> Code:
@@ -73,7 +87,7 @@ def _copy(name: str, source: Path) -> Path:
 
 def _dependencies(platform: Platform) -> Path:
     key = hashlib.sha256((ROOT / "uv.lock").read_bytes() + Path(__file__).read_bytes()).hexdigest()[:12]
-    target = BUILD / f"dependencies-{platform.name}-{platform.python}-{key}"
+    target = BUILD / f"dependencies-{platform.name or 'host'}-{key}"
     if not target.exists():
         unfinished = target.with_name(f"{target.name}.unfinished")
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -90,9 +104,11 @@ def _install(platform: Platform, target: Path) -> None:
     uv = Path(sys.prefix) / "bin" / "uv"
     export = "export --color never --frozen --quiet --no-default-groups --no-emit-project --no-hashes"
     locked = _run(uv, *export.split())
-    where = f"--python-platform {platform.name} --python-version {platform.python} --only-binary :all:"
-    install = f"pip install --quiet --no-deps --requirement - {where} --target"
-    _run(uv, *install.split(), target, stdin=locked)
+    where: list[str] = ["--python", sys.executable]
+    if platform.name:
+        where = ["--python-platform", platform.name, "--python-version", platform.python]
+    install = "pip install --quiet --no-deps --only-binary :all: --requirement -"
+    _run(uv, *install.split(), *where, "--target", target, stdin=locked)
 
 
 def _run(*command: str | Path, stdin: bytes = b"") -> bytes:
@@ -112,19 +128,3 @@ def _unused(packages: Path) -> Iterable[Path]:
     yield packages / "bin"
     yield from packages.glob("aws_lambda_powertools/**/swagger_ui/*.min.*")
     yield from [each for each in packages.rglob("*") if each.suffix in SOURCES_OF_EXTENSIONS]
-
-
-def main() -> None:
-    """Build for arm64 and print the sizes."""
-    code = build(Platform.of("arm64"))
-    sizes = {
-        "layers/dependencies": code.dependencies,
-        "layers/nightlane": code.shared,
-        "functions": code.functions,
-    }
-    for name, folder in sizes.items():
-        print(f"{name:<20} {size_of(folder) / MB:6.2f} MB unzipped")
-
-
-if __name__ == "__main__":
-    main()

@@ -66,11 +66,10 @@ def deploy(upstream_url: str, folder: Path) -> dict[str, str]:
     """Bootstrap the account and deploy; the stack's outputs."""
     run(CDK, "bootstrap", f"aws://{ACCOUNT}/{REGION}", cwd=folder)
     context = CONTEXT | {"upstreams": [{"url": upstream_url, "key_secret": SECRET}]}
-    wheels = f"x86_64-manylinux2014/{sys.version_info.major}.{sys.version_info.minor}"
     outputs = folder / "outputs.json"
     run(
         *(CDK, "deploy", "--require-approval", "never", "--output", folder / "cdk.out"),
-        *("-c", f"nightlane={json.dumps(context)}", "-c", f"wheels={wheels}", "--outputs-file", outputs),
+        *("-c", f"nightlane={json.dumps(context)}", "-c", "wheels=host", "--outputs-file", outputs),
     )
     known: dict[str, dict[str, str]] = json.loads(outputs.read_text())
     return known[STACK]

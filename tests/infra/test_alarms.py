@@ -1,0 +1,48 @@
+"""Every alarm says what it means, and the manual says what to do."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.infra.conftest import Template
+
+pytestmark = pytest.mark.xdist_group("cdk")
+MANUAL = Path("docs/operations.md")
+
+
+def test_every_alarm_has_its_paragraph_and_every_paragraph_its_alarm(template: Template) -> None:
+    alarms = template.of_type("AWS::CloudWatch::Alarm").values()
+    names = [each["AlarmName"].removeprefix("Nightlane-") for each in alarms]
+    chapter = MANUAL.read_text().split("\n## Alarms\n")[1].split("\n## ")[0]
+    assert sorted(re.findall(r"^### (\w+)$", chapter, re.MULTILINE)) == sorted(names)
+    assert all(len(each["AlarmDescription"]) > 30 for each in alarms)
+
+
+def test_an_alarm_is_on_one_plain_metric(template: Template) -> None:
+    for alarm in template.of_type("AWS::CloudWatch::Alarm").values():
+        assert "Metrics" not in alarm
+        assert alarm["MetricName"]
+
+
+def test_silence_is_an_alarm_only_for_the_sweeper(template: Template) -> None:
+    silent = [
+        each["AlarmName"]
+        for each in template.of_type("AWS::CloudWatch::Alarm").values()
+        if each["TreatMissingData"] == "breaching"
+    ]
+    assert silent == ["Nightlane-SweepStopped"]
+
+
+def test_every_dead_letter_queue_and_every_background_function_has_an_alarm(template: Template) -> None:
+    watched = {
+        dimension["Value"]["Fn::GetAtt"][0]
+        if "Fn::GetAtt" in dimension["Value"]
+        else dimension["Value"]["Ref"]
+        for alarm in template.of_type("AWS::CloudWatch::Alarm").values()
+        for dimension in alarm["Dimensions"]
+        if not isinstance(dimension["Value"], str)
+    }
+    dead = {each["EventSourceArn"]["Fn::GetAtt"][0] for each in template.mappings("bury")}
+    background = {template.name_of(name) for name in ("plan", "infer", "assemble", "sweep", "bury")}
+    assert dead | background <= watched
