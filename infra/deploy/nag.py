@@ -4,7 +4,6 @@ https://github.com/cdklabs/cdk-nag/blob/main/RULES.md
 """
 
 from aws_cdk import Stack, Validations
-from aws_cdk import aws_s3 as s3
 from cdk_nag import AwsSolutionsChecks
 from constructs import IConstruct
 
@@ -21,7 +20,7 @@ REASONS = {
 }
 
 
-def hold_to_aws_solutions(scope: IConstruct, stack: Stack, bucket: s3.Bucket) -> None:
+def hold_to_aws_solutions(scope: IConstruct, stack: Stack, bucket: IConstruct) -> None:
     """Let synthesis fail at any finding but those that have a reason here."""
     Validations.of(scope).add_plugins(AwsSolutionsChecks(scope))
     name = stack.get_logical_id(bucket.node.default_child)  # type: ignore[arg-type]
