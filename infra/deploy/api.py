@@ -127,7 +127,6 @@ class Api(Construct):
             security_policy=apigateway.SecurityPolicy.TLS_1_2,
         )
         name.add_base_path_mapping(self.rest_api, base_path=STAGE, stage=self.rest_api.deployment_stage)
-        self.alias_target = name.domain_name_alias_domain_name
         return f"https://{domain.name}/{STAGE}"
 
 

@@ -92,6 +92,12 @@ class Deployment(Part):
             )
         return self
 
+    @model_validator(mode="after")
+    def _a_private_api_has_no_public_name(self) -> Self:
+        if self.domain and self.vpc_endpoint_ids:
+            raise ValueError("domain is of a public API, vpc_endpoint_ids make it private: leave one out")
+        return self
+
     @classmethod
     def from_context(cls, context: Any) -> Self:
         """Read the context; it may be JSON text, as `cdk -c nightlane='{…}'` gives it.

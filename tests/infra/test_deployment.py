@@ -17,6 +17,7 @@ from tests.infra.conftest import UPSTREAM, Synthesise, Template
 pytestmark = pytest.mark.xdist_group("cdk")
 # CDK itself writes DependsOn from a function to its role's policy, beside the reference.
 BY_CDK = "W3005"
+DOMAIN = {"name": "batch.acme.test", "certificate_arn": "arn:aws:acm:us-east-1:123456789012:certificate/1"}
 
 
 @pytest.mark.parametrize(
@@ -35,6 +36,10 @@ BY_CDK = "W3005"
         (UPSTREAM | {"table_name": "mine"}, "nightlane.table_name: Extra inputs"),
         (UPSTREAM | {"log_retention_days": 2}, "nightlane.log_retention_days: Input should be 1, 3,"),
         (UPSTREAM | {"alarm_topic_arn": "pager"}, "nightlane.alarm_topic_arn: String should match"),
+        (
+            UPSTREAM | {"domain": DOMAIN, "vpc_endpoint_ids": ["vpce-0123456789abcdef0"]},
+            "nightlane: Value error, domain is of a public API",
+        ),
         (
             UPSTREAM | {"max_concurrent_batches": 20, "max_concurrent_requests_per_batch": 10_000},
             "is 2000, and one event source runs at most 1000 workers: raise requests_in_flight_per_worker",

@@ -136,7 +136,7 @@ def _trouble(watched: Watched) -> list[Watch]:
             Watch(f"{name.title()}Errors", of_function(name, "Errors", SUM, FIVE_MINUTES), 3, failing, 3)
             for name in BACKGROUND
         ),
-        Watch("ApiErrors", api_errors, 5, "Clients are answered with 5xx."),
+        Watch("ApiErrors", api_errors, 5, "Clients were answered with 5xx five times in five minutes."),
         *(
             Watch(
                 f"{name.title()}Throttles",
