@@ -32,7 +32,7 @@ def test_the_layers_hold_all_that_the_handlers_import() -> None:
     script = f"import sys; sys.path += {paths!r}\n" + "\n".join(f"import {module}" for module in modules)
     environment = {"AWS_DEFAULT_REGION": "us-east-1"}
     done = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", script],
+        [sys.executable, "-I", "-S", "-B", "-c", script],
         env=environment,
         capture_output=True,
         text=True,

@@ -74,6 +74,8 @@ def running(folder: Path) -> Iterator[Emulator]:
         "MINISTACK_SSL_CERT": str(folder / "server.pem"),
         "MINISTACK_SSL_KEY": str(folder / "server.key"),
         "TMPDIR": str(folder),
+        # Its MQTT broker would listen on every interface, whatever BIND_HOST says.
+        "IOT_MTLS_ENABLED": "0",
     }
     with (folder / "ministack.log").open("wb") as log:
         process = subprocess.Popen(
@@ -83,8 +85,8 @@ def running(folder: Path) -> Iterator[Emulator]:
         _wait_for(emulator, process)
         yield emulator
     finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        with contextlib.suppress(subprocess.TimeoutExpired):
+        with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
+            os.killpg(process.pid, signal.SIGTERM)
             process.wait(5)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)

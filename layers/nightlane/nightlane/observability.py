@@ -63,9 +63,15 @@ meter = EmbeddedMetrics()
 
 @contextmanager
 def published() -> Iterator[None]:
-    """Decorates a handler: what it measured is published at its end, also when it raises."""
+    """Decorates a handler: what it measured is published at its end, also when it raises.
+
+    What it raises is logged with what the log knows of the invocation, the batch above all.
+    """
     try:
         yield
+    except Exception:
+        logger.exception("unhandled")
+        raise
     finally:
         meter.publish()
 
