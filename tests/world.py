@@ -36,6 +36,16 @@ RUNNING: ContextVar[str | None] = ContextVar("RUNNING", default=None)
 ACCESSES = recorder()
 
 
+@contextmanager
+def running(function: str | None) -> Iterator[None]:
+    """What asks of IAM within is this function; none, where it is Lambda's poller or the test."""
+    before = RUNNING.set(function)
+    try:
+        yield
+    finally:
+        RUNNING.reset(before)
+
+
 @dataclass
 class LambdaContext:
     """What a handler sees of its invocation."""
@@ -68,11 +78,8 @@ class World:
 
     def invoke(self, function: str, event: dict[str, Any]) -> Any:
         module = importlib.import_module(f"functions.{function}.handler")
-        running = RUNNING.set(function)
-        try:
+        with running(function):
             return module.handler(event, LambdaContext(function, self.context_seconds))
-        finally:
-            RUNNING.reset(running)
 
     def call(
         self,
@@ -132,9 +139,10 @@ class World:
 
     def receive(self, name: str) -> dict[str, Any] | None:
         """One message of a queue, as Lambda's poller would take it."""
-        answer = self.clients.sqs.receive_message(
-            QueueUrl=self.urls[name], MaxNumberOfMessages=1, MessageSystemAttributeNames=["All"]
-        )
+        with running(None):
+            answer = self.clients.sqs.receive_message(
+                QueueUrl=self.urls[name], MaxNumberOfMessages=1, MessageSystemAttributeNames=["All"]
+            )
         messages: Any = answer.get("Messages", [])
         return messages[0] if messages else None
 
@@ -146,7 +154,9 @@ class World:
         self.deliveries.append(f"{name} {message['Body']}")
         answer = self.invoke(function or name, sqs_event(name, message))
         if not (answer or {}).get("batchItemFailures"):
-            self.clients.sqs.delete_message(QueueUrl=self.urls[name], ReceiptHandle=message["ReceiptHandle"])
+            where, receipt = self.urls[name], message["ReceiptHandle"]
+            with running(None):
+                self.clients.sqs.delete_message(QueueUrl=where, ReceiptHandle=receipt)
         return True
 
     def run(self, *, limit: int = 200) -> None:

@@ -16,6 +16,8 @@ from infra.permissions import Target
 
 # The folder where accesses are written down, if this is set.
 RECORD = "RECORD_AWS_CALLS"
+# Of these, one stands for all of its kind.
+KINDS = frozenset({Target.TABLE, Target.OBJECTS})
 OBJECT_ACTIONS = {
     "HeadObject": "GetObject",
     "CreateMultipartUpload": "PutObject",
@@ -110,7 +112,7 @@ class AccessRecorder:
 
     def _record(self, function: str, service: str, operation: str, params: Mapping[str, Any]) -> None:
         for action, target, on in asked_of_iam(service, operation, params):
-            access = Access(function, action, target, _kind(on))
+            access = Access(function, action, target, _kind(on) if target in KINDS else on)
             if access not in self._known:
                 self._known.add(access)
                 with self._file.open("ab") as file:

@@ -60,7 +60,7 @@ class LocalPlace(Place):
 
 
 @contextlib.contextmanager
-def living(mock: dict[str, float] | None = None, **settings: Any) -> Iterator[LocalPlace]:
+def living(mock: dict[str, Any] | None = None, **settings: Any) -> Iterator[LocalPlace]:
     """Start a home with these settings over the local defaults."""
     with MockUpstream(**(mock or {})) as upstream:
         values = Settings(**{**LOCAL_DEFAULTS, "upstream_url": upstream.url, **settings})

@@ -7,6 +7,7 @@ import pytest
 from aiohttp import web
 
 from nightlane.domain.batch import BatchStatus, Usage
+from nightlane.domain.ports import BlobMissing
 from nightlane.settings import Settings
 from tests.upstream import Body, Upstream, question, refusal, serving
 from tests.world import World, requests, world
@@ -270,3 +271,29 @@ def test_an_upstream_that_is_down_fails_no_line(nightlane: World, upstream: Upst
     batch = nightlane.batch(batch_id)
     assert (batch.status, batch.completed, batch.failed) == (BatchStatus.COMPLETED, 4, 0)
     assert len([each for each in nightlane.deliveries if each.startswith("infer")]) > 1
+
+
+def test_an_assembly_that_fails_leaves_no_unfinished_upload_and_can_be_done_again(
+    nightlane: World, upstream: Upstream
+) -> None:
+    upstream.script = lambda body, _seen: web.json_response(
+        {"model": body["model"], "choices": [question(body) * 100_000]}
+    )
+    batch_id = nightlane.create(nightlane.upload(requests(10)))
+    nightlane.deliver("plan")
+    while nightlane.deliver("infer"):
+        pass
+    last = [part.key for shard in nightlane.ports.batches.shards(batch_id) for part in shard.parts][-1]
+    kept = nightlane.ports.blobs.get(last)
+    nightlane.ports.blobs.delete([last])
+    with pytest.raises(BlobMissing):
+        nightlane.deliver("assemble")
+    s3, bucket = nightlane.clients.s3, nightlane.ports.settings.bucket_name
+    assert s3.list_multipart_uploads(Bucket=bucket).get("Uploads", []) == []
+    nightlane.ports.blobs.put(last, kept)
+    nightlane.pass_time(600)
+    nightlane.sweep()
+    nightlane.run()
+    batch = nightlane.batch(batch_id)
+    assert (batch.status, batch.completed) == (BatchStatus.COMPLETED, 10)
+    assert len(nightlane.lines(batch.output_file_id)) == 10
