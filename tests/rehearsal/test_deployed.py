@@ -14,7 +14,7 @@ from tests.world import requests
 
 
 def test_twelve_batches_queue_behind_one_slot_and_all_complete(place: Place) -> None:
-    """More hops from function to queue to function than Lambda lets a loop have by itself."""
+    """The way is there; that Lambda lets so long a loop be is for the template's `RecursiveLoop` to say."""
     batches = [place.create(requests(5)) for _ in range(12)]
     ended = [place.wait(batch.id, seconds=120) for batch in batches]
     assert {batch.status for batch in ended} == {"completed"}
