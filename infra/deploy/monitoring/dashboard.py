@@ -49,14 +49,16 @@ def _heading(title: str, text: str) -> cloudwatch.IWidget:
     return cloudwatch.TextWidget(markdown=f"## {title}\n{text}", width=WIDTH, height=2)
 
 
-def _graph(title: str, unit: str, lines: Mapping[str, Line], *, stacked: bool = False) -> cloudwatch.IWidget:
+def _graph(
+    title: str, unit: str, lines: Mapping[str, Line], *, stacked: bool = False, width: int = WIDTH // 4
+) -> cloudwatch.IWidget:
     return cloudwatch.GraphWidget(
         title=title,
         left=[metric.with_(label=label) for label, metric in lines.items()],
         left_y_axis=cloudwatch.YAxisProps(min=0, label=unit, show_units=False),
         stacked=stacked,
         period=MINUTE,
-        width=WIDTH // 4,
+        width=width,
         height=HEIGHT,
     )
 
@@ -69,9 +71,11 @@ def _flow(watched: Watched) -> list[cloudwatch.IWidget]:
         "expired": own(Metric.LINES_EXPIRED),
         "cancelled": own(Metric.LINES_CANCELLED),
     }
-    batches = {
+    now = {
         "running": own(Metric.BATCHES_RUNNING, MAXIMUM),
         "waiting for admission": own(Metric.BATCHES_WAITING, MAXIMUM),
+    }
+    batches = {
         "created": own(Metric.BATCHES_CREATED),
         "completed": own(Metric.BATCHES_COMPLETED),
         "failed": own(Metric.BATCHES_FAILED),
@@ -81,10 +85,11 @@ def _flow(watched: Watched) -> list[cloudwatch.IWidget]:
     waits = {name: own(Metric.QUEUE_WAIT, "p95", function=name) for name in ("plan", "infer", "assemble")}
     requests = {"requests": "Count", "4xx": "4XXError", "5xx": "5XXError"}
     return [
-        _graph("Lines a minute", "lines", lines, stacked=True),
-        _graph("Batches", "batches", batches),
-        _graph("Waits", "ms, p95", waits | {"for admission": own(Metric.ADMISSION_WAIT, "p95")}),
-        _graph("API", "a minute", {label: watched.of_api(name) for label, name in requests.items()}),
+        _graph("Lines a minute", "lines", lines, stacked=True, width=5),
+        _graph("Batches at once", "batches", now, width=4),
+        _graph("Batches a minute", "batches", batches, stacked=True, width=5),
+        _graph("Waits", "ms, p95", waits | {"for admission": own(Metric.ADMISSION_WAIT, "p95")}, width=5),
+        _graph("API", "a minute", {label: watched.of_api(name) for label, name in requests.items()}, width=5),
     ]
 
 
@@ -118,21 +123,14 @@ def _trouble(watched: Watched) -> list[cloudwatch.IWidget]:
     ages = {name: watched.of_queue(name, "ApproximateAgeOfOldestMessage") for name in watched.queues}
     errors = {name: watched.of_function(name, "Errors") for name in watched.functions}
     throttles = {name: watched.of_function(name, "Throttles") for name in watched.functions}
-    hot = {f"table, {kind.lower()}s": watched.of_table(f"{kind}ThrottleEvents") for kind in ("Read", "Write")}
+    hot = {f"table {kind.lower()}s": watched.of_table(f"{kind}ThrottleEvents") for kind in ("Read", "Write")}
     return [
-        _graph("Dead and stuck", "count", dead),
-        _graph("Oldest message", "s", ages),
-        _graph(
-            "Errors and throttles",
-            "a minute",
-            _marked("errors", errors) | _marked("throttles", throttles | hot),
-        ),
-        _graph("Lines that fail", "per cent", share),
+        _graph("Dead and stuck", "count", dead, width=5),
+        _graph("Lines that fail", "per cent", share, width=4),
+        _graph("Oldest message", "s", ages, width=5),
+        _graph("Errors of functions", "a minute", errors, width=5),
+        _graph("Throttles", "a minute", throttles | hot, width=5),
     ]
-
-
-def _marked(what: str, lines: Mapping[str, Line]) -> dict[str, Line]:
-    return {f"{what}: {label}": metric for label, metric in lines.items()}
 
 
 def _cost(watched: Watched, specs: tuple[FunctionSpec, ...]) -> list[cloudwatch.IWidget]:
@@ -167,11 +165,18 @@ def _dollars(name: str, price: float, metric: Line) -> cloudwatch.MathExpression
 
 
 def _dollars_of_functions(watched: Watched, specs: tuple[FunctionSpec, ...]) -> cloudwatch.MathExpression:
-    """Gigabyte-seconds and requests of all functions, as dollars an hour."""
+    """Gigabyte-seconds and requests of all functions, as dollars an hour.
+
+    A function that did not run has no data, and that must not hide what the others cost.
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html
+    """
     terms, using = [], {}
     for spec in specs:
         using[f"d_{spec.name}"] = watched.of_function(spec.name, "Duration")
         using[f"n_{spec.name}"] = watched.of_function(spec.name, "Invocations")
         price = spec.memory / MB_MILLISECONDS_A_GB_SECOND * LAMBDA_GB_SECOND_ARM64
-        terms += [f"d_{spec.name}*{price * 60:.12f}", f"n_{spec.name}*{LAMBDA_REQUEST * 60:.12f}"]
+        terms += [
+            f"FILL(d_{spec.name},0)*{price * 60:.12f}",
+            f"FILL(n_{spec.name},0)*{LAMBDA_REQUEST * 60:.12f}",
+        ]
     return cloudwatch.MathExpression(expression="+".join(terms), using_metrics=using, period=MINUTE)

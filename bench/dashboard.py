@@ -1,0 +1,222 @@
+"""The picture of the dashboard: the deployed widgets, with what a run on this machine measured."""
+
+import os
+import sys
+import tempfile
+import threading
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import openai
+
+from bench.batches import KEY, input_file
+from bench.drawing import draw
+from bench.widgets import Source, evaluated, widgets_of
+from infra.local.home import LOCAL_DEFAULTS, LocalHome
+from infra.local.ledger import FunctionUse, Report
+from infra.local.mock_process import MockUpstream
+from infra.prices import DYNAMODB_READ_UNIT, DYNAMODB_WRITE_UNIT, WRITES, call_price
+from infra.resources import QUEUES, functions
+from nightlane.aws.clients import Clients
+from nightlane.settings import Settings
+
+PICTURE = Path(__file__).parents[1] / "docs" / "dashboard.svg"
+SERVICE = "Nightlane"
+# How the template calls its things.
+LAMBDA, QUEUE, TABLE = "Functions{}Function", "Queues{}", "StorageTable"
+MINUTE_SECONDS = 3
+MOST_SECONDS = 165
+MODEL = {"latency_mean": 0.25, "latency_sigma": 1.0, "rate_limit": 36, "error_rate": 0.02}
+SETTINGS = {
+    "max_concurrent_batches": 2,
+    "max_concurrent_requests_per_batch": 20,
+    "requests_in_flight_per_worker": 10,
+    "shard_max_lines": 150,
+    "completion_window_seconds": 75,
+}
+CAPTION = (
+    "Ten batches, two at once: one is broken, one cancelled, one too large for its window, and the endpoint "
+    "is away for ten seconds.",
+    f"The deployed widgets over this run on one machine, by minutes that last {MINUTE_SECONDS} s here: "
+    "sums, and so dollars, are of so many seconds. A label in grey has no data.",
+    "Nightlane's own metrics are as its functions wrote them. Of AWS's, what the run counted: invocations, "
+    "answers to the client, calls of the table, lengths of queues (ages are estimates from these).",
+)
+ENDED = frozenset({"completed", "failed", "expired", "cancelled"})
+
+
+class CountedUse(FunctionUse):
+    """A function's use that also knows how many invocations have ended."""
+
+    ended = 0
+
+    def add(self, report: Report) -> None:
+        super().add(report)
+        self.ended += 1
+
+
+class Recorder:
+    """The samples of a run, from its making on: AWS's own metrics as far as the run knows them."""
+
+    def __init__(self, home: LocalHome) -> None:
+        self.samples: dict[Source, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
+        self._home, self._start = home, time.time()
+        self._totals: dict[Source, float] = defaultdict(float)
+        self._sent: dict[str, deque[float]] = defaultdict(deque)
+
+    def answered(self, status: int) -> None:
+        """The API answered a client."""
+        kinds = {"Count": True, "4XXError": status // 100 == 4, "5XXError": status >= 500}
+        for name, counts in kinds.items():
+            self._add(Source.of("AWS/ApiGateway", name, ApiName=SERVICE), counts)
+
+    @contextmanager
+    def looking(self) -> Iterator[None]:
+        """Look once a second for as long as the context is open; then add what the functions wrote."""
+        stop = threading.Event()
+        with ThreadPoolExecutor(1) as thread:
+            watching = thread.submit(self._look, stop)
+            try:
+                yield
+            finally:
+                stop.set()
+        watching.result()
+        for point in self._home.ledger.points():
+            self._add(Source.of(SERVICE, point.metric, **point.dimensions), *point.values, at=point.at)
+
+    def _look(self, stop: threading.Event) -> None:
+        clients = self._home.clients()
+        while not stop.wait(1):
+            self._look_at_functions()
+            self._look_at_queues(clients)
+
+    def _look_at_functions(self) -> None:
+        for name, use in list(self._home.ledger.functions.items()):
+            of = partial(Source.of, "AWS/Lambda", FunctionName=LAMBDA.format(name.title()))
+            totals = {"Invocations": use.invocations, "Errors": use.errors, "Duration": use.milliseconds}
+            grown = {of(each): self._grown(of(each), total) for each, total in totals.items()}
+            running = use.invocations - use.ended if isinstance(use, CountedUse) else 0
+            if running or any(grown.values()):
+                for source, value in (grown | {of("ConcurrentExecutions"): max(1, running)}).items():
+                    self._add(source, value)
+        units = {n: count for n, count in self._home.ledger.units().items() if n.startswith("dynamodb:")}
+        for kind, price in (("Write", DYNAMODB_WRITE_UNIT), ("Read", DYNAMODB_READ_UNIT)):
+            some = [each for each in units if (each.split(":")[1] in WRITES) == (kind == "Write")]
+            consumed = sum(call_price(name, units[name], units[name]) for name in some) / price
+            source = Source.of("AWS/DynamoDB", f"Consumed{kind}CapacityUnits", TableName=TABLE)
+            self._add(source, self._grown(source, consumed))
+
+    def _look_at_queues(self, clients: Clients) -> None:
+        """Messages are taken to leave in the order they came in."""
+        for queue in QUEUES:
+            url: str = getattr(self._home.settings, f"{queue.name}_queue_url")
+            for name in (queue.name, queue.dead_letters):
+                place = url.replace(queue.name, name)
+                answer: Any = clients.sqs.get_queue_attributes(QueueUrl=place, AttributeNames=["All"])
+                known = answer["Attributes"]
+                length = sum(int(known[f"ApproximateNumberOfMessages{each}"]) for each in ("", "NotVisible"))
+                sent, now = self._sent[name], time.time()
+                while len(sent) > length:
+                    sent.popleft()
+                sent.extend([now] * (length - len(sent)))
+                title = QUEUE.format(name.title().replace("-", ""))
+                age = Source.of("AWS/SQS", "ApproximateAgeOfOldestMessage", QueueName=title)
+                self._add(age, now - sent[0] if sent else 0.0)
+
+    def _grown(self, source: Source, total: float) -> float:
+        before, self._totals[source] = self._totals[source], total
+        return total - before
+
+    def _add(self, source: Source, *values: float, at: float | None = None) -> None:
+        minute = int(((at or time.time()) - self._start) / MINUTE_SECONDS)
+        self.samples[source][minute] += values
+
+
+def play(client: openai.OpenAI, upstream: ExitStack, port: int) -> None:
+    """What happens in the run, by the second, until every batch has ended or for `MOST_SECONDS`."""
+    running: dict[str, str] = {}
+
+    def create(name: str, data: bytes) -> None:
+        file = client.files.create(file=data, purpose="batch")
+        made = client.batches.create(
+            input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h"
+        )
+        running[name] = made.id
+
+    def poll() -> None:
+        for name, identity in list(running.items()):
+            if (batch := client.batches.retrieve(identity)).status in ENDED:
+                print(f"{name}: {batch.status} {batch.request_counts}")
+                del running[name]
+
+    refused = input_file(700, 204).replace(b'"model"', b'"mock":{"status":400},"model"', 90)
+    events: dict[int, Callable[[], object]] = {
+        1: lambda: create("first", input_file(700, 201)),
+        2: lambda: create("second", input_file(700, 202)),
+        4: lambda: create("third", input_file(600, 203)),
+        8: lambda: create("broken", input_file(20) + b"not JSON"),
+        14: lambda: create("partly refused", refused),
+        30: lambda: create("regretted", input_file(900, 205)),
+        44: lambda: client.batches.cancel(running["regretted"]),
+        46: lambda: create("through the outage", input_file(900, 206)),
+        60: upstream.close,
+        70: lambda: upstream.enter_context(MockUpstream(port=port, **MODEL)),
+        76: lambda: create("too large", input_file(5_000, 207)),
+        84: lambda: create("late", input_file(500, 208)),
+        90: lambda: create("later", input_file(500, 209)),
+    }
+    for second in range(MOST_SECONDS):
+        events.get(second, poll)()
+        if second > max(events) and not running:
+            return
+        time.sleep(1)
+
+
+def synthesised() -> dict[str, Any]:
+    """The template of a stack with its defaults, with empty code."""
+    # jsii starts Node when aws_cdk is imported.
+    os.environ.setdefault("JSII_NODE", str(Path(sys.prefix) / "bin" / "node"))
+    from aws_cdk import App
+
+    from infra.deploy.deployment import Deployment
+    from infra.deploy.layers import Code
+    from infra.deploy.stack import NightlaneStack
+
+    with tempfile.TemporaryDirectory() as folder:
+        deployment = Deployment.from_context({"upstreams": [{"url": "https://models.acme.test/v1"}]})
+        stack = NightlaneStack(app := App(), deployment=deployment, code=Code(*[Path(folder)] * 3))
+        template: dict[str, Any] = app.synth().get_stack_by_name(stack.stack_name).template
+    return template
+
+
+def main() -> None:
+    """Play the story and draw `docs/dashboard.svg`."""
+    widgets = widgets_of(synthesised())
+    # The deployed functions write their metrics under the stack's name.
+    os.environ["POWERTOOLS_SERVICE_NAME"] = SERVICE
+    with ExitStack() as upstream:
+        url = upstream.enter_context(MockUpstream(**MODEL)).url
+        values: dict[str, Any] = {**LOCAL_DEFAULTS, **SETTINGS, "upstream_url": url}
+        home = LocalHome(Settings(**values), {KEY: "bench"}, tick_seconds=MINUTE_SECONDS)
+        for spec in functions(home.settings):
+            home.ledger.functions[spec.name] = CountedUse(spec.memory)
+        with home:
+            recorder = Recorder(home)
+            hooks = {"response": [lambda answer: recorder.answered(answer.status_code)]}
+            http = openai.DefaultHttpxClient(event_hooks=hooks)
+            with (
+                openai.OpenAI(base_url=home.base_url, api_key=KEY, http_client=http) as client,
+                recorder.looking(),
+            ):
+                play(client, upstream, urlsplit(url).port or 0)
+    minutes = 1 + max(minute for values in recorder.samples.values() for minute in values)
+    shown = [(widget, evaluated(widget, recorder.samples, minutes)) for widget in widgets]
+    PICTURE.write_text(draw(f"CloudWatch dashboard: {SERVICE}", CAPTION, shown, minutes))
+    print(f"{PICTURE.name}: {PICTURE.stat().st_size / 1_000:.0f} kB, {minutes} minutes of {MINUTE_SECONDS} s")
