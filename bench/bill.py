@@ -9,7 +9,7 @@ from bench.scale_model import (
     ITEMS_A_BATCH,
     ONE_WORKER,
     PER_BATCH,
-    PER_SHARD,
+    PER_INVOCATION,
     POLL_SECONDS,
     SHARD_START_SECONDS,
     Shape,
@@ -45,7 +45,7 @@ def bill(shape: Shape, memory_mb: int) -> dict[str, float]:
     reads = calls["dynamodb:GetItem"] + calls["dynamodb:Query"] + polls
     dollars = {
         "Lambda infer": run.worker_seconds * gigabytes * prices.LAMBDA_GB_SECOND_ARM64
-        + run.shards * prices.LAMBDA_REQUEST,
+        + run.invocations * prices.LAMBDA_REQUEST,
         "Lambda, other functions": others * prices.LAMBDA_GB_SECOND_ARM64
         + (4 + polls) * prices.LAMBDA_REQUEST,
         "API Gateway": (2 + polls) * prices.API_GATEWAY_REQUEST,
@@ -69,7 +69,7 @@ def unit_prices(settings: Settings = ONE_WORKER, memory_mb: int = 512) -> dict[s
     return {
         "second of a worker of 512 MB": second + watching + renewing,
         "checkpoint": commit + prices.S3_PUT + prices.S3_GET,
-        "shard": _price(PER_SHARD) + prices.LAMBDA_REQUEST + SHARD_START_SECONDS * second,
+        "invocation of infer": _price(PER_INVOCATION) + prices.LAMBDA_REQUEST + SHARD_START_SECONDS * second,
         "batch": _price(PER_BATCH)
         + (ITEMS_A_BATCH - PER_BATCH["dynamodb:TransactWriteItems"])
         * (ITEM_WRITE_UNITS * TRANSACTION * prices.DYNAMODB_WRITE_UNIT)

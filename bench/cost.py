@@ -34,6 +34,7 @@ def measured() -> Ledger:
         home(
             upstream,
             max_concurrent_requests_per_batch=IN_FLIGHT,
+            shard_max_lines=deployed.shard_max_lines,
             checkpoint_seconds=deployed.checkpoint_seconds / SCALE,
             watch_seconds=deployed.watch_seconds / SCALE,
             worker_lease_seconds=round(deployed.worker_lease_seconds / SCALE),

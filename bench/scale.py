@@ -141,11 +141,11 @@ def lanes_table() -> str:
     rows = []
     for lanes in LANES:
         row = [f"{lanes:,}", f"{attempts_a_transaction(lanes / 30):.2f}"]
-        for spread in (0.0, 1.0, 30.0):
+        for spread in (0.0, 30.0):
             item = checkpoints_of(lanes, spread).batch_items[0]
             row.append(f"{item.attempts / item.transactions:.2f} ({item.given_up} of {item.transactions:,})")
         rows.append(row)
-    header = ["lanes", "model, at random", "all start at once", "within 1 s", "within 30 s"]
+    header = ["lanes", "model, at random", "all start at once", "start within 30 s"]
     return markdown(header, rows)
 
 
@@ -253,7 +253,7 @@ def main() -> None:
     ]
     for name, (model, observed), unit in (
         ("pool of 1,000 lines, 100 slots", pool_agreement(1_000, 100, 1.0), "s"),
-        ("pool of 5,000 lines, 100 slots", pool_agreement(5_000, 100, 1.0), "s"),
+        ("pool of 4,800 lines, 100 slots", pool_agreement(4_800, 100, 1.0), "s"),
         ("wait for one slot, 70 % busy", waiting_agreement(20_000, 1, 0.7), "s"),
         ("wait for four slots, 80 % busy", waiting_agreement(20_000, 4, 0.8), "s"),
         ("lines a second, ten slots", throughput_agreement(200, 10), "lines/s"),

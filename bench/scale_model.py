@@ -13,16 +13,22 @@ from infra.prices import ITEM_WRITE_UNITS, TRANSACTION
 from nightlane.aws.blobs import PART_BYTES as UPLOAD_PART_BYTES
 from nightlane.aws.queues import ENTRIES_A_SEND
 from nightlane.aws.table.items import part_to_text
+from nightlane.domain.inference.lines import READ_BYTES
+from nightlane.domain.inference.run import SLOWEST_FACTOR, WIND_DOWN_SECONDS
+from nightlane.domain.parts import PARTS_AHEAD
 from nightlane.domain.planning import Lines, cut_shards
 from nightlane.domain.shard import Part
 from nightlane.settings import KIB, Settings
 
 DAY = 86_400
+FUNCTION_SECONDS = 900
 
 # Assumptions, to be checked on a real account.
 TRANSACTION_SECONDS = 0.010
 CALL_SECONDS = 0.010
 S3_GET_SECONDS = 0.030
+# Processor time of boto3: 1.7 ms measured on a whole core, of which 1,024 MB have 0.58.
+PART_CPU_SECONDS = 0.003
 SHARD_START_SECONDS = 0.5
 ASSEMBLED_BYTES_A_SECOND = 10e6
 POLL_SECONDS = 30.0
@@ -56,11 +62,10 @@ PER_BATCH = Counter(
         "sqs:ChangeMessageVisibility": 2,
     }
 )
-PER_SHARD = Counter(
+PER_INVOCATION = Counter(
     {
         "dynamodb:UpdateItem": 1,
         "dynamodb:GetItem": 2,
-        "s3:GetObject": 1,
         "sqs:ReceiveMessage": 1,
         "sqs:DeleteMessage": 1,
         "sqs:ChangeMessageVisibility": 1,
@@ -94,6 +99,8 @@ class Run:
     """What a batch takes from admission on."""
 
     shards: int
+    invocations: int
+    """Of `infer`: a shard that lasts longer than a function is handed back and begun again."""
     commits: int
     worker_seconds: float
     inference_seconds: float
@@ -160,28 +167,59 @@ def shard_lines(lines: int, input_bytes: int, settings: Settings) -> tuple[tuple
     return tuple((spec.lane, spec.lines) for spec in cut_shards(places, settings.lane_capacities, settings))
 
 
+def invocations_of(lines: int, slots: int, mean: float, sigma: float) -> int:
+    """How many workers a shard takes, one after the other: `ShardRun` starts no line that might not end.
+
+    The slowest line cannot have taken longer than the run so far.
+    """
+    most = min(lines, FUNCTION_SECONDS * slots / mean)
+    slowest = mean * math.exp(sigma * NormalDist().inv_cdf(1 - 1 / (most + 2)) - sigma**2 / 2)
+    starting = FUNCTION_SECONDS - max(WIND_DOWN_SECONDS, SLOWEST_FACTOR * slowest)
+    return math.ceil(lines * mean / slots / max(starting, FUNCTION_SECONDS / (1 + SLOWEST_FACTOR)))
+
+
 @lru_cache(maxsize=1_000)
 def run_of(shape: Shape) -> Run:
     """The time a batch takes and the checkpoints it makes."""
     settings = shape.settings
     lanes: dict[int, float] = {}
-    commits = units = largest = 0
+    invocations = commits = units = largest = 0
     shards = shard_lines(shape.lines, shape.input_bytes, settings)
     for lane, lines in shards:
-        seconds = pool_seconds(lines, settings.lane_capacities[lane], shape.latency, shape.sigma)
-        lanes[lane] = lanes.get(lane, 0.0) + seconds + SHARD_START_SECONDS
-        made = commits_of(shape, lines, seconds)
+        slots = settings.lane_capacities[lane]
+        runs = invocations_of(lines, slots, shape.latency, shape.sigma)
+        seconds = runs * pool_seconds(math.ceil(lines / runs), slots, shape.latency, shape.sigma)
+        lanes[lane] = lanes.get(lane, 0.0) + seconds + runs * SHARD_START_SECONDS
+        invocations += runs
+        made = commits_of(shape, lines, seconds, runs)
         commits += made
         units += checkpoint_units(lines, made)
         largest = max(largest, shard_item_bytes(lines, made))
-    assembling = commits * S3_GET_SECONDS + shape.lines * shape.output_bytes / ASSEMBLED_BYTES_A_SECOND
-    return Run(len(shards), commits, sum(lanes.values()), max(lanes.values()), assembling, units, largest)
+    return Run(
+        len(shards),
+        invocations,
+        commits,
+        sum(lanes.values()),
+        max(lanes.values()),
+        assemble_seconds(shape, len(shards), commits),
+        units,
+        largest,
+    )
 
 
-def commits_of(shape: Shape, lines: int, seconds: float) -> int:
-    """Checkpoints of a shard: one an interval or every `checkpoint_bytes`, and the last one."""
+def assemble_seconds(shape: Shape, shards: int, parts: int) -> float:
+    """The first part of a shard is waited for, the next ones are read ahead."""
+    reading = shards * S3_GET_SECONDS + parts * max(S3_GET_SECONDS / PARTS_AHEAD, PART_CPU_SECONDS)
+    return reading + shape.lines * shape.output_bytes / ASSEMBLED_BYTES_A_SECOND
+
+
+def commits_of(shape: Shape, lines: int, seconds: float, runs: int = 1) -> int:
+    """Checkpoints of a shard: one an interval or every `checkpoint_bytes`, and the last one of each run.
+
+    The first interval is random: on average there are as many as intervals.
+    """
     by_bytes = lines * shape.output_bytes / shape.settings.checkpoint_bytes
-    return min(lines, int(max(seconds / shape.settings.checkpoint_seconds, by_bytes)) + 1)
+    return min(lines, round(max(seconds / shape.settings.checkpoint_seconds, by_bytes)) + runs)
 
 
 def shard_item_bytes(lines: int, commits: int) -> int:
@@ -199,13 +237,15 @@ def calls_of(shape: Shape) -> Counter[str]:
     """The AWS calls of a batch that completes, by name; without its client's polls."""
     run, settings = run_of(shape), shape.settings
     calls = Counter(PER_BATCH)
-    for unit, number in ((PER_SHARD, run.shards), (PER_CHECKPOINT, run.commits)):
+    for unit, number in ((PER_INVOCATION, run.invocations), (PER_CHECKPOINT, run.commits)):
         calls.update({name: count * number for name, count in unit.items()})
-    inference = run.worker_seconds / run.shards - SHARD_START_SECONDS
-    calls["dynamodb:GetItem"] += run.shards * int(inference / settings.watch_seconds)
+    for _, lines in shard_lines(shape.lines, shape.input_bytes, settings):
+        calls["s3:GetObject"] += math.ceil(lines * shape.input_bytes / READ_BYTES)
+    inference = run.worker_seconds / run.invocations - SHARD_START_SECONDS
+    calls["dynamodb:GetItem"] += run.invocations * int(inference / settings.watch_seconds)
     calls["dynamodb:Query"] += 2 * (run.shards // SHARDS_A_PAGE + 1)
     renewals = int(inference / (settings.worker_lease_seconds / 3))
-    calls["sqs:ChangeMessageVisibility"] += run.shards * renewals
+    calls["sqs:ChangeMessageVisibility"] += run.invocations * renewals
     calls["sqs:SendMessageBatch"] = math.ceil(run.shards / ENTRIES_A_SEND)
     parts = math.ceil(shape.lines * shape.output_bytes / UPLOAD_PART_BYTES)
     if parts > 1:

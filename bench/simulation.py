@@ -149,8 +149,10 @@ class Simulation:
         ends = self._pool(lines, slots)
         last = began + ends[-1]
         saved = 0
-        while self._clock.now + interval < last:
-            yield interval
+        pause = self._random.uniform(0, interval)
+        while self._clock.now + pause < last:
+            yield pause
+            pause = interval
             finished = bisect_right(ends, self._clock.now - began)
             if finished > saved:
                 saved = finished

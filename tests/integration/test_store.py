@@ -13,10 +13,13 @@ from moto import mock_aws
 from infra.local.provision import create_table
 from nightlane.aws.clients import Clients
 from nightlane.aws.table import DynamoBatches, DynamoFiles, DynamoKeys
+from nightlane.aws.table.connection import encode
+from nightlane.aws.table.items import batch_key, part_to_text
 from nightlane.domain.batch import Batch, BatchError, BatchRequest, BatchStatus, Outcome, Usage
 from nightlane.domain.file import FilePurpose, StoredFile
 from nightlane.domain.ports import Admission, Due, Fenced
 from nightlane.domain.shard import Checkpoint, DoneLines, Part, Shard
+from nightlane.settings import Settings
 from tests.moto_lock import one_write_at_a_time
 
 NOW = 1_800_000_000
@@ -218,6 +221,24 @@ def test_lanes_that_commit_at_once_all_count(store: DynamoBatches) -> None:
         )
     counted = look(store, batch)
     assert (counted.completed, counted.shards_done) == (16, 8)
+
+
+def test_the_largest_shard_has_room_for_a_part_of_every_line(
+    store: DynamoBatches, table: tuple[Clients, str]
+) -> None:
+    batch, most = running(store), Settings().shard_max_lines
+    key = f"work/{batch.id}/parts/00000/00001-%05d.jsonl"
+    parts = tuple(Part(key % commit, most - 1, most - 1) for commit in range(most))
+    item = {
+        "pk": batch_key(batch.id).pk,
+        "sk": "SHARD#00000",
+        "epoch": 1,
+        "commits": most,
+        "done": bytes(DoneLines.of(most, range(most))),
+        "parts": [part_to_text(part) for part in parts],
+    }
+    table[0].dynamodb.put_item(TableName=table[1], Item=encode(item))
+    assert store.begin_shard(batch.id, 0).parts == parts
 
 
 def test_a_closed_batch_takes_no_commit(store: DynamoBatches) -> None:

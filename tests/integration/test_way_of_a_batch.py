@@ -273,6 +273,52 @@ def test_an_upstream_that_is_down_fails_no_line(nightlane: World, upstream: Upst
     assert len([each for each in nightlane.deliveries if each.startswith("infer")]) > 1
 
 
+def test_a_line_that_was_refused_before_an_outage_is_not_at_fault_for_it(
+    nightlane: World, upstream: Upstream
+) -> None:
+    nightlane.ports.settings.__dict__["max_concurrent_requests_per_batch"] = 4
+    nightlane.ports.settings.__dict__["shard_max_lines"] = 600
+    nightlane.ports.settings.__dict__["upstream_pause_seconds"] = 0
+    upstream.delay_seconds = 0.01
+    unlucky, outage = "Question 0?", {"refused": 0}
+
+    def script(body: Body, seen: int) -> web.Response | None:
+        """One line is refused three times; then all are, until the worker goes; then none is."""
+        if question(body) == unlucky and seen < 3:
+            return refusal(503, **{"retry-after": "0.2" if seen < 2 else "0.001"})
+        if upstream.asked[unlucky] >= 3 and outage["refused"] < 12:
+            outage["refused"] += 1
+            return refusal(503, **{"retry-after": "0.1"})
+        return None
+
+    upstream.script = script
+    batch_id = nightlane.create(nightlane.upload(requests(500)))
+    nightlane.run()
+    batch = nightlane.batch(batch_id)
+    assert outage["refused"] == 12
+    assert (batch.status, batch.completed, batch.failed) == (BatchStatus.COMPLETED, 500, 0)
+
+
+def test_lines_that_alone_are_left_and_always_fail_are_given_up(nightlane: World, upstream: Upstream) -> None:
+    nightlane.ports.settings.__dict__["max_concurrent_requests_per_batch"] = 10
+    nightlane.ports.settings.__dict__["shard_max_lines"] = 100
+    bad = {"Question 3?", "Question 58?"}
+
+    def script(body: Body, _seen: int) -> web.Response | None:
+        return refusal(500, **{"retry-after": "0.05"}) if question(body) in bad else None
+
+    upstream.script = script
+    upstream.delay_seconds = 0.01
+    batch_id = nightlane.create(nightlane.upload(requests(90)))
+    nightlane.run()
+    batch = nightlane.batch(batch_id)
+    assert (batch.status, batch.completed, batch.failed) == (BatchStatus.COMPLETED, 88, 2)
+    codes = {
+        line["custom_id"]: line["response"]["status_code"] for line in nightlane.lines(batch.error_file_id)
+    }
+    assert codes == {"request-3": 500, "request-58": 500}
+
+
 def test_an_assembly_that_fails_leaves_no_unfinished_upload_and_can_be_done_again(
     nightlane: World, upstream: Upstream
 ) -> None:

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 from itertools import pairwise
+from threading import Barrier
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightlane.domain.parts import Record, merge_parts, read_records, write_records
+from nightlane.domain.parts import PARTS_AHEAD, Record, merge_parts, read_records, write_records
 from nightlane.domain.shard import Part
 
 
@@ -35,18 +36,36 @@ def test_every_record_comes_once_in_line_order(order: list[int], cuts: set[int],
     assert list(merge_parts(parts, open_part)) == [record(line) for line in range(len(order))]
 
 
-def test_a_part_is_opened_only_when_its_first_line_is_due() -> None:
-    opened: list[str] = []
-    blobs = {f"part-{n}": write_records([record(2 * n), record(2 * n + 1)]) for n in range(3)}
+def two_lines_a_part(count: int) -> tuple[list[Part], dict[str, bytes]]:
+    parts = [Part(f"part-{n}", 2 * n, 2 * n + 1) for n in range(count)]
+    return parts, {part.key: write_records([record(part.first), record(part.last)]) for part in parts}
 
-    def open_part(key: str) -> list[bytes]:
-        opened.append(key)
-        return [blobs[key]]
 
-    merged = merge_parts([Part(f"part-{n}", 2 * n, 2 * n + 1) for n in range(3)], open_part)
-    assert next(merged).line == 0
-    assert opened == ["part-0"]
-    assert [each.line for each in merged] == [1, 2, 3, 4, 5]
+def test_of_the_parts_that_are_not_due_only_the_next_ones_first_chunks_are_read_ahead() -> None:
+    read: list[str] = []
+    parts, blobs = two_lines_a_part(3 * PARTS_AHEAD)
+
+    def open_part(key: str) -> Iterator[bytes]:
+        for chunk in blobs[key].splitlines(keepends=True):
+            read.append(key)
+            yield chunk
+
+    for merged in merge_parts(parts, open_part):
+        due = merged.line // 2 + 1
+        assert len(set(read)) <= due + PARTS_AHEAD
+        assert len(read) <= 2 * due + PARTS_AHEAD
+    assert len(read) == 6 * PARTS_AHEAD
+
+
+def test_as_many_parts_are_read_at_once_as_are_read_ahead() -> None:
+    parts, blobs = two_lines_a_part(2 * PARTS_AHEAD)
+    together = Barrier(PARTS_AHEAD)
+
+    def open_part(key: str) -> Iterator[bytes]:
+        together.wait(timeout=30)
+        yield blobs[key]
+
+    assert [each.line for each in merge_parts(parts, open_part)] == list(range(4 * PARTS_AHEAD))
 
 
 def test_a_part_reads_back_as_it_was_written() -> None:

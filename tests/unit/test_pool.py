@@ -1,13 +1,25 @@
 """The rolling pool keeps its slots full, and only so many."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TypeVar
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nightlane.domain.inference.pool import run_pool
+
+Item = TypeVar("Item")
+
+
+def taking(items: Iterable[Item]) -> Callable[[], Awaitable[Item | None]]:
+    remaining = iter(items)
+
+    async def take() -> Item | None:
+        return next(remaining, None)
+
+    return take
 
 
 class Clock:
@@ -49,8 +61,7 @@ def pool_of(
         running -= 1
 
     async def main() -> None:
-        items = iter(list(enumerate(ticks)))
-        pool = asyncio.create_task(run_pool(items, size, work, lambda: may_start(began)))
+        pool = asyncio.create_task(run_pool(taking(enumerate(ticks)), size, work, lambda: may_start(began)))
         await clock.run(pool)
         await pool
 
@@ -85,6 +96,6 @@ def test_a_failure_cancels_the_rest() -> None:
         ended.append(item)
 
     with pytest.raises(ExceptionGroup) as caught:
-        asyncio.run(run_pool(iter([1, 2, 3]), 3, work, lambda: True))
+        asyncio.run(run_pool(taking([1, 2, 3]), 3, work, lambda: True))
     assert caught.group_contains(ValueError, match="two")
     assert ended == []

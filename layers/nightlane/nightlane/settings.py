@@ -41,14 +41,18 @@ class Settings(BaseModel):
     checkpoint_bytes: int = Field(default=4 * MIB, ge=1)
     worker_lease_seconds: int = Field(default=120, ge=2, le=43_200)
     watch_seconds: float = Field(default=5, gt=0, description="How often a worker looks for a cancel")
-    shard_max_lines: int = Field(default=5_000, ge=1)
-    shard_max_bytes: int = Field(default=4 * MIB, ge=1)
+    # A line has a part of its own at worst, 84 bytes in the shard's item, which may have 400 KB:
+    # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
+    shard_max_lines: int = Field(default=4_800, ge=1, le=4_800)
+    shard_max_bytes: int = Field(default=16 * MIB, ge=1)
 
     completion_window_seconds: int = Field(default=86_400, ge=1)
     cancel_grace_seconds: int = Field(default=600, ge=0, description="Drain of a cancelled batch")
     stall_seconds: int = Field(default=600, ge=1, description="No progress for this long: re-drive")
     redrive_seconds: int = Field(default=60, ge=1, description="A step not done by then is sent again")
-    max_upload_bytes: int = Field(default=4 * MIB + MIB // 2, ge=1)
+    max_upload_bytes: int = Field(
+        default=4_600_000, ge=1, description="In base64, with its event, it must fit into Lambda's 6 MB"
+    )
     max_inline_content_bytes: int = Field(default=4 * MIB, ge=0)
     max_batch_lines: int = Field(default=50_000, ge=1)
     max_batch_bytes: int = Field(default=209_715_200, ge=1)

@@ -6,9 +6,14 @@ A record is `<line> <o|e> <result line>`; a part's records are sorted by line.
 import heapq
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 
 from nightlane.domain.shard import Part
+
+# Of so many parts, besides those whose lines are due, the first chunk is read ahead.
+PARTS_AHEAD = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +44,19 @@ def read_records(chunks: Iterable[bytes]) -> Iterator[Record]:
             yield Record(int(number), kind == b"o", data + b"\n")
 
 
-def merge_parts(parts: Sequence[Part], open_part: Callable[[str], Iterable[bytes]]) -> Iterator[Record]:
-    """All records in the order of their lines; a part is opened when its first line is due."""
+def merge_parts(parts: Sequence[Part], open_part: Callable[[str], Iterator[bytes]]) -> Iterator[Record]:
+    """All records in the order of their lines; a part is held from when its first line is due.
+
+    `open_part` is called on other threads too, and for up to `PARTS_AHEAD` parts too early.
+    """
     closed = deque(sorted(parts, key=lambda part: part.first))
+    streams = _begun(open_part(part.key) for part in list(closed))
     opened: list[tuple[int, int, Record, Iterator[Record]]] = []
     serial = 0
     while closed or opened:
         while closed and (not opened or closed[0].first <= opened[0][0]):
-            stream = read_records(open_part(closed.popleft().key))
+            closed.popleft()
+            stream = read_records(next(streams))
             serial += 1
             if (record := next(stream, None)) is not None:
                 heapq.heappush(opened, (record.line, serial, record, stream))
@@ -58,3 +68,19 @@ def merge_parts(parts: Sequence[Part], open_part: Callable[[str], Iterable[bytes
             heapq.heappop(opened)
         else:
             heapq.heapreplace(opened, (following.line, number, following, stream))
+
+
+def _begun(streams: Iterable[Iterator[bytes]]) -> Iterator[Iterator[bytes]]:
+    """Each stream in turn, while the next ones wait for their first chunks: what is held is bounded."""
+    ahead: deque[tuple[Future[bytes], Iterator[bytes]]] = deque()
+    with ThreadPoolExecutor(PARTS_AHEAD) as threads:
+        for stream in streams:
+            ahead.append((threads.submit(next, stream, b""), stream))
+            if len(ahead) > PARTS_AHEAD:
+                yield _joined(*ahead.popleft())
+        while ahead:
+            yield _joined(*ahead.popleft())
+
+
+def _joined(first: "Future[bytes]", rest: Iterator[bytes]) -> Iterator[bytes]:
+    return chain((first.result(),), rest)

@@ -1,5 +1,6 @@
 """Batches from creation to their terminal status: each verb is one conditional write."""
 
+import random
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -197,7 +198,8 @@ class DynamoBatches(DynamoShards):
         )
 
     def due(self, now: int) -> Iterator[Due]:
-        for partition in range(WAKE_PARTITIONS):
+        # When there is no time for all of them, it shall not always be the same that wait.
+        for partition in random.sample(range(WAKE_PARTITIONS), WAKE_PARTITIONS):
             for item in self._table.query(
                 "#active = :partition AND #wake_at <= :now",
                 {"partition": str(partition), "now": now},

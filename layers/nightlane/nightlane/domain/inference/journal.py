@@ -1,6 +1,7 @@
 """The journal of a run: results gather here and are committed as checkpoints."""
 
 import asyncio
+import random
 import time
 from collections.abc import Callable, Sequence
 
@@ -42,11 +43,15 @@ class Journal:
             self._saved.clear()
             await self._saved.wait()
 
-    async def keep(self, report: Callable[[], None]) -> None:
-        """Commit every `checkpoint_seconds`, and when enough has gathered, until `end`; then report."""
+    async def keep(self, report: Callable[[], None], jitter: Callable[[], float] = random.random) -> None:
+        """Commit every `checkpoint_seconds`, and when enough has gathered, until `end`; then report.
+
+        Lanes that begin together would meet at the batch's item each time: the first interval is random.
+        """
+        interval = self._ports.settings.checkpoint_seconds * (1 - jitter())
         while not self._ended:
             try:
-                async with asyncio.timeout(self._ports.settings.checkpoint_seconds):
+                async with asyncio.timeout(interval):
                     await self._due.wait()
             except TimeoutError:
                 pass
@@ -54,6 +59,7 @@ class Journal:
             if not self._ended:
                 await self.save()
                 report()
+            interval = self._ports.settings.checkpoint_seconds
 
     async def save(self) -> None:
         """Commit what has gathered, now. One commit at a time."""

@@ -1,16 +1,19 @@
 """The rolling pool: as soon as one request ends the next one starts."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 Item = TypeVar("Item")
 
 
 async def run_pool(
-    items: Iterator[Item], size: int, work: Callable[[Item], Awaitable[None]], may_start: Callable[[], bool]
+    take: Callable[[], Awaitable[Item | None]],
+    size: int,
+    work: Callable[[Item], Awaitable[None]],
+    may_start: Callable[[], bool],
 ) -> None:
-    """Work on all items, at most `size` at once, taking them in order.
+    """Work on the items that `take` answers until it answers None, at most `size` at once.
 
     Stops taking items, and drains, once `may_start` says no. Cancelling it cancels the work.
 
@@ -19,7 +22,8 @@ async def run_pool(
     """
 
     async def slot() -> None:
-        while may_start() and (item := next(items, None)) is not None:
+        # Taking may have taken long, so it is asked after that.
+        while (item := await take()) is not None and may_start():
             await work(item)
 
     async with asyncio.TaskGroup() as group:

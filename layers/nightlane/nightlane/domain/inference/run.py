@@ -2,12 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import Enum, auto
 
 from nightlane.domain.batch import Batch, BatchStatus
 from nightlane.domain.inference.journal import Journal
+from nightlane.domain.inference.lines import Line, UnfinishedLines
 from nightlane.domain.inference.pool import run_pool
 from nightlane.domain.inference.ports import Answer, LeaseView, Unreachable, Upstream
 from nightlane.domain.inference.results import Result, result_of, unanswered
@@ -15,16 +14,19 @@ from nightlane.domain.inference.retries import is_retryable, pause_before
 from nightlane.domain.inference.traffic import MeteredUpstream
 from nightlane.domain.ports import Fenced, Ports
 from nightlane.domain.shard import Shard, ShardMessage
-from nightlane.wire.lines import LineError, RequestLine, read_request, request_lines, result_id
+from nightlane.wire.lines import LineError
 
 TICK_SECONDS = 0.2
 # Before the function's timeout: no new requests, then no requests at all, so that the commit fits.
 WIND_DOWN_SECONDS = 60.0
 LAST_COMMIT_SECONDS = 15.0
+# No new requests either when the slowest so far, and half as long again, would not fit.
+SLOWEST_FACTOR = 1.5
 # This many refusals in a row, with no answer between, mean that the upstream is down.
 REFUSALS_A_SLOT = 3
-# A line that fails this often while so many others are answered is at fault itself.
-TRIES_WHILE_OTHERS_SUCCEED = 6
+# A line that fails this often while so many others are answered is a suspect. If it fails again after yet
+# another was answered, it is at fault itself, and no outage. When only suspects are left, nobody can tell.
+TRIES_WHILE_OTHERS_SUCCEED = 5
 OTHERS_THAT_SUCCEED = 20
 # Workers that died in a row before lines are run one by one, and tries of the line found then.
 STRIKES_BEFORE_CARE = 4
@@ -40,15 +42,6 @@ class Stop(Enum):
     UPSTREAM_DOWN = auto()
     REPLACED = auto()
     """The lease or the epoch is another worker's now, or the batch is closed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A request to run; `number` counts from 0 in the shard."""
-
-    number: int
-    result_id: str
-    request: RequestLine
 
 
 class ShardRun:
@@ -67,15 +60,17 @@ class ShardRun:
         self._ports = ports
         self._upstream = MeteredUpstream(upstream)
         self._batch = batch
-        self._message = message
         self._lease = lease
         self._deadline = deadline
         self._careful = shard.strikes >= STRIKES_BEFORE_CARE or shard.suspect is not None
         self._capacity = 1 if self._careful else message.capacity
         self._journal = Journal(ports, shard, message.shard.lines)
+        self._lines = UnfinishedLines(ports.blobs, message, self._journal.done)
         self._path = batch.request.endpoint.removeprefix("/v1")
         self._refusals = 0
         self._answered = 0
+        self._asking: set[int] = set()
+        self._suspects: set[int] = set()
         self._slowest = 0.0
         self._stop: Stop | None = None
         self._stopped = asyncio.Event()
@@ -86,8 +81,7 @@ class ShardRun:
 
     async def run(self) -> Stop | None:
         """Why it stopped; None if every line of the shard is finished."""
-        lines = await asyncio.to_thread(self._read_lines)
-        work = run_pool(self._missing(lines), self._capacity, self._work, self._may_start)
+        work = run_pool(self._take, self._capacity, self._work, self._may_start)
         pool = asyncio.create_task(work)
         watch = asyncio.create_task(self._watch(pool))
         keeper = asyncio.create_task(self._journal.keep(self._report))
@@ -126,17 +120,11 @@ class ShardRun:
             self._halt(Stop.EXPIRED)
         return self._stop is None
 
-    def _read_lines(self) -> list[bytes]:
-        spec = self._message.shard
-        return request_lines(self._ports.blobs.stream(self._message.input_key, spec.start, spec.end))
-
-    def _missing(self, lines: list[bytes]) -> Iterator[Line]:
-        for number in list(self._journal.done.missing()):
-            identity = result_id(self._batch.id, self._message.shard.first_line + number)
-            yield Line(number, identity, read_request(lines[number]))
+    async def _take(self) -> Line | None:
+        await self._journal.room()
+        return await self._lines.take()
 
     async def _work(self, line: Line) -> None:
-        await self._journal.room()
         if self._careful and await self._is_condemned(line):
             error = LineError.KILLED_ITS_WORKER
             self._journal.add(unanswered(line.number, line.result_id, line.request.custom_id, error))
@@ -157,21 +145,31 @@ class ShardRun:
 
     async def _ask(self, line: Line) -> Result | None:
         """The result, after as many tries as it takes; None if the run stopped before."""
-        tries, answered_before = 0, self._answered
-        while True:
-            answer = await self._try(bytes(line.request.body))
-            if answer is not None and not is_retryable(answer.status):
-                self._refusals, self._answered = 0, self._answered + 1
-                return result_of(line.number, line.result_id, line.request.custom_id, answer)
-            tries += 1
-            self._refusals += 1
-            if self._refusals >= REFUSALS_A_SLOT * self._capacity:
-                self._halt(Stop.UPSTREAM_DOWN)
-            others = self._answered - answered_before
-            if tries >= TRIES_WHILE_OTHERS_SUCCEED and others >= OTHERS_THAT_SUCCEED:
-                return _given_up(line, answer)
-            if not await self._pause(pause_before(tries - 1, answer.retry_after if answer else None)):
-                return None
+        tries, answered_before, suspect_since = 0, self._answered, None
+        self._asking.add(line.number)
+        try:
+            while True:
+                answer = await self._try(bytes(line.request.body))
+                if answer is not None and not is_retryable(answer.status):
+                    self._refusals, self._answered = 0, self._answered + 1
+                    return result_of(line.number, line.result_id, line.request.custom_id, answer)
+                tries += 1
+                self._refusals += 1
+                if self._refusals >= REFUSALS_A_SLOT * self._capacity:
+                    self._halt(Stop.UPSTREAM_DOWN)
+                others = self._answered - answered_before
+                if suspect_since is not None and self._answered > suspect_since:
+                    return _given_up(line, answer)
+                if tries >= TRIES_WHILE_OTHERS_SUCCEED and others >= OTHERS_THAT_SUCCEED:
+                    suspect_since = self._answered
+                    self._suspects.add(line.number)
+                    if self._suspects == self._asking and self._stop is None:
+                        return _given_up(line, answer)
+                if not await self._pause(pause_before(tries - 1, answer.retry_after if answer else None)):
+                    return None
+        finally:
+            self._asking.discard(line.number)
+            self._suspects.discard(line.number)
 
     async def _try(self, body: bytes) -> Answer | None:
         began = time.monotonic()
@@ -208,7 +206,7 @@ class ShardRun:
                 self._abort(pool, Stop.EXPIRED)
             elif now >= self._deadline - LAST_COMMIT_SECONDS:
                 self._abort(pool, Stop.OUT_OF_TIME)
-            elif now >= self._deadline - max(WIND_DOWN_SECONDS, 1.5 * self._slowest):
+            elif now >= self._deadline - max(WIND_DOWN_SECONDS, SLOWEST_FACTOR * self._slowest):
                 self._halt(Stop.OUT_OF_TIME)
             elif now >= look_at:
                 look_at = now + self._ports.settings.watch_seconds

@@ -1,0 +1,70 @@
+"""The unfinished lines of a shard, read as they are due: memory does not grow with the shard."""
+
+import asyncio
+import sys
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from nightlane.domain.ports import Blobs
+from nightlane.domain.shard import DoneLines, ShardMessage
+from nightlane.settings import KIB
+from nightlane.wire.lines import RequestLine, is_blank, read_request, result_id, split_lines
+
+# Reads of 1 MiB left 20 MiB behind in the arenas of the threads that made them.
+READ_BYTES = 256 * KIB
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A request to run; `number` counts from 0 in the shard."""
+
+    number: int
+    result_id: str
+    request: RequestLine
+
+
+class UnfinishedLines:
+    """Hands out the lines that are not `done`, in order."""
+
+    def __init__(self, blobs: Blobs, message: ShardMessage, done: DoneLines) -> None:
+        self._blobs = blobs
+        self._message = message
+        self._done = done
+        self._unread = self._read()
+        self._ready: deque[tuple[int, bytes]] = deque()
+        self._reading = asyncio.Lock()
+
+    async def take(self) -> Line | None:
+        """The next line; None after the last one."""
+        if not self._ready:
+            async with self._reading:
+                # Another slot may have read meanwhile.
+                if not self._ready:
+                    self._ready.extend(await asyncio.to_thread(self._next))
+        if not self._ready:
+            return None
+        number, line = self._ready.popleft()
+        identity = result_id(self._message.batch_id, self._message.shard.first_line + number)
+        return Line(number, identity, read_request(line))
+
+    def _next(self) -> list[tuple[int, bytes]]:
+        """Lines of about `READ_BYTES`, or one longer line."""
+        lines, size = [], 0
+        for number, line in self._unread:
+            lines.append((number, line))
+            size += len(line)
+            if size >= READ_BYTES:
+                break
+        return lines
+
+    def _read(self) -> Iterator[tuple[int, bytes]]:
+        lines = (line for _, line in split_lines(self._ranges(), sys.maxsize) if line and not is_blank(line))
+        return ((number, line) for number, line in enumerate(lines) if number not in self._done)
+
+    def _ranges(self) -> Iterator[bytes]:
+        """Each is read to its end at once: a connection that rests for minutes may be cut."""
+        spec = self._message.shard
+        for start in range(spec.start, spec.end, READ_BYTES):
+            end = min(start + READ_BYTES, spec.end)
+            yield b"".join(self._blobs.stream(self._message.input_key, start, end))
