@@ -13,7 +13,7 @@ import pytest
 from tests.faults.faults import Fault
 from tests.faults.lab import Bench, Lab, laboratory
 
-SEEDS = 200
+SEEDS = 100
 CHUNKS = 8
 STEPS = 30
 

@@ -12,6 +12,13 @@ from infra.local.events import sqs_event
 from nightlane.aws.lease import Lease, holding
 from nightlane.domain.batch import BatchStatus
 from tests.faults.lab import Bench, Lab, laboratory
+from tests.moto_lock import one_write_at_a_time
+
+
+@pytest.fixture(autouse=True)
+def dynamodb(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two workers write at once here."""
+    one_write_at_a_time(monkeypatch)
 
 
 @pytest.fixture(scope="module")
