@@ -28,7 +28,7 @@ from nightlane.domain.inference.ports import Answer
 from nightlane.domain.shard import DoneLines, Manifest, Shard
 from nightlane.settings import Settings
 from tests.faults.faults import Crash, Faults
-from tests.world import World, found, new_clients, requests
+from tests.world import World, found, new_clients, requests, running
 
 START = 1_800_000_000.0
 LIMIT = 4
@@ -177,6 +177,7 @@ class Lab:
     def cancel(self, batch_id: str) -> None:
         self.call("POST", f"/batches/{batch_id}/cancel")
 
+    @running(None)
     def deliver(self, name: str, times: int = 1) -> bool:
         """Take a message through its function; after a crash SQS would hand it out again."""
         url = self.world.urls[name]
