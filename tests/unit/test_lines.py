@@ -47,7 +47,7 @@ def test_lines_and_offsets_do_not_depend_on_the_chunks(
 
 
 def test_blank_lines_and_carriage_returns_are_no_requests() -> None:
-    assert request_lines([b'{"a":1}\r\n\r', b'\n  \n{"b":2}']) == [b'{"a":1}\r', b'{"b":2}']
+    assert list(request_lines([b'{"a":1}\r\n\r', b'\n  \n{"b":2}'])) == [b'{"a":1}\r', b'{"b":2}']
 
 
 def test_a_body_is_kept_as_the_bytes_the_user_wrote() -> None:

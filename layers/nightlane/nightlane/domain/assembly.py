@@ -111,8 +111,8 @@ def _never_run(
 ) -> Iterator[Record]:
     error = LineError.EXPIRED if outcome is Outcome.EXPIRED else LineError.CANCELLED
     lines = request_lines(ports.blobs.stream(input_key, spec.start, spec.end))
-    for number in done.missing():
-        custom_id = read_request(lines[number]).custom_id
+    for number, line in done.missing(lines):
+        custom_id = read_request(line).custom_id
         identity = result_id(batch.id, spec.first_line + number)
         yield Record(number, False, error_line(identity, custom_id, error))
 

@@ -34,12 +34,12 @@ def bury_shard(ports: Ports, message: ShardMessage) -> None:
         lines = request_lines(ports.blobs.stream(message.input_key, spec.start, spec.end))
         results = [
             unanswered(
-                line,
-                result_id(message.batch_id, spec.first_line + line),
-                read_request(lines[line]).custom_id,
+                number,
+                result_id(message.batch_id, spec.first_line + number),
+                read_request(line).custom_id,
                 LineError.UNDELIVERABLE,
             )
-            for line in done.missing()
+            for number, line in done.missing(lines)
         ]
         try:
             save_results(ports, shard, done, results, finished=True)

@@ -2,8 +2,11 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 from nightlane.domain.batch import Usage
+
+Content = TypeVar("Content")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +66,14 @@ class DoneLines:
         self._bits[line >> 3] |= 1 << (line & 7)
         self.count += 1
 
-    def missing(self) -> Iterator[int]:
-        """The lines not finished, in order."""
-        return (line for line in range(self.size) if line not in self)
+    def missing(self, lines: Iterable[Content]) -> Iterator[tuple[int, Content]]:
+        """Of all lines of the shard those not finished, with their numbers, in order.
+
+        Raises:
+            ValueError: there are more or fewer lines than the shard has.
+        """
+        numbered = zip(range(self.size), lines, strict=True)
+        return ((number, line) for number, line in numbered if number not in self)
 
     @property
     def complete(self) -> bool:

@@ -91,10 +91,10 @@ def split_lines(chunks: Iterable[bytes], limit: int) -> Iterator[tuple[int, byte
         yield start, None if skipped else held
 
 
-def request_lines(chunks: Iterable[bytes]) -> list[bytes]:
-    """The requests in a shard's bytes, in order."""
+def request_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The requests in a shard's bytes, in order, read as they are asked for."""
     lines = (line for _, line in split_lines(chunks, sys.maxsize))
-    return [line for line in lines if line is not None and not is_blank(line)]
+    return (line for line in lines if line is not None and not is_blank(line))
 
 
 def result_id(batch_id: str, line: int) -> str:

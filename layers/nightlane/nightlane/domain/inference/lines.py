@@ -1,7 +1,6 @@
 """The unfinished lines of a shard, read as they are due: memory does not grow with the shard."""
 
 import asyncio
-import sys
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from dataclasses import dataclass
 from nightlane.domain.ports import Blobs
 from nightlane.domain.shard import DoneLines, ShardMessage
 from nightlane.settings import KIB
-from nightlane.wire.lines import RequestLine, is_blank, read_request, result_id, split_lines
+from nightlane.wire.lines import RequestLine, read_request, request_lines, result_id
 
 # Reads of 1 MiB left 20 MiB behind in the arenas of the threads that made them.
 READ_BYTES = 256 * KIB
@@ -30,8 +29,7 @@ class UnfinishedLines:
     def __init__(self, blobs: Blobs, message: ShardMessage, done: DoneLines) -> None:
         self._blobs = blobs
         self._message = message
-        self._done = done
-        self._unread = self._read()
+        self._unread = done.missing(request_lines(self._ranges()))
         self._ready: deque[tuple[int, bytes]] = deque()
         self._reading = asyncio.Lock()
 
@@ -57,10 +55,6 @@ class UnfinishedLines:
             if size >= READ_BYTES:
                 break
         return lines
-
-    def _read(self) -> Iterator[tuple[int, bytes]]:
-        lines = (line for _, line in split_lines(self._ranges(), sys.maxsize) if line and not is_blank(line))
-        return ((number, line) for number, line in enumerate(lines) if number not in self._done)
 
     def _ranges(self) -> Iterator[bytes]:
         """Each is read to its end at once: a connection that rests for minutes may be cut."""
