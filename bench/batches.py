@@ -9,6 +9,7 @@ from typing import Any
 import openai
 
 from infra.local.home import LOCAL_DEFAULTS, LocalHome
+from infra.local.ledger import FunctionUse
 from infra.local.mock_process import MockUpstream
 from nightlane.settings import Settings
 
@@ -40,6 +41,17 @@ def home(upstream: MockUpstream, **settings: Any) -> Iterator[LocalHome]:
     values = Settings(**{**LOCAL_DEFAULTS, "upstream_url": upstream.url, **settings})
     with LocalHome(values, {KEY: "bench"}) as started:
         yield started
+
+
+def used_by(data: bytes) -> dict[str, FunctionUse]:
+    """What each function used for one batch, in processes that ran nothing else."""
+    with MockUpstream() as upstream, home(upstream, max_concurrent_requests_per_batch=20) as place:
+        run_batch(place, data)
+        used = place.ledger.functions
+        # The batch ends a moment before the function that ended it.
+        while not used["assemble"].milliseconds:
+            time.sleep(0.05)
+        return used
 
 
 def run_batch(place: LocalHome, data: bytes) -> openai.types.Batch:

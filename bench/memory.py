@@ -1,10 +1,7 @@
 """Peak memory of plan, infer and assemble: 50,000 lines of 200 MB against 500 lines."""
 
-import time
-
-from bench.batches import home, input_file, run_batch
+from bench.batches import input_file, used_by
 from bench.report import Figure, report
-from infra.local.mock_process import MockUpstream
 
 FUNCTIONS = ("plan", "infer", "assemble")
 SMALL_LINES, LARGE_LINES = 500, 50_000
@@ -14,14 +11,8 @@ KIB_A_MIB = 1_024
 
 def peaks(lines: int) -> dict[str, float]:
     """MiB by function, in processes that ran this one batch."""
-    data = input_file(lines, LINE_BYTES)
-    with MockUpstream() as upstream, home(upstream, max_concurrent_requests_per_batch=20) as place:
-        run_batch(place, data)
-        used = place.ledger.functions
-        # The batch ends a moment before the function that ended it.
-        while not used["assemble"].milliseconds:
-            time.sleep(0.05)
-        return {name: used[name].peak_rss_kib / KIB_A_MIB for name in FUNCTIONS}
+    used = used_by(input_file(lines, LINE_BYTES))
+    return {name: used[name].peak_rss_kib / KIB_A_MIB for name in FUNCTIONS}
 
 
 def main() -> None:

@@ -14,6 +14,7 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_wafv2 as wafv2
 from constructs import Construct
 
+from infra.deploy import camel_case
 from infra.deploy.deployment import CustomDomain, Deployment
 from infra.gateway import AUTHORIZER_CACHE_SECONDS, BINARY_MEDIA_TYPE, GATEWAY_RESPONSES, STAGE
 
@@ -106,7 +107,7 @@ class Api(Construct):
         for response in GATEWAY_RESPONSES:
             headers = {name: f"'{value}'" for name, value in response.headers.items()}
             self.rest_api.add_gateway_response(
-                "".join(part.title() for part in response.kind.split("_")),
+                camel_case(response.kind),
                 type=apigateway.ResponseType.of(response.kind),
                 # The kinds called DEFAULT keep the status of what happened.
                 status_code=None if response.kind.startswith("DEFAULT") else str(response.status),

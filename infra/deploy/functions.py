@@ -1,6 +1,7 @@
 """The functions: each with a role, a log group and what makes it run of its own."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_events as events
@@ -11,12 +12,13 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
+from infra.deploy import camel_case
 from infra.deploy.deployment import Deployment, Network
 from infra.deploy.layers import Code
 from infra.deploy.queues import Queues
 from infra.deploy.storage import Storage
 from infra.permissions import PERMISSIONS, Grant, Target
-from infra.resources import FunctionSpec
+from infra.resources import QUEUES, FunctionSpec
 from nightlane.settings import Settings
 
 RUNTIME = lambda_.Runtime.PYTHON_3_13
@@ -24,7 +26,6 @@ RUNTIME = lambda_.Runtime.PYTHON_3_13
 # for a loop and cut it after 16 hops. It is finite, for a batch is admitted once.
 # https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html
 LOOPING = frozenset({"plan", "infer", "assemble"})
-CALL_THE_UPSTREAM = frozenset({"api", "plan", "infer"})
 # Nothing but the worker is worth a limit of its own; this keeps the rest from crowding it out.
 OTHERS_CONCURRENCY = 20
 
@@ -39,9 +40,9 @@ class Surroundings:
 
     def settings(self, deployment: Deployment) -> Settings:
         """The settings of the functions, with the names of what the stack makes."""
-        urls = {f"{name}_queue_url": queue.queue_url for name, queue in self.queues.by_name.items()}
+        urls = {f"{queue.name}_queue_url": self.queues.by_name[queue.name].queue_url for queue in QUEUES}
         return deployment.settings.model_copy(
-            update={name: url for name, url in urls.items() if name in Settings.model_fields}
+            update=urls
             | {
                 "table_name": self.storage.table.table_name,
                 "bucket_name": self.storage.bucket.bucket_name,
@@ -95,7 +96,7 @@ class Functions(Construct):
         }
         self.by_name = {spec.name: self._function(spec) for spec in specs}
 
-    def _layer(self, name: str, folder: object, description: str) -> lambda_.LayerVersion:
+    def _layer(self, name: str, folder: Path, description: str) -> lambda_.LayerVersion:
         return lambda_.LayerVersion(
             self,
             name,
@@ -130,7 +131,7 @@ class Functions(Construct):
             reserved_concurrent_executions=self._reserved(spec),
             recursive_loop=lambda_.RecursiveLoop.ALLOW if spec.name in LOOPING else None,
         )
-        if self._deployment.network and spec.name in CALL_THE_UPSTREAM:
+        if self._deployment.network and _calls_the_upstream(spec):
             _attach(function, self._deployment.network)
         self._feed(scope, spec, function)
         return function
@@ -151,7 +152,7 @@ class Functions(Construct):
         for name in spec.queues:
             lambda_.EventSourceMapping(
                 scope,
-                "".join(part.title() for part in name.split("-")),
+                camel_case(name),
                 target=function,
                 event_source_arn=self._surroundings.queues.by_name[name].queue_arn,
                 batch_size=1,
@@ -166,6 +167,10 @@ class Functions(Construct):
                 schedule=events.Schedule.rate(Duration.seconds(spec.every_seconds)),
                 targets=[targets.LambdaFunction(function, retry_attempts=0)],
             )
+
+
+def _calls_the_upstream(spec: FunctionSpec) -> bool:
+    return any(grant.target is Target.UPSTREAM_KEY for grant in PERMISSIONS[spec.name])
 
 
 def _statement(grant: Grant, arns: list[str]) -> iam.PolicyStatement:

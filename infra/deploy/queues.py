@@ -4,6 +4,7 @@ from aws_cdk import Duration
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
+from infra.deploy import camel_case
 from infra.resources import QUEUES, FunctionSpec, QueueSpec
 
 # A message of a lane that waits a whole completion window must not be dropped by SQS.
@@ -32,7 +33,7 @@ class Queues(Construct):
     ) -> sqs.Queue:
         self.by_name[name] = sqs.Queue(
             self,
-            "".join(part.title() for part in name.split("-")),
+            camel_case(name),
             visibility_timeout=Duration.seconds(timeout + VISIBILITY_MARGIN_SECONDS),
             retention_period=RETENTION,
             encryption=sqs.QueueEncryption.SQS_MANAGED,

@@ -71,6 +71,11 @@ class Template:
         ]
 
 
+def listed(value: Any) -> list[Any]:
+    """One, or several: IAM takes both."""
+    return value if isinstance(value, list) else [value]
+
+
 @pytest.fixture(scope="session")
 def synthesise(tmp_path_factory: pytest.TempPathFactory) -> Synthesise:
     """Synthesise, held to cdk-nag, with empty code; the same context is synthesised once."""

@@ -15,7 +15,7 @@ from infra.local.accesses import Access, recorded
 from infra.permissions import Target
 from infra.resources import QUEUES
 from tests.conftest import AWS_CALLS
-from tests.infra.conftest import Synthesise, Template
+from tests.infra.conftest import Synthesise, Template, listed
 
 FUNCTIONS = ("authorize", "api", "plan", "infer", "assemble", "sweep", "bury")
 # Allowed, and not for the handlers' own calls.
@@ -81,10 +81,10 @@ def _allowances(template: Template, function: str) -> Iterator[Allowance]:
     for statement in template.statements(function):
         assert statement["Effect"] == "Allow"
         keys = statement.get("Condition", {}).get("ForAllValues:StringLike", {}).get("dynamodb:LeadingKeys")
-        for resource in _listed(statement["Resource"]):
+        for resource in listed(statement["Resource"]):
             target, pattern = _resource(template, resource)
-            for action in _listed(statement["Action"]):
-                for key in _listed(keys) if target == Target.TABLE else [pattern]:
+            for action in listed(statement["Action"]):
+                for key in listed(keys) if target == Target.TABLE else [pattern]:
                     yield Allowance(function, action, target, key)
 
 
@@ -124,7 +124,3 @@ def _queue(template: Template, logical_id: str) -> str:
         if queues[name]["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0] == logical_id:
             return queue.dead_letters
     raise AssertionError(logical_id)
-
-
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]

@@ -1,14 +1,13 @@
 """What CloudFormation is told: concurrency, queues, storage, access."""
 
 import json
-from typing import Any
 
 import pytest
 
 from infra.gateway import GATEWAY_RESPONSES
 from infra.resources import QUEUES, functions
 from nightlane.settings import Settings
-from tests.infra.conftest import Synthesise, Template
+from tests.infra.conftest import Synthesise, Template, listed
 
 pytestmark = pytest.mark.xdist_group("cdk")
 FUNCTIONS = tuple(spec.name for spec in functions(Settings()))
@@ -93,9 +92,9 @@ def test_no_role_is_shared_and_no_action_is_a_wildcard(template: Template) -> No
     for name in FUNCTIONS:
         assert "ManagedPolicyArns" not in template.of_type("AWS::IAM::Role")[roles[FUNCTIONS.index(name)]]
         for statement in template.statements(name):
-            actions = _listed(statement["Action"])
+            actions = listed(statement["Action"])
             assert not any("*" in action for action in actions)
-            if "*" in _listed(statement["Resource"]):
+            if "*" in listed(statement["Resource"]):
                 assert actions == ["xray:PutTelemetryRecords", "xray:PutTraceSegments"] or actions == [
                     "xray:PutTraceSegments",
                     "xray:PutTelemetryRecords",
@@ -224,7 +223,3 @@ def test_what_the_operator_brings_along_is_used(synthesise: Synthesise) -> None:
     alarms = template.of_type("AWS::CloudWatch::Alarm").values()
     assert all(each["AlarmActions"] == each["OKActions"] == [topic] for each in alarms)
     assert len(alarms) > 10
-
-
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]

@@ -11,6 +11,7 @@ from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
+from infra.deploy import camel_case
 from infra.deploy.monitoring.metrics import AVERAGE, FIVE_MINUTES, MAXIMUM, SUM, Watched
 from infra.resources import ASSEMBLE, PLAN, QUEUES
 from nightlane.domain.metrics import Metric
@@ -32,7 +33,7 @@ class Watch:
 
 
 class Alarms(Construct):
-    """Every alarm of a stack; `names` in the order of the dashboard."""
+    """Every alarm of a stack, in the order of the dashboard."""
 
     def __init__(
         self, scope: Construct, construct_id: str, *, watched: Watched, topic_arn: str | None
@@ -40,7 +41,6 @@ class Alarms(Construct):
         super().__init__(scope, construct_id)
         topic = sns.Topic.from_topic_arn(self, "Topic", topic_arn) if topic_arn else None
         watches = [*_flow(watched), *_upstream(watched), *_trouble(watched)]
-        self.names = tuple(watch.name for watch in watches)
         for watch in watches:
             alarm = self._alarm(watch, watched.service)
             if topic is not None:
@@ -129,7 +129,7 @@ def _trouble(watched: Watched) -> list[Watch]:
     return [
         Watch("DeadLetters", letters, 1, given_up),
         *(
-            Watch(f"{_titled(queue.dead_letters)}Stuck", _age(watched, queue.dead_letters), 900, stuck)
+            Watch(f"{camel_case(queue.dead_letters)}Stuck", _age(watched, queue.dead_letters), 900, stuck)
             for queue in QUEUES
         ),
         *(
@@ -156,7 +156,3 @@ def _trouble(watched: Watched) -> list[Watch]:
 
 def _age(watched: Watched, queue: str) -> cloudwatch.Metric:
     return watched.of_queue(queue, "ApproximateAgeOfOldestMessage")
-
-
-def _titled(name: str) -> str:
-    return "".join(part.title() for part in name.split("-"))

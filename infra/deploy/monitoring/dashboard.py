@@ -28,7 +28,7 @@ class Dashboard(Construct):
         self, scope: Construct, construct_id: str, *, watched: Watched, specs: tuple[FunctionSpec, ...]
     ) -> None:
         super().__init__(scope, construct_id)
-        self.dashboard = cloudwatch.Dashboard(
+        cloudwatch.Dashboard(
             self,
             "Dashboard",
             dashboard_name=watched.service,

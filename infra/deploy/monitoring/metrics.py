@@ -9,9 +9,8 @@ from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sqs as sqs
 
-from nightlane.domain.metrics import Metric
+from nightlane.domain.metrics import NAMESPACE, Metric
 
-NAMESPACE = "Nightlane"
 MINUTE = Duration.minutes(1)
 FIVE_MINUTES = Duration.minutes(5)
 SUM, AVERAGE, MAXIMUM = cloudwatch.Stats.SUM, cloudwatch.Stats.AVERAGE, cloudwatch.Stats.MAXIMUM

@@ -11,10 +11,9 @@ from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
 
-from nightlane.domain.metrics import Metric, unit_of
+from nightlane.domain.metrics import NAMESPACE, Metric, unit_of
 from nightlane.domain.ports import Ports
 
-NAMESPACE = "Nightlane"
 # Each stack of an account gives its functions another name.
 SERVICE = os.environ.get("POWERTOOLS_SERVICE_NAME", "nightlane")
 MOST_VALUES = 100

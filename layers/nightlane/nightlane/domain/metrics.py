@@ -3,6 +3,8 @@
 from enum import StrEnum
 from typing import Protocol
 
+NAMESPACE = "Nightlane"
+
 
 class Unit(StrEnum):
     """CloudWatch's units."""
