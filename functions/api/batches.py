@@ -24,7 +24,8 @@ def create() -> Response[str]:
 def index() -> Response[str]:
     event = router.current_event
     query = read(ListBatches, event.query_string_parameters)
-    return json_answer(page(list_batches(ports(), tenant_of(event), query), query.limit, batch_object))
+    batches = list_batches(ports(), tenant_of(event), after=query.after, limit=query.limit)
+    return json_answer(page(batches, query.limit, batch_object))
 
 
 @router.get("/<batch_id>")

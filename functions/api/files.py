@@ -6,8 +6,8 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.router import APIGatewayRouter
 
 from functions.api.answers import body_of, json_answer, tenant_of
+from nightlane.domain.errors import BadRequest
 from nightlane.domain.files import create_file, delete_file, get_file, list_files, read_content
-from nightlane.wire.errors import BadRequest
 from nightlane.wire.headers import content_disposition
 from nightlane.wire.multipart import read_form
 from nightlane.wire.requests import CreateFile, ListFiles, read
@@ -30,7 +30,9 @@ def create() -> Response[str]:
             "Missing required parameter: 'file'.", code="missing_required_parameter", param="file"
         )
     lifetime = request.expires_after.seconds if request.expires_after else None
-    file = create_file(ports(), tenant_of(event), form.files["file"], request.file_purpose, lifetime)
+    upload = form.files["file"]
+    purpose = request.file_purpose
+    file = create_file(ports(), tenant_of(event), upload.filename, upload.data, purpose, lifetime)
     return json_answer(file_object(file))
 
 
@@ -48,7 +50,15 @@ def _nested(fields: dict[str, str]) -> dict[str, Any]:
 def index() -> Response[str]:
     event = router.current_event
     query = read(ListFiles, event.query_string_parameters)
-    return json_answer(page(list_files(ports(), tenant_of(event), query), query.limit, file_object))
+    files = list_files(
+        ports(),
+        tenant_of(event),
+        after=query.after,
+        limit=query.limit,
+        purpose=query.purpose,
+        newest_first=query.order == "desc",
+    )
+    return json_answer(page(files, query.limit, file_object))
 
 
 @router.get("/<file_id>")

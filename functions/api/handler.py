@@ -9,8 +9,9 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.api import batches, files, models
 from functions.api.answers import json_answer
+from nightlane.domain.errors import ApiError, NotFound, ServerError
 from nightlane.observability import logger, published
-from nightlane.wire.errors import ApiError, NotFound, ServerError
+from nightlane.wire.errors import envelope, error_headers
 
 # The stage is called v1; behind a custom domain the path may still hold it.
 app = APIGatewayRestResolver(strip_prefixes=["/v1"])
@@ -20,7 +21,7 @@ app.include_router(models.router, prefix="/models")
 
 
 def refuse(error: ApiError) -> Response[str]:
-    return json_answer(error.envelope(), error.status, error.headers)
+    return json_answer(envelope(error), error.status, error_headers(error))
 
 
 app.exception_handler(ApiError)(refuse)

@@ -1,6 +1,8 @@
 """Line validation gives OpenAI's codes, messages and params, one error a line."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -162,6 +164,17 @@ def test_a_hundred_errors_are_reported_and_the_rest_is_counted() -> None:
     reported = errors.errors()
     assert [error.line for error in reported] == list(range(1, MAX_ERRORS + 1))
     assert reported[-1].message == "wrong (150 more lines have errors.)"
+
+
+@contextmanager
+def passing_through() -> Iterator[None]:
+    yield
+
+
+def test_what_is_wrong_with_a_line_passes_through_a_context_manager() -> None:
+    with pytest.raises(Invalid) as caught, passing_through():
+        LineChecker(CHAT, None).check(b"no json")
+    assert str(caught.value) == caught.value.message == "This line is not parseable as valid JSON."
 
 
 json_values = st.recursive(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightlane.wire.lines import (
+from nightlane.domain.lines import (
     LineError,
     error_line,
     read_request,

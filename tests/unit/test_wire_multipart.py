@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightlane.wire.errors import ApiError, BadRequest
+from nightlane.domain.errors import ApiError, BadRequest
 from nightlane.wire.multipart import read_form
 
 BOUNDARY = "b0undary"

@@ -10,11 +10,11 @@ from nightlane.domain.batch import Batch, BatchStatus, Outcome
 from nightlane.domain.closing import close_if_due
 from nightlane.domain.dispatch import read_manifest
 from nightlane.domain.file import FilePurpose, StoredFile
+from nightlane.domain.lines import LineError, error_line, read_request, request_lines, result_id
 from nightlane.domain.metrics import Metric
 from nightlane.domain.parts import Record, merge_parts
 from nightlane.domain.ports import Ports, list_key
 from nightlane.domain.shard import DoneLines, Manifest, Shard, ShardSpec
-from nightlane.wire.lines import LineError, error_line, read_request, request_lines, result_id
 
 ENDED = {
     Outcome.COMPLETED: Metric.BATCHES_COMPLETED,

@@ -3,10 +3,9 @@
 from hashlib import sha256
 
 from nightlane.domain.batch import Batch, BatchRequest, BatchStatus
+from nightlane.domain.errors import BadRequest, Conflict, NotFound
 from nightlane.domain.metrics import Metric
 from nightlane.domain.ports import Ports, list_key
-from nightlane.wire.errors import BadRequest, Conflict, NotFound
-from nightlane.wire.requests import ListBatches
 
 
 def create_batch(ports: Ports, tenant: str, request: BatchRequest, token: str | None) -> Batch:
@@ -55,10 +54,10 @@ def get_batch(ports: Ports, tenant: str, batch_id: str) -> Batch:
     return batch
 
 
-def list_batches(ports: Ports, tenant: str, query: ListBatches) -> list[Batch]:
-    """Newest first; one batch more than asked for, if there is one. Raises: NotFound, BadRequest."""
-    after = get_batch(ports, tenant, query.after).listed if query.after else None
-    return ports.batches.list_batches(tenant, after, query.limit + 1)
+def list_batches(ports: Ports, tenant: str, *, after: str | None, limit: int) -> list[Batch]:
+    """Newest first; one batch more than `limit`, if there is one. Raises: NotFound, BadRequest."""
+    position = get_batch(ports, tenant, after).listed if after else None
+    return ports.batches.list_batches(tenant, position, limit + 1)
 
 
 def cancel_batch(ports: Ports, tenant: str, batch_id: str) -> Batch:

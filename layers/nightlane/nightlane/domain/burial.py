@@ -4,10 +4,10 @@ from nightlane.domain.batch import BatchError
 from nightlane.domain.closing import close_if_due
 from nightlane.domain.inference.journal import save_results
 from nightlane.domain.inference.results import unanswered
+from nightlane.domain.lines import LineError, read_request, request_lines, result_id
 from nightlane.domain.metrics import Metric
 from nightlane.domain.ports import Fenced, Ports
 from nightlane.domain.shard import DoneLines, ShardMessage
-from nightlane.wire.lines import LineError, read_request, request_lines, result_id
 
 
 def bury_plan(ports: Ports, batch_id: str) -> None:

@@ -4,12 +4,10 @@ from dataclasses import dataclass
 
 import msgspec
 
+from nightlane.domain.errors import BadRequest, NotFound, TooLarge
 from nightlane.domain.file import FilePurpose, StoredFile
+from nightlane.domain.lines import BYTE_ORDER_MARK, is_blank, is_json
 from nightlane.domain.ports import BlobMissing, Ports, list_key
-from nightlane.wire.errors import BadRequest, NotFound, TooLarge
-from nightlane.wire.lines import BYTE_ORDER_MARK, is_blank, is_json
-from nightlane.wire.multipart import FormFile
-from nightlane.wire.requests import ListFiles
 
 PRESIGNED_SECONDS = 900
 # Lambda's 6 MB, less the rest of an answer.
@@ -28,27 +26,27 @@ class Content:
 
 
 def create_file(
-    ports: Ports, tenant: str, upload: FormFile, purpose: FilePurpose, lifetime: int | None
+    ports: Ports, tenant: str, filename: str, data: bytes, purpose: FilePurpose, lifetime: int | None
 ) -> StoredFile:
     """Store an upload; `lifetime` in seconds. Raises: BadRequest, TooLarge."""
     settings = ports.settings
-    if len(upload.data) > settings.max_upload_bytes:
+    if len(data) > settings.max_upload_bytes:
         raise TooLarge(f"The file is larger than the {settings.max_upload_bytes} bytes of one upload.")
     if purpose is FilePurpose.BATCH:
-        _check_batch_input(upload.data, settings.max_batch_bytes)
+        _check_batch_input(data, settings.max_batch_bytes)
         lifetime = lifetime or settings.batch_file_retention_seconds
     now, file_id = ports.now(), f"file-{ports.new_id()[:24]}"
     file = StoredFile(
         id=file_id,
         tenant=tenant,
-        filename=upload.filename or "upload",
+        filename=filename or "upload",
         purpose=purpose,
-        size=len(upload.data),
+        size=len(data),
         created_at=int(now),
         expires_at=int(now) + lifetime if lifetime else None,
         listed=list_key(now, file_id),
     )
-    ports.blobs.put(file.blob_key, upload.data)
+    ports.blobs.put(file.blob_key, data)
     ports.files.put_file(file)
     return file
 
@@ -76,16 +74,18 @@ def get_file(ports: Ports, tenant: str, file_id: str) -> StoredFile:
     return file
 
 
-def list_files(ports: Ports, tenant: str, query: ListFiles) -> list[StoredFile]:
-    """One file more than asked for, if there is one. Raises: NotFound, for an unknown cursor."""
+def list_files(
+    ports: Ports, tenant: str, *, after: str | None, limit: int, purpose: str | None, newest_first: bool
+) -> list[StoredFile]:
+    """One file more than `limit`, if there is one. Raises: NotFound, for an unknown cursor."""
     position = None
-    if query.after is not None:
-        position = ports.files.list_position(query.after, tenant)
+    if after is not None:
+        position = ports.files.list_position(after, tenant)
         if position is None:
             raise NotFound("Resource not found.", param="after")
-    purposes = [each for each in FilePurpose if query.purpose in (None, each.value)]
+    purposes = [each for each in FilePurpose if purpose in (None, each.value)]
     return ports.files.list_files(
-        tenant, purposes, position, query.limit + 1, ports.now(), newest_first=query.order == "desc"
+        tenant, purposes, position, limit + 1, ports.now(), newest_first=newest_first
     )
 
 

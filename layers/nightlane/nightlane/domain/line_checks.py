@@ -3,7 +3,6 @@
 Source: https://platform.openai.com/docs/guides/batch and recorded answers of the live API.
 """
 
-from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
@@ -44,13 +43,14 @@ _NAMES: dict[type, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
 class Invalid(Exception):
-    """What is wrong with a line."""
+    """What is wrong with a line or a file: OpenAI's code, the text and where it is."""
 
-    code: str
-    message: str
-    param: str | None = None
+    def __init__(self, code: str, message: str, param: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.param = param
 
 
 class LineChecker:

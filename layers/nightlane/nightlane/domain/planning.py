@@ -12,11 +12,11 @@ from nightlane.domain.batch import Batch, BatchStatus
 from nightlane.domain.dispatch import dispatch
 from nightlane.domain.file import FilePurpose
 from nightlane.domain.line_checks import ErrorList, Invalid, LineChecker
+from nightlane.domain.lines import BYTE_ORDER_MARK, is_blank, split_lines
 from nightlane.domain.metrics import Metric
 from nightlane.domain.ports import BlobMissing, Ports
 from nightlane.domain.shard import Manifest, ShardSpec
 from nightlane.settings import Settings
-from nightlane.wire.lines import BYTE_ORDER_MARK, is_blank, split_lines
 
 # Several shards a lane, so that an unlucky lane does not leave the others idle at the end.
 SHARDS_A_LANE = 4

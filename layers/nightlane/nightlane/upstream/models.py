@@ -7,7 +7,7 @@ from urllib.parse import quote
 import msgspec
 import urllib3
 
-from nightlane.wire.errors import NotFound, UpstreamError
+from nightlane.domain.errors import NotFound, UpstreamError
 
 TIMEOUT = urllib3.Timeout(connect=3, read=10)
 

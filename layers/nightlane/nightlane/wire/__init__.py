@@ -1,1 +1,1 @@
-"""What clients see: request and response models, errors and the JSONL line formats. Pure."""
+"""What clients see: OpenAI's requests, responses and errors, read and written. Pure."""

@@ -1,70 +1,19 @@
-"""The one error hierarchy, in OpenAI's envelope.
+"""Errors as clients get them, in OpenAI's envelope.
 
-Source of shapes and statuses: https://platform.openai.com/docs/guides/error-codes
+Source: https://platform.openai.com/docs/guides/error-codes
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
-INVALID_REQUEST = "invalid_request_error"
-
-
-class ApiError(Exception):
-    """An answer that is an error; carries OpenAI's `type`, `code`, `param` and the HTTP status."""
-
-    status = 400
-    type = INVALID_REQUEST
-    # The official clients retry 409 unless this header tells them not to.
-    headers: ClassVar[dict[str, str]] = {}
-
-    def __init__(self, message: str, *, code: str | None = None, param: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.code = code
-        self.param = param
-
-    def envelope(self) -> dict[str, Any]:
-        """The response body: all four keys, always."""
-        return {"error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}}
+from nightlane.domain.errors import ApiError, Conflict
 
 
-class BadRequest(ApiError):
-    """400: the request cannot be served as it is."""
+def envelope(error: ApiError) -> dict[str, Any]:
+    """The response body: all four keys, always."""
+    return {"error": {"message": error.message, "type": error.type, "param": error.param, "code": error.code}}
 
 
-class Unauthorized(ApiError):
-    """401: no key, or a key nobody has."""
-
-    status = 401
-
-
-class NotFound(ApiError):
-    """404: no such thing, or not yours; the two cannot be told apart."""
-
-    status = 404
-
-
-class Conflict(ApiError):
-    """409 that a retry cannot change."""
-
-    status = 409
-    headers: ClassVar[dict[str, str]] = {"x-should-retry": "false"}
-
-
-class TooLarge(ApiError):
-    """413: the body is above the limit of this way in."""
-
-    status = 413
-
-
-class ServerError(ApiError):
-    """500: our fault."""
-
-    status = 500
-    type = "server_error"
-
-
-class UpstreamError(ApiError):
-    """502: the inference endpoint did not answer, or not with what was asked for."""
-
-    status = 502
-    type = "server_error"
+def error_headers(error: ApiError) -> dict[str, str]:
+    """What the official clients must be told beside the status."""
+    # They retry a 409 unless this header tells them not to.
+    return {"x-should-retry": "false"} if isinstance(error, Conflict) else {}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
 
-from nightlane.wire.errors import BadRequest
+from nightlane.domain.errors import BadRequest
 
 MAX_FIELDS = 32
 MAX_FIELD_BYTES = 64 * 1024

@@ -39,11 +39,19 @@ NOT_CLOSED = "attribute_not_exists(#outcome)"
 STOP_WAKING = "REMOVE #active, #wake_at"
 
 
-class DynamoBatches(DynamoShards):
+class DynamoBatches:
     """`domain.ports.BatchStore` on DynamoDB."""
 
     def __init__(self, client: "DynamoDBClient", table: str) -> None:
         self._table = Connection(client, table)
+        shards = DynamoShards(self._table)
+        # Shards live in the partitions of their batches: one store answers for both.
+        self.begin_shard = shards.begin_shard
+        self.get_shard = shards.get_shard
+        self.shards = shards.shards
+        self.commit_checkpoint = shards.commit_checkpoint
+        self.mark_suspect = shards.mark_suspect
+        self.release_shard = shards.release_shard
 
     def create_batch(self, batch: Batch, wake_at: int) -> Batch | None:
         try:

@@ -21,7 +21,8 @@ SAME_WORKER = "#epoch = :epoch"
 class DynamoShards:
     """The shard verbs of `domain.ports.BatchStore`."""
 
-    _table: Connection
+    def __init__(self, table: Connection) -> None:
+        self._table = table
 
     def begin_shard(self, batch_id: str, index: int) -> Shard:
         try:

@@ -5,10 +5,10 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from nightlane.domain.lines import RequestLine, read_request, request_lines, result_id
 from nightlane.domain.ports import Blobs
 from nightlane.domain.shard import DoneLines, ShardMessage
 from nightlane.settings import KIB
-from nightlane.wire.lines import RequestLine, read_request, request_lines, result_id
 
 # Reads of 1 MiB left 20 MiB behind in the arenas of the threads that made them.
 READ_BYTES = 256 * KIB

@@ -8,8 +8,8 @@ import msgspec
 
 from nightlane.domain.batch import Usage
 from nightlane.domain.inference.ports import Answer
+from nightlane.domain.lines import LineError, error_line, response_line
 from nightlane.domain.parts import Record
-from nightlane.wire.lines import LineError, error_line, response_line
 
 NO_USAGE = Usage()
 LARGEST_COUNT = 10**12

@@ -12,9 +12,9 @@ from nightlane.domain.inference.ports import Answer, LeaseView, Unreachable, Ups
 from nightlane.domain.inference.results import Result, result_of, unanswered
 from nightlane.domain.inference.retries import is_retryable, pause_before
 from nightlane.domain.inference.traffic import MeteredUpstream
+from nightlane.domain.lines import LineError
 from nightlane.domain.ports import Fenced, Ports
 from nightlane.domain.shard import Shard, ShardMessage
-from nightlane.wire.lines import LineError
 
 TICK_SECONDS = 0.2
 # Before the function's timeout: no new requests, then no requests at all, so that the commit fits.

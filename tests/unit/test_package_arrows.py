@@ -1,0 +1,67 @@
+"""Inside the shared package, imports point one way: everything may know the domain, it knows nobody."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import nightlane
+
+PACKAGE = Path(nightlane.__file__).parent
+AWS_LIBRARIES = ("boto3", "botocore")
+NOT_FOR = {
+    "domain": (
+        "nightlane.wire",
+        "nightlane.aws",
+        "nightlane.upstream",
+        "nightlane.observability",
+        "nightlane.wiring",
+        "functions",
+        "infra",
+    ),
+    "wire": (
+        "nightlane.aws",
+        "nightlane.upstream",
+        "nightlane.observability",
+        "nightlane.wiring",
+        "functions",
+    ),
+    "aws": ("nightlane.upstream", "nightlane.observability", "nightlane.wiring", "functions", "infra"),
+    "upstream": (
+        "nightlane.wire",
+        "nightlane.aws",
+        "nightlane.observability",
+        "nightlane.wiring",
+        "functions",
+    ),
+}
+
+
+def imports(file: Path) -> Iterator[str]:
+    """Every module that a file imports, wherever in it."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{file} imports relatively"
+            yield from (f"{node.module}.{name.name}" for name in node.names)
+
+
+def offenders(files: Iterator[Path], *forbidden: str) -> list[str]:
+    return [
+        f"{file.relative_to(PACKAGE)}: {module}"
+        for file in files
+        for module in imports(file)
+        if any(module == each or module.startswith(f"{each}.") for each in forbidden)
+    ]
+
+
+@pytest.mark.parametrize("room", NOT_FOR)
+def test_a_room_imports_only_what_its_arrows_allow(room: str) -> None:
+    assert offenders((PACKAGE / room).rglob("*.py"), *NOT_FOR[room]) == []
+
+
+def test_only_the_aws_room_imports_boto3() -> None:
+    elsewhere = (file for file in PACKAGE.rglob("*.py") if PACKAGE / "aws" not in file.parents)
+    assert offenders(elsewhere, *AWS_LIBRARIES) == []
