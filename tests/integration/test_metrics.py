@@ -15,7 +15,7 @@ from infra.local.ledger import Point, points_of
 from infra.local.runtime import HandlerOutput
 from nightlane.domain.batch import BatchStatus
 from nightlane.domain.metrics import Metric, unit_of
-from nightlane.domain.shard import Checkpoint
+from nightlane.domain.shard import Checkpoint, Shard
 from nightlane.observability import EmbeddedMetrics
 from nightlane.settings import Settings
 from tests.e2e.conftest import living
@@ -266,14 +266,14 @@ def test_a_checkpoint_that_is_fenced_counts_nothing(story: Story, monkeypatch: p
     batch_id = create(story, requests(4))
     story.world.deliver("plan")
     batches = story.world.ports.batches
-    commit = type(batches).commit_checkpoint
+    commit = batches.commit_checkpoint
 
-    def commit_too_late(store: Any, shard: Any, checkpoint: Checkpoint) -> Any:
+    def commit_too_late(shard: Shard, checkpoint: Checkpoint) -> Shard:
         monkeypatch.undo()
         batches.begin_shard(batch_id, 0)
-        return commit(store, shard, checkpoint)
+        return commit(shard, checkpoint)
 
-    monkeypatch.setattr(type(batches), "commit_checkpoint", commit_too_late)
+    monkeypatch.setattr(batches, "commit_checkpoint", commit_too_late)
     story.world.deliver("infer")
     assert len(story.values(Metric.UPSTREAM_LATENCY)) == 4
     for metric in (Metric.LINES_COMPLETED, Metric.PROMPT_TOKENS, Metric.CHECKPOINT_TIME):
