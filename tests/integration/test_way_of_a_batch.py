@@ -222,12 +222,13 @@ def test_batches_wait_for_admission_in_the_order_of_creation(nightlane: World) -
     assert [entry.split('"')[3] for entry in order] == [first, second, third]
 
 
-def test_working_objects_are_removed_at_the_end(nightlane: World) -> None:
-    nightlane.create(nightlane.upload(requests(10)))
+def test_working_objects_and_shards_are_removed_at_the_end(nightlane: World) -> None:
+    batch_id = nightlane.create(nightlane.upload(requests(10)))
     nightlane.run()
     bucket = nightlane.ports.settings.bucket_name
     found = nightlane.clients.s3.list_objects_v2(Bucket=bucket, Prefix="work/")
     assert found["KeyCount"] == 0
+    assert list(nightlane.ports.batches.shards(batch_id)) == []
 
 
 def test_no_more_than_the_limit_is_in_flight(nightlane: World, upstream: Upstream) -> None:
@@ -247,13 +248,16 @@ def test_a_worker_out_of_time_hands_its_shard_back_and_nothing_is_asked_twice(
     nightlane.context_seconds = 61
     upstream.delay_seconds = 0.3
     batch_id = nightlane.create(nightlane.upload(requests(60)))
+    nightlane.deliver("plan")
+    while nightlane.deliver("infer"):
+        pass
+    shard = nightlane.ports.batches.get_shard(batch_id, 0)
+    assert (shard.epoch, shard.strikes) == (shard.commits, 0)
     nightlane.run()
     batch = nightlane.batch(batch_id)
     assert (batch.status, batch.completed) == (BatchStatus.COMPLETED, 60)
     assert len([each for each in nightlane.deliveries if each.startswith("infer")]) > 1
     assert set(upstream.asked.values()) == {1}
-    shard = nightlane.ports.batches.get_shard(batch_id, 0)
-    assert (shard.epoch, shard.strikes) == (shard.commits, 0)
 
 
 def test_an_upstream_that_is_down_fails_no_line(nightlane: World, upstream: Upstream) -> None:

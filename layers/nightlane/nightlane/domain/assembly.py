@@ -1,7 +1,7 @@
 """assemble: merges the parts into the output and error files, and ends the batch."""
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from hashlib import sha256
 
@@ -14,8 +14,10 @@ from nightlane.domain.lines import LineError, error_line, read_request, request_
 from nightlane.domain.metrics import Metric
 from nightlane.domain.parts import Record, merge_parts
 from nightlane.domain.ports import Ports, list_key
-from nightlane.domain.shard import DoneLines, Manifest, Shard, ShardSpec
+from nightlane.domain.shard import DoneLines, Manifest, Shard, ShardSpec, input_key
+from nightlane.domain.steps import Hold, held, redrive_at
 
+KINDS = ("output", "error")
 ENDED = {
     Outcome.COMPLETED: Metric.BATCHES_COMPLETED,
     Outcome.EXPIRED: Metric.BATCHES_EXPIRED,
@@ -25,46 +27,64 @@ NEVER_RUN = {Outcome.EXPIRED: Metric.LINES_EXPIRED, Outcome.CANCELLED: Metric.LI
 
 
 def assemble_batch(ports: Ports, batch_id: str) -> None:
-    """End a closed batch, then admit whatever may run now. Safe to repeat."""
+    """End a closed batch, then admit whatever may run now. Safe to repeat, and to do twice at once."""
     batch = close_if_due(ports, batch_id)
-    while batch is not None and batch.outcome is not None and not batch.status.is_terminal:
-        _finish(ports, batch)
-        batch = ports.batches.get_batch(batch_id)
+    if batch is not None and batch.outcome is not None and not batch.status.is_terminal:
+        batch = _end(ports, batch_id)
     admit_waiting(ports)
+    if batch is not None and batch.status.is_terminal:
+        _clean_up(ports, batch)
 
 
-def _finish(ports: Ports, batch: Batch) -> None:
+def _end(ports: Ports, batch_id: str) -> Batch | None:
+    """Assemble; answers the batch as it is then."""
+    while (begun := ports.batches.begin_assembly(batch_id, redrive_at(ports))) is not None:
+        with held(ports, begun) as hold:
+            _finish(ports, begun, hold)
+        batch = ports.batches.get_batch(batch_id)
+        if batch is None or batch.status.is_terminal or batch.epoch != begun.epoch:
+            return batch
+        # A cancel came in between, and the lines that never ran say so.
+    return ports.batches.get_batch(batch_id)
+
+
+def _finish(ports: Ports, batch: Batch, hold: Hold) -> None:
     assert batch.outcome is not None
     outcome = Outcome.CANCELLED if batch.status is BatchStatus.CANCELLING else batch.outcome
-    manifest = read_manifest(ports, batch) if batch.is_planned else None
-    output, error = _write_files(ports, batch, manifest, outcome) if manifest else (None, None)
-    if not ports.batches.finish_batch(batch, outcome, int(ports.now()), output, error):
+    output, error = (_file(ports, batch, kind) for kind in KINDS)
+    if batch.is_planned:
+        lines = hold.during(_result_lines(ports, batch, read_manifest(ports, batch), outcome))
+        output, error = _write(ports, lines, output, error)
+    # Those who began before can commit no more, and may have crashed before they could tidy up.
+    ports.blobs.delete(
+        _file(ports, replace(batch, epoch=epoch), kind).blob_key
+        for epoch in range(1, batch.epoch)
+        for kind in KINDS
+    )
+    files = [file if file.size else None for file in (output, error)]
+    if not ports.batches.finish_batch(batch, outcome, int(ports.now()), *files):
+        ports.blobs.delete([output.blob_key, error.blob_key])
         return
     ports.metrics.add(ENDED[outcome])
     if outcome in NEVER_RUN:
         # The batch was closed before it was read: its counts are final.
         ports.metrics.add(NEVER_RUN[outcome], batch.total - batch.completed - batch.failed)
-    if manifest:
-        _delete_working_objects(ports, batch, manifest)
 
 
-def _write_files(
-    ports: Ports, batch: Batch, manifest: Manifest, outcome: Outcome
-) -> tuple[StoredFile | None, StoredFile | None]:
-    output, error = _file(ports, batch, "output"), _file(ports, batch, "error")
+def _write(
+    ports: Ports, lines: Iterable[tuple[bool, bytes]], output: StoredFile, error: StoredFile
+) -> tuple[StoredFile, StoredFile]:
+    """Write the objects of both files; answers their records with the sizes."""
     with ports.blobs.writer(output.blob_key) as successes, ports.blobs.writer(error.blob_key) as failures:
-        for ok, data in _result_lines(ports, batch, manifest, outcome):
+        for ok, data in lines:
             (successes if ok else failures).write(data)
-    return (
-        replace(output, size=successes.size) if successes.size else None,
-        replace(error, size=failures.size) if failures.size else None,
-    )
+    return replace(output, size=successes.size), replace(error, size=failures.size)
 
 
 def _file(ports: Ports, batch: Batch, kind: str) -> StoredFile:
-    """The record of a result file; its id is the same however often it is assembled."""
+    """The record of a result file, still empty; whoever takes over makes another."""
     now = ports.now()
-    file_id = "file-" + sha256(f"{batch.id}/{kind}".encode()).hexdigest()[:24]
+    file_id = "file-" + sha256(f"{batch.id}/{kind}/{batch.epoch}".encode()).hexdigest()[:24]
     lifetime = batch.request.output_expires_after or ports.settings.batch_file_retention_seconds
     return StoredFile(
         id=file_id,
@@ -117,8 +137,9 @@ def _never_run(
         yield Record(number, False, error_line(identity, custom_id, error))
 
 
-def _delete_working_objects(ports: Ports, batch: Batch, manifest: Manifest) -> None:
-    """What this misses goes by the bucket's lifecycle rule."""
+def _clean_up(ports: Ports, batch: Batch) -> None:
+    """Delete what a batch that has ended leaves; what this misses expires."""
     keys = [part.key for shard in ports.batches.shards(batch.id) for part in shard.parts]
-    assert batch.manifest_key is not None
-    ports.blobs.delete([*keys, manifest.input_key, batch.manifest_key])
+    ports.blobs.delete([*keys, input_key(batch.id), *([batch.manifest_key] if batch.manifest_key else [])])
+    # Last, for the shards tell which objects there are.
+    ports.batches.forget_shards(batch.id)

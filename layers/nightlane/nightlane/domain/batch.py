@@ -120,6 +120,8 @@ class Batch:
     output_file_id: str | None = None
     error_file_id: str | None = None
 
+    epoch: int = 0
+    """Fencing token of planning and assembly: grows with each that begins; only the newest may commit."""
     manifest_key: str | None = None
     """Set when planned: the blob that lists the shards."""
     shards_total: int = 0

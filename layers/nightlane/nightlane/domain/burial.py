@@ -8,12 +8,14 @@ from nightlane.domain.lines import LineError, read_request, request_lines, resul
 from nightlane.domain.metrics import Metric
 from nightlane.domain.ports import Fenced, Ports
 from nightlane.domain.shard import DoneLines, ShardMessage
+from nightlane.domain.steps import redrive_at
 
 
 def bury_plan(ports: Ports, batch_id: str) -> None:
     """A batch that could not be planned has failed, unless it was planned after all."""
     error = BatchError("server_error", "The input file could not be validated. Please try again.")
-    if ports.batches.fail_batch(batch_id, [error], int(ports.now())):
+    batch = ports.batches.begin_planning(batch_id, redrive_at(ports))
+    if batch is not None and ports.batches.fail_batch(batch, [error], int(ports.now())):
         ports.metrics.add(Metric.BATCHES_FAILED)
 
 

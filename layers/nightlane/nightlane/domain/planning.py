@@ -3,6 +3,7 @@
 import heapq
 import math
 from array import array
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import msgspec
@@ -15,7 +16,8 @@ from nightlane.domain.line_checks import ErrorList, Invalid, LineChecker
 from nightlane.domain.lines import BYTE_ORDER_MARK, is_blank, split_lines
 from nightlane.domain.metrics import Metric
 from nightlane.domain.ports import BlobMissing, Ports
-from nightlane.domain.shard import Manifest, ShardSpec
+from nightlane.domain.shard import Manifest, ShardSpec, input_key
+from nightlane.domain.steps import Hold, held, redrive_at
 from nightlane.settings import Settings
 
 # Several shards a lane, so that an unlucky lane does not leave the others idle at the end.
@@ -38,47 +40,58 @@ class Lines:
 
 
 def plan_batch(ports: Ports, batch_id: str) -> None:
-    """Validate and plan a batch, then admit whatever may run. Safe to repeat."""
-    batch = ports.batches.get_batch(batch_id)
+    """Validate and plan a batch, then admit whatever may run. Safe to repeat, and to do twice at once."""
+    batch = ports.batches.begin_planning(batch_id, redrive_at(ports))
     if batch is None:
-        return
-    if batch.status is BatchStatus.VALIDATING and not batch.is_planned and batch.outcome is None:
-        _validate_and_plan(ports, batch)
-    elif batch.status is BatchStatus.IN_PROGRESS and not batch.dispatches:
-        dispatch(ports, batch)
+        _dispatch_if_missed(ports, batch_id)
+    else:
+        with held(ports, batch) as hold:
+            _validate_and_plan(ports, batch, hold)
     admit_waiting(ports)
 
 
-def _validate_and_plan(ports: Ports, batch: Batch) -> None:
-    input_key = f"work/{batch.id}/input.jsonl"
-    errors = ErrorList()
-    lines = Lines()
+def _dispatch_if_missed(ports: Ports, batch_id: str) -> None:
+    """The planner that admitted the batch may have ended before it sent the shards."""
+    batch = ports.batches.get_batch(batch_id)
+    if batch is not None and batch.status is BatchStatus.IN_PROGRESS and not batch.dispatches:
+        dispatch(ports, batch)
+
+
+def _validate_and_plan(ports: Ports, batch: Batch, hold: Hold) -> None:
+    errors, lines = ErrorList(), Lines()
     checker = LineChecker(batch.request.endpoint, ports.models.model_ids())
     try:
-        _pin_input(ports, batch, input_key)
-        _read(ports, input_key, checker, lines, errors)
+        _pin_input(ports, batch)
+        _read(ports.settings, hold.during(ports.blobs.stream(input_key(batch.id))), checker, lines, errors)
     except Invalid as error:
         errors = ErrorList()
         errors.add(error)
     if errors:
-        if ports.batches.fail_batch(batch.id, errors.errors(), int(ports.now())):
-            ports.metrics.add(Metric.BATCHES_FAILED)
-        ports.blobs.delete([input_key])
-        return
+        _fail(ports, batch, errors)
+    else:
+        _record(ports, batch, lines, checker.model)
+
+
+def _fail(ports: Ports, batch: Batch, errors: ErrorList) -> None:
+    if ports.batches.fail_batch(batch, errors.errors(), int(ports.now())):
+        ports.metrics.add(Metric.BATCHES_FAILED)
+        # Not before: another planner may have found nothing wrong, and its batch runs from this copy.
+        ports.blobs.delete([input_key(batch.id)])
+
+
+def _record(ports: Ports, batch: Batch, lines: Lines, model: str | None) -> None:
     capacities = ports.settings.lane_capacities
-    manifest = Manifest(input_key, capacities, cut_shards(lines, capacities, ports.settings))
-    manifest_key = f"work/{batch.id}/manifest-{ports.new_id()[:12]}.json"
+    manifest = Manifest(input_key(batch.id), capacities, cut_shards(lines, capacities, ports.settings))
+    manifest_key = f"work/{batch.id}/manifest-{batch.epoch:05d}.json"
     ports.blobs.put(manifest_key, msgspec.json.encode(manifest))
-    ports.batches.record_plan(
-        batch,
-        manifest_key=manifest_key,
-        shards=len(manifest.shards),
-        total=len(lines),
-        model=checker.model,
-    )
+    shards = len(manifest.shards)
+    if not ports.batches.record_plan(
+        batch, manifest_key=manifest_key, shards=shards, total=len(lines), model=model
+    ):
+        ports.blobs.delete([manifest_key])
 
 
-def _pin_input(ports: Ports, batch: Batch, input_key: str) -> None:
+def _pin_input(ports: Ports, batch: Batch) -> None:
     """Give the batch its own copy, so that deleting the file later changes nothing."""
     file_id = batch.request.input_file_id
     missing = Invalid(
@@ -99,15 +112,15 @@ def _pin_input(ports: Ports, batch: Batch, input_key: str) -> None:
         )
         raise Invalid("invalid_request", message, "file_id")
     try:
-        ports.blobs.copy(file.blob_key, input_key)
+        ports.blobs.copy(file.blob_key, input_key(batch.id))
     except BlobMissing as error:
         raise missing from error
 
 
-def _read(ports: Ports, input_key: str, checker: LineChecker, lines: Lines, errors: ErrorList) -> None:
-    limits = ports.settings
-    chunks = split_lines(ports.blobs.stream(input_key), limits.max_line_bytes)
-    for number, (start, line) in enumerate(chunks, start=1):
+def _read(
+    limits: Settings, chunks: Iterable[bytes], checker: LineChecker, lines: Lines, errors: ErrorList
+) -> None:
+    for number, (start, line) in enumerate(split_lines(chunks, limits.max_line_bytes), start=1):
         if number == 1 and line is not None and line.startswith(BYTE_ORDER_MARK):
             start, line = start + len(BYTE_ORDER_MARK), line[len(BYTE_ORDER_MARK) :]
         if line is not None and is_blank(line):

@@ -42,7 +42,36 @@ class Due:
     file_id: str | None = None
 
 
-class BatchStore(Protocol):
+class StepStore(Protocol):
+    """Planning and assembly: `batch` is as `begin_planning` or `begin_assembly` answered it."""
+
+    def begin_planning(self, batch_id: str, wake_at: int) -> Batch | None:
+        """Take the next epoch of a batch that is validating, unplanned; None if it is not."""
+
+    def begin_assembly(self, batch_id: str, wake_at: int) -> Batch | None:
+        """Take the next epoch of a batch that is closed and has not ended; None if it is not."""
+
+    def hold_step(self, batch: Batch, wake_at: int) -> bool:
+        """Set when the sweeper looks next; False if another began, or the status is another."""
+
+    def fail_batch(self, batch: Batch, errors: Sequence[BatchError], at: int) -> bool:
+        """validating, unplanned → failed; False if it was neither, or another began."""
+
+    def record_plan(
+        self, batch: Batch, *, manifest_key: str, shards: int, total: int, model: str | None
+    ) -> bool:
+        """Planned: from now on the batch waits for admission; False as of `fail_batch`."""
+
+    def finish_batch(
+        self, batch: Batch, outcome: Outcome, at: int, output: StoredFile | None, error: StoredFile | None
+    ) -> bool:
+        """Terminal status, file ids, file records and the free admission slot, in one write.
+
+        False if the status is another, or another began.
+        """
+
+
+class BatchStore(StepStore, Protocol):
     """Batches, each verb one conditional write. Times are seconds since 1970."""
 
     def create_batch(self, batch: Batch, wake_at: int) -> Batch | None:
@@ -53,14 +82,6 @@ class BatchStore(Protocol):
 
     def list_batches(self, tenant: str, after: str | None, limit: int) -> list[Batch]:
         """The tenant's batches, newest first, after the `listed` key of a batch."""
-
-    def fail_batch(self, batch_id: str, errors: Sequence[BatchError], at: int) -> bool:
-        """validating, unplanned → failed; False if it was neither."""
-
-    def record_plan(
-        self, batch: Batch, *, manifest_key: str, shards: int, total: int, model: str | None
-    ) -> bool:
-        """Planned: from now on the batch waits for admission; False if it is not validating."""
 
     def waiting_batches(self) -> Iterator[str]:
         """Ids of the planned batches that wait, oldest first. May hold some that wait no more."""
@@ -76,11 +97,6 @@ class BatchStore(Protocol):
 
     def close_batch(self, batch: Batch, outcome: Outcome, at: int, wake_at: int, *, drained: bool) -> bool:
         """Shut out the workers; with `drained` only if every shard has ended. False if not so."""
-
-    def finish_batch(
-        self, batch: Batch, outcome: Outcome, at: int, output: StoredFile | None, error: StoredFile | None
-    ) -> bool:
-        """Terminal status, file ids, file records and the free admission slot, in one write."""
 
     def begin_shard(self, batch_id: str, index: int) -> Shard:
         """Take the next epoch; a finished shard is answered as it is."""
@@ -107,6 +123,9 @@ class BatchStore(Protocol):
 
     def release_shard(self, shard: Shard) -> None:
         """An orderly end without news: clears the strikes, if no other worker began."""
+
+    def forget_shards(self, batch_id: str) -> None:
+        """Delete every shard of a batch that has ended; there may be none."""
 
     def look_again(self, batch: Batch, progress: int, wake_at: int) -> None:
         """Set when the sweeper looks next, and what it saw."""

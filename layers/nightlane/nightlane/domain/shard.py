@@ -31,6 +31,14 @@ class Manifest:
     shards: tuple[ShardSpec, ...]
 
 
+def input_key(batch_id: str) -> str:
+    """The blob that is a batch's own copy of its input.
+
+    Whoever plans makes the same, for files never change: so the key needs no epoch.
+    """
+    return f"work/{batch_id}/input.jsonl"
+
+
 @dataclass(frozen=True, slots=True)
 class ShardMessage:
     """The body of one SQS message to `infer`."""

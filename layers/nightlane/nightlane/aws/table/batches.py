@@ -1,7 +1,7 @@
 """Batches from creation to their terminal status: each verb is one conditional write."""
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,6 @@ from nightlane.aws.table.connection import (
     Key,
     TransactionRefused,
     delete,
-    put,
     update,
 )
 from nightlane.aws.table.items import (
@@ -23,20 +22,17 @@ from nightlane.aws.table.items import (
     batch_key,
     batch_owner,
     batch_to_item,
-    error_to_map,
-    file_to_item,
     waiting_key,
 )
 from nightlane.aws.table.shards import DynamoShards
-from nightlane.domain.batch import Batch, BatchError, BatchStatus, Outcome
-from nightlane.domain.file import StoredFile
+from nightlane.aws.table.steps import DynamoSteps
+from nightlane.domain.batch import Batch, BatchStatus, Outcome
 from nightlane.domain.ports import Admission, Due
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 NOT_CLOSED = "attribute_not_exists(#outcome)"
-STOP_WAKING = "REMOVE #active, #wake_at"
 
 
 class DynamoBatches:
@@ -44,14 +40,21 @@ class DynamoBatches:
 
     def __init__(self, client: "DynamoDBClient", table: str) -> None:
         self._table = Connection(client, table)
-        shards = DynamoShards(self._table)
-        # Shards live in the partitions of their batches: one store answers for both.
+        steps, shards = DynamoSteps(self._table), DynamoShards(self._table)
+        # One item and one partition a batch: one store answers for all of it.
+        self.begin_planning = steps.begin_planning
+        self.begin_assembly = steps.begin_assembly
+        self.hold_step = steps.hold_step
+        self.fail_batch = steps.fail_batch
+        self.record_plan = steps.record_plan
+        self.finish_batch = steps.finish_batch
         self.begin_shard = shards.begin_shard
         self.get_shard = shards.get_shard
         self.shards = shards.shards
         self.commit_checkpoint = shards.commit_checkpoint
         self.mark_suspect = shards.mark_suspect
         self.release_shard = shards.release_shard
+        self.forget_shards = shards.forget_shards
 
     def create_batch(self, batch: Batch, wake_at: int) -> Batch | None:
         try:
@@ -70,43 +73,6 @@ class DynamoBatches:
         listed = self._table.query(condition, values, index="by_tenant", newest_first=True, page=limit)
         keys = [Key(item["pk"], item["sk"]) for item in islice(listed, limit)]
         return [batch_from_item(item) for item in self._table.get_many(keys)]
-
-    def fail_batch(self, batch_id: str, errors: Sequence[BatchError], at: int) -> bool:
-        return self._move(
-            batch_id,
-            f"SET #status = :failed, #failed_at = :at, #errors = :errors {STOP_WAKING}",
-            {
-                "failed": BatchStatus.FAILED.value,
-                "at": at,
-                "errors": [error_to_map(error) for error in errors],
-                "validating": BatchStatus.VALIDATING.value,
-            },
-            f"#status = :validating AND attribute_not_exists(#manifest_key) AND {NOT_CLOSED}",
-        )
-
-    def record_plan(
-        self, batch: Batch, *, manifest_key: str, shards: int, total: int, model: str | None
-    ) -> bool:
-        values: Item = {
-            "manifest": manifest_key,
-            "shards": shards,
-            "total": total,
-            "expires_at": batch.expires_at,
-            "validating": BatchStatus.VALIDATING.value,
-        }
-        assignments = "#manifest_key = :manifest, #shards_total = :shards, #total = :total"
-        if model is not None:
-            values["model"] = model
-            assignments += ", #model = :model"
-        planned = update(
-            batch_key(batch.id),
-            f"SET {assignments}, #wake_at = :expires_at",
-            values,
-            f"#status = :validating AND attribute_not_exists(#manifest_key) AND {NOT_CLOSED}",
-        )
-        waiting = waiting_key(batch)
-        entry = put({"pk": waiting.pk, "sk": waiting.sk})
-        return self._transact([("Update", planned), ("Put", entry)])
 
     def waiting_batches(self) -> Iterator[str]:
         entries = self._table.query("#pk = :pk", {"pk": WAITING_PARTITION}, page=25)
@@ -176,27 +142,6 @@ class DynamoBatches:
             condition += " AND #shards_done >= #shards_total"
         return self._move(batch.id, f"SET {assignments}", values, condition)
 
-    def finish_batch(
-        self, batch: Batch, outcome: Outcome, at: int, output: StoredFile | None, error: StoredFile | None
-    ) -> bool:
-        values: Item = {"outcome": outcome.value, "at": at, "seen": batch.status.value}
-        assignments = f"#status = :outcome, #outcome = :outcome, #{outcome.value}_at = :at"
-        actions: list[tuple[str, Item]] = []
-        for name, file in (("output", output), ("error", error)):
-            if file is not None:
-                values[name] = file.id
-                assignments += f", #{name}_file_id = :{name}"
-                actions.append(("Put", put(file_to_item(file))))
-        finished = update(
-            batch_key(batch.id),
-            f"SET {assignments} {STOP_WAKING}",
-            values,
-            "#status = :seen AND attribute_exists(#outcome)",
-        )
-        slot = update(ADMISSION_KEY, "DELETE #running :id", {"id": {batch.id}})
-        actions += [("Update", finished), ("Update", slot), ("Delete", delete(waiting_key(batch)))]
-        return self._transact(actions)
-
     def look_again(self, batch: Batch, progress: int, wake_at: int) -> None:
         self._move(
             batch.id,
@@ -224,12 +169,5 @@ class DynamoBatches:
         try:
             self._table.update(batch_key(batch_id), expression, values, condition)
         except ConditionFailed:
-            return False
-        return True
-
-    def _transact(self, actions: list[tuple[str, Item]]) -> bool:
-        try:
-            self._table.transact(actions)
-        except TransactionRefused:
             return False
         return True

@@ -161,6 +161,10 @@ class Connection:
         )
         return decode(answer["Attributes"])
 
+    def delete(self, key: Key) -> None:
+        """Delete an item; one that does not exist is no error."""
+        _retrying(lambda: self._client.delete_item(TableName=self.name, **delete(key)))
+
     def transact(self, actions: Sequence[tuple[str, Item]]) -> None:
         """All of the actions (Put, Update, Delete) or none. Raises: TransactionRefused."""
         items: Any = [{verb: {"TableName": self.name, **action}} for verb, action in actions]

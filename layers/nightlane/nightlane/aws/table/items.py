@@ -104,6 +104,7 @@ def batch_from_item(item: Mapping[str, Any]) -> Batch:
         error_file_id=item.get("error_file_id"),
         manifest_key=item.get("manifest_key"),
         outcome=Outcome(item["outcome"]) if "outcome" in item else None,
+        epoch=int(item.get("epoch", 0)),
         **_times(item),
         **_counts(item),
     )

@@ -47,6 +47,10 @@ class DynamoShards:
         )
         return (shard_from_item(batch_id, int(item["sk"].split("#")[1]), item) for item in found)
 
+    def forget_shards(self, batch_id: str) -> None:
+        for shard in self.shards(batch_id):
+            self._table.delete(shard_key(batch_id, shard.index))
+
     def commit_checkpoint(self, shard: Shard, checkpoint: Checkpoint) -> Shard:
         actions = [
             ("Update", _shard_update(shard, checkpoint)),

@@ -1,0 +1,143 @@
+"""Planning and assembly: epochs that fence off replaced ones, and the writes that end them."""
+
+from collections.abc import Sequence
+
+from nightlane.aws.table.connection import (
+    ConditionFailed,
+    Connection,
+    Item,
+    TransactionRefused,
+    delete,
+    put,
+    update,
+)
+from nightlane.aws.table.items import (
+    ADMISSION_KEY,
+    batch_from_item,
+    batch_key,
+    error_to_map,
+    file_to_item,
+    waiting_key,
+)
+from nightlane.domain.batch import Batch, BatchError, BatchStatus, Outcome
+from nightlane.domain.file import StoredFile
+
+UNPLANNED = "#status = :validating AND attribute_not_exists(#manifest_key) AND attribute_not_exists(#outcome)"
+UNFINISHED = "attribute_exists(#outcome) AND attribute_exists(#active)"
+SAME_STEP = "#epoch = :epoch"
+STOP_WAKING = "REMOVE #active, #wake_at"
+
+
+class DynamoSteps:
+    """The verbs of `domain.ports.BatchStore` for planning and assembly."""
+
+    def __init__(self, table: Connection) -> None:
+        self._table = table
+
+    def begin_planning(self, batch_id: str, wake_at: int) -> Batch | None:
+        return self._begin(batch_id, wake_at, UNPLANNED, {"validating": BatchStatus.VALIDATING.value})
+
+    def begin_assembly(self, batch_id: str, wake_at: int) -> Batch | None:
+        return self._begin(batch_id, wake_at, UNFINISHED, {})
+
+    def _begin(self, batch_id: str, wake_at: int, condition: str, values: Item) -> Batch | None:
+        begin = "ADD #epoch :one SET #wake_at = :wake_at"
+        try:
+            item = self._table.update(
+                batch_key(batch_id), begin, values | {"one": 1, "wake_at": wake_at}, condition
+            )
+        except ConditionFailed:
+            return None
+        return batch_from_item(item)
+
+    def hold_step(self, batch: Batch, wake_at: int) -> bool:
+        values = {"wake_at": wake_at, "epoch": batch.epoch, "seen": batch.status.value}
+        condition = f"{SAME_STEP} AND #status = :seen AND attribute_exists(#active)"
+        try:
+            self._table.update(batch_key(batch.id), "SET #wake_at = :wake_at", values, condition)
+        except ConditionFailed:
+            return False
+        return True
+
+    def fail_batch(self, batch: Batch, errors: Sequence[BatchError], at: int) -> bool:
+        values = {
+            "failed": BatchStatus.FAILED.value,
+            "at": at,
+            "errors": [error_to_map(error) for error in errors],
+            "validating": BatchStatus.VALIDATING.value,
+            "epoch": batch.epoch,
+        }
+        expression = f"SET #status = :failed, #failed_at = :at, #errors = :errors {STOP_WAKING}"
+        try:
+            self._table.update(batch_key(batch.id), expression, values, f"{UNPLANNED} AND {SAME_STEP}")
+        except ConditionFailed:
+            return self._was_ended_by(batch)
+        return True
+
+    def record_plan(
+        self, batch: Batch, *, manifest_key: str, shards: int, total: int, model: str | None
+    ) -> bool:
+        values: Item = {
+            "manifest": manifest_key,
+            "shards": shards,
+            "total": total,
+            "expires_at": batch.expires_at,
+            "validating": BatchStatus.VALIDATING.value,
+            "epoch": batch.epoch,
+        }
+        assignments = "#manifest_key = :manifest, #shards_total = :shards, #total = :total"
+        if model is not None:
+            values["model"] = model
+            assignments += ", #model = :model"
+        planned = update(
+            batch_key(batch.id),
+            f"SET {assignments}, #wake_at = :expires_at",
+            values,
+            f"{UNPLANNED} AND {SAME_STEP}",
+        )
+        waiting = waiting_key(batch)
+        entry = put({"pk": waiting.pk, "sk": waiting.sk})
+        try:
+            self._table.transact([("Update", planned), ("Put", entry)])
+        except TransactionRefused:
+            stored = self._table.get(batch_key(batch.id)) or {}
+            return stored.get("manifest_key") == manifest_key
+        return True
+
+    def finish_batch(
+        self, batch: Batch, outcome: Outcome, at: int, output: StoredFile | None, error: StoredFile | None
+    ) -> bool:
+        values: Item = {
+            "outcome": outcome.value,
+            "at": at,
+            "seen": batch.status.value,
+            "epoch": batch.epoch,
+        }
+        assignments = f"#status = :outcome, #outcome = :outcome, #{outcome.value}_at = :at"
+        actions: list[tuple[str, Item]] = []
+        for name, file in (("output", output), ("error", error)):
+            if file is not None:
+                values[name] = file.id
+                assignments += f", #{name}_file_id = :{name}"
+                actions.append(("Put", put(file_to_item(file))))
+        finished = update(
+            batch_key(batch.id),
+            f"SET {assignments} {STOP_WAKING}",
+            values,
+            f"{SAME_STEP} AND #status = :seen AND {UNFINISHED}",
+        )
+        slot = update(ADMISSION_KEY, "DELETE #running :id", {"id": {batch.id}})
+        actions += [("Update", finished), ("Update", slot), ("Delete", delete(waiting_key(batch)))]
+        try:
+            self._table.transact(actions)
+        except TransactionRefused:
+            return self._was_ended_by(batch)
+        return True
+
+    def _was_ended_by(self, batch: Batch) -> bool:
+        """A lost answer may have been a success: the holder of the epoch alone can have ended the batch."""
+        item = self._table.get(batch_key(batch.id))
+        if item is None:
+            return False
+        stored = batch_from_item(item)
+        return stored.status.is_terminal and stored.epoch == batch.epoch
