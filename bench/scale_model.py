@@ -14,7 +14,7 @@ from nightlane.aws.blobs import PART_BYTES as UPLOAD_PART_BYTES
 from nightlane.aws.queues import ENTRIES_A_SEND
 from nightlane.aws.table.items import part_to_text
 from nightlane.domain.inference.lines import READ_BYTES
-from nightlane.domain.inference.run import SLOWEST_FACTOR, WIND_DOWN_SECONDS
+from nightlane.domain.inference.supervisor import SLOWEST_FACTOR, WIND_DOWN_SECONDS
 from nightlane.domain.parts import PARTS_AHEAD
 from nightlane.domain.planning import Lines, cut_shards
 from nightlane.domain.shard import Part

@@ -1,19 +1,22 @@
 """infer: SQS hands one shard of one lane over; run it as far as time allows."""
 
-import asyncio
-import time
+from asyncio import run
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from nightlane.aws.lease import Lease, holding
+from nightlane.aws.lease import holding
 from nightlane.aws.queues import read_shard_message
-from nightlane.aws.secrets import upstream_key
-from nightlane.domain.inference.worker import Ending, Verdict, run_shard
-from nightlane.domain.shard import ShardMessage
+from nightlane.aws.secrets import UpstreamKey
+from nightlane.domain.inference.budget import ByteBudget
+from nightlane.domain.inference.worker import Delivery, Ending, Verdict, run_shard
 from nightlane.observability import logger, measure_queue_wait, published
+from nightlane.settings import MIB
 from nightlane.upstream.http import http_upstream
 from nightlane.wiring import clients, ports
+
+# Of the function's memory: an answer is held up to three times while it is read, kept and committed.
+BUDGET_SHARE = 0.2
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -23,9 +26,11 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     measure_queue_wait(ports(), "infer", record)
     message = read_shard_message(record["body"])
     logger.append_keys(batch_id=message.batch_id, shard=message.shard.index)
-    deadline = time.monotonic() + context.get_remaining_time_in_millis() / 1000
+    deadline = ports().monotonic() + context.get_remaining_time_in_millis() / 1000
+    receives = int(record["attributes"]["ApproximateReceiveCount"])
+    budget = ByteBudget(int(int(context.memory_limit_in_mb) * MIB * BUDGET_SHARE))
     with holding(clients(), ports().settings.infer_queue_url, record, ports().settings) as lease:
-        ending = asyncio.run(_run(message, lease, deadline))
+        ending = run(_run(Delivery(message, lease, deadline, receives), budget))
         logger.info("shard run ended", verdict=ending.verdict.name, delay_seconds=ending.delay_seconds)
         if ending.verdict is Verdict.HAND_BACK:
             lease.hand_back(ending.delay_seconds)
@@ -33,8 +38,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     return {"batchItemFailures": failed}
 
 
-async def _run(message: ShardMessage, lease: Lease, deadline: float) -> Ending:
+async def _run(delivery: Delivery, budget: ByteBudget) -> Ending:
     settings = ports().settings
-    key = upstream_key(settings, clients())
-    async with http_upstream(settings.upstream_url, key, settings.upstream_timeout_seconds) as upstream:
-        return await run_shard(ports(), upstream, message, lease, deadline)
+    key = UpstreamKey(settings, clients())
+    async with http_upstream(settings, key, budget, ports().now) as upstream:
+        return await run_shard(ports(), upstream, delivery, budget)

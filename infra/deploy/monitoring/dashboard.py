@@ -97,10 +97,9 @@ def _upstream(watched: Watched) -> list[cloudwatch.IWidget]:
     own = watched.own
     latency = {each: own(Metric.UPSTREAM_LATENCY, each) for each in ("p50", "p95", "p99")}
     refusals = {
-        "429": own(Metric.UPSTREAM_THROTTLED),
-        "5xx": own(Metric.UPSTREAM_ERRORS),
-        "no answer": own(Metric.UPSTREAM_UNREACHABLE),
-        "lanes handed back": own(Metric.UPSTREAM_DOWN),
+        "refusals": own(Metric.UPSTREAM_REFUSALS),
+        "failures": own(Metric.UPSTREAM_FAILURES),
+        "lanes that rest": own(Metric.UPSTREAM_DOWN),
     }
     in_flight = {"mean": own(Metric.IN_FLIGHT, AVERAGE), "most": own(Metric.IN_FLIGHT, MAXIMUM)}
     checkpoints = {each: own(Metric.CHECKPOINT_TIME, each) for each in ("p50", "p99")}

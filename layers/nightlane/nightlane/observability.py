@@ -19,6 +19,8 @@ SERVICE = os.environ.get("POWERTOOLS_SERVICE_NAME", "nightlane")
 MOST_VALUES = 100
 """Of one metric in one line: see `EmbeddedMetrics`."""
 
+Dimensions = tuple[tuple[str, str], ...]
+
 logger = Logger(service=SERVICE)
 
 
@@ -32,21 +34,20 @@ class EmbeddedMetrics:
         # Powertools' own `add_metric` costs 15 µs a value; its format is all that is used.
         self._format = Metrics(namespace=NAMESPACE, service=SERVICE)
         self._lock = threading.Lock()
-        self._values: dict[str | None, dict[Metric, list[float]]] = defaultdict(lambda: defaultdict(list))
+        self._values: dict[Dimensions, dict[Metric, list[float]]] = defaultdict(lambda: defaultdict(list))
 
-    def add(self, metric: Metric, value: float = 1, *, function: str | None = None) -> None:
+    def add(self, metric: Metric, value: float = 1, **dimensions: str) -> None:
         with self._lock:
-            self._values[function][metric].append(value)
+            self._values[tuple(dimensions.items())][metric].append(value)
 
     def publish(self) -> None:
         with self._lock:
-            for function, values in self._values.items():
-                for line in self._lines(function, values):
+            for dimensions, values in self._values.items():
+                for line in self._lines({"service": SERVICE, **dict(dimensions)}, values):
                     sys.stdout.write(line + "\n")
             self._values.clear()
 
-    def _lines(self, function: str | None, values: Mapping[Metric, list[float]]) -> Iterator[str]:
-        dimensions = {"service": SERVICE} | ({} if function is None else {"function": function})
+    def _lines(self, dimensions: dict[str, str], values: Mapping[Metric, list[float]]) -> Iterator[str]:
         for start in range(0, max(map(len, values.values())), MOST_VALUES):
             some = {
                 metric.value: {"Unit": unit_of(metric).value, "Value": taken[start : start + MOST_VALUES]}
@@ -58,6 +59,11 @@ class EmbeddedMetrics:
 
 
 meter = EmbeddedMetrics()
+
+
+def log_event(event: str, **details: object) -> None:
+    """`domain.ports.Ports.log`: what an operator should read, as one line."""
+    logger.warning(event, extra=details)
 
 
 @contextmanager

@@ -6,11 +6,23 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 PREFIX = "NIGHTLANE_"
 KIB = 1024
 MIB = 1024 * KIB
+
+
+def sendable_key(key: str) -> str:
+    """A key without the line feed that files and secrets end with.
+
+    Raises:
+        ValueError: it cannot be part of an HTTP header.
+    """
+    key = key.strip()
+    if not (key.isascii() and key.isprintable()):
+        raise ValueError("a key is printable ASCII characters on one line")
+    return key
 
 
 class Settings(BaseModel):
@@ -27,10 +39,22 @@ class Settings(BaseModel):
     upstream_url: str = Field(default="", description="Base URL of the endpoint, with its /v1")
     upstream_key: str = Field(default="", description="Bearer key for the upstream; locally only")
     upstream_key_secret: str = Field(default="", description="Secrets Manager id that holds the key")
-    upstream_timeout_seconds: float = Field(default=600, gt=0)
-    upstream_pause_seconds: int = Field(
-        default=60, ge=0, le=900, description="How long a lane rests when the upstream is down"
+    upstream_timeout_seconds: float = Field(
+        default=600, gt=0, le=840, description="For one request; it must fit into an invocation of 900 s"
     )
+    upstream_pause_seconds: int = Field(
+        default=60,
+        ge=0,
+        le=300,
+        description="First rest of all lanes when the upstream is down; then doubled",
+    )
+    line_attempts: int = Field(
+        default=5, ge=1, le=20, description="Failures that make a line the culprit, the upstream working"
+    )
+    refusal_patience_seconds: int = Field(
+        default=1_800, ge=1, description="A line that alone is refused for so long gets it as its answer"
+    )
+    max_answer_bytes: int = Field(default=16 * MIB, ge=KIB, description="Of one answer of the upstream")
 
     max_concurrent_batches: int = Field(default=1, ge=1, le=10_000)
     max_concurrent_requests_per_batch: int = Field(default=10, ge=1, le=10_000)
@@ -58,6 +82,11 @@ class Settings(BaseModel):
     max_batch_bytes: int = Field(default=209_715_200, ge=1)
     max_line_bytes: int = Field(default=8 * MIB, ge=1)
     batch_file_retention_seconds: int = Field(default=2_592_000, ge=1)
+
+    @field_validator("upstream_key")
+    @classmethod
+    def _key_can_be_sent(cls, key: str) -> str:
+        return sendable_key(key)
 
     @property
     def lanes(self) -> int:

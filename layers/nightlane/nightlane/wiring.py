@@ -7,10 +7,10 @@ from functools import lru_cache
 from nightlane.aws.blobs import S3Blobs
 from nightlane.aws.clients import Clients
 from nightlane.aws.queues import SqsQueues
-from nightlane.aws.secrets import upstream_key
-from nightlane.aws.table import DynamoBatches, DynamoFiles, DynamoKeys
+from nightlane.aws.secrets import UpstreamKey
+from nightlane.aws.table import DynamoBatches, DynamoFiles, DynamoKeys, DynamoUpstreams
 from nightlane.domain.ports import Ports
-from nightlane.observability import meter
+from nightlane.observability import log_event, meter
 from nightlane.settings import Settings, settings
 from nightlane.upstream.models import HttpModels
 
@@ -24,12 +24,15 @@ def build(values: Settings, clients: Clients) -> Ports:
     """The ports on AWS for these settings."""
     return Ports(
         batches=DynamoBatches(clients.dynamodb, values.table_name),
+        upstreams=DynamoUpstreams(clients.dynamodb, values.table_name),
         files=DynamoFiles(clients.dynamodb, values.table_name),
         blobs=S3Blobs(clients.s3, values.bucket_name),
         queues=SqsQueues(clients.sqs, values),
-        models=HttpModels(values.upstream_url, lambda: upstream_key(values, clients)),
+        models=HttpModels(values.upstream_url, UpstreamKey(values, clients)),
         metrics=meter,
+        log=log_event,
         now=time.time,
+        monotonic=time.monotonic,
         new_id=new_id,
         settings=values,
     )
@@ -45,6 +48,12 @@ def clients() -> Clients:
 def ports() -> Ports:
     """The ports of this process."""
     return build(settings(), clients())
+
+
+@lru_cache(maxsize=1)
+def upstream_key() -> UpstreamKey:
+    """The upstream's key, read once for all invocations of this process."""
+    return UpstreamKey(settings(), clients())
 
 
 @lru_cache(maxsize=1)

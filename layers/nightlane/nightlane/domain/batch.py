@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from nightlane.domain.trouble import Trouble
+
 
 class BatchStatus(StrEnum):
     """OpenAI's eight."""
@@ -130,6 +132,10 @@ class Batch:
     """How often the shards were sent to the lanes; 0: not yet."""
     progress_seen: int = 0
     """What `progress` was when the sweeper last looked."""
+    trouble: Trouble | None = None
+    """How the upstream last refused or failed, if no line completed since."""
+    is_resting: bool = False
+    """No message is on its way: the sweeper will send the shards again."""
     outcome: Outcome | None = None
     """Set when closed: no worker can commit any more, and assembly may begin."""
 

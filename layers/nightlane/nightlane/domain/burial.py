@@ -3,8 +3,9 @@
 from nightlane.domain.batch import BatchError
 from nightlane.domain.closing import close_if_due
 from nightlane.domain.inference.journal import save_results
+from nightlane.domain.inference.lines import line_of
 from nightlane.domain.inference.results import unanswered
-from nightlane.domain.lines import LineError, read_request, request_lines, result_id
+from nightlane.domain.lines import LineError, request_lines
 from nightlane.domain.metrics import Metric
 from nightlane.domain.ports import Fenced, Ports
 from nightlane.domain.shard import DoneLines, ShardMessage
@@ -35,12 +36,7 @@ def bury_shard(ports: Ports, message: ShardMessage) -> None:
         done = DoneLines(spec.lines, shard.done)
         lines = request_lines(ports.blobs.stream(message.input_key, spec.start, spec.end))
         results = [
-            unanswered(
-                number,
-                result_id(message.batch_id, spec.first_line + number),
-                read_request(line).custom_id,
-                LineError.UNDELIVERABLE,
-            )
+            unanswered(line_of(message, number, line), LineError.UNDELIVERABLE)
             for number, line in done.missing(lines)
         ]
         try:

@@ -23,6 +23,8 @@ class LineError(Enum):
     )
     CANCELLED = ("batch_cancelled", "This request was not executed because the batch was cancelled.")
     TIMEOUT = ("request_timeout", "This request got no answer in time, each time it was tried.")
+    NO_ANSWER = ("server_error", "This request got no whole answer, each time it was tried.")
+    TOO_LARGE = ("response_too_large", "The answer to this request is larger than can be kept.")
     KILLED_ITS_WORKER = (
         "server_error",
         "This request could not be executed: it ended its worker each time it was tried.",
@@ -108,7 +110,7 @@ def response_line(result: str, custom_id: str, status: int, request_id: str, bod
         b'{"id":"%b","custom_id":%b,"response":{"status_code":%d,"request_id":%b,"body":%b},"error":null}\n'
         % (
             result.encode(),
-            _encode(custom_id),
+            escape_separators(_encode(custom_id)),
             status,
             _encode(request_id),
             body,
@@ -116,12 +118,27 @@ def response_line(result: str, custom_id: str, status: int, request_id: str, bod
     )
 
 
-def error_line(result: str, custom_id: str, error: LineError) -> bytes:
-    """A line of a request that has no response."""
+def error_line(result: str, custom_id: str, error: LineError, detail: str = "") -> bytes:
+    """A line of a request that has no response; `detail` says more, in the upstream's words."""
+    message = f"{error.message} {detail}" if detail else error.message
     answer: dict[str, Any] = {
         "id": result,
         "custom_id": custom_id,
         "response": None,
-        "error": {"code": error.code, "message": error.message},
+        "error": {"code": error.code, "message": message},
     }
-    return _encode(answer) + b"\n"
+    return escape_separators(_encode(answer)) + b"\n"
+
+
+def escape_separators(data: bytes) -> bytes:
+    """JSON without raw U+2028, U+2029 and U+0085: many readers take them for the end of a line.
+
+    The official client's `iter_lines()` and Python's `splitlines()` do; OpenAI's own files are ASCII.
+    """
+    if data.isascii():
+        return data
+    return (
+        data.replace(b"\xe2\x80\xa8", b"\\u2028")
+        .replace(b"\xe2\x80\xa9", b"\\u2029")
+        .replace(b"\xc2\x85", b"\\u0085")
+    )

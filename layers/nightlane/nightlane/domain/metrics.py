@@ -37,14 +37,12 @@ class Metric(StrEnum):
     PROMPT_TOKENS = "PromptTokens"
     COMPLETION_TOKENS = "CompletionTokens"
     UPSTREAM_LATENCY = "UpstreamLatency"
-    UPSTREAM_THROTTLED = "UpstreamThrottled"
-    """Answers 429."""
-    UPSTREAM_ERRORS = "UpstreamErrors"
-    """Answers of 500 and above."""
-    UPSTREAM_UNREACHABLE = "UpstreamUnreachable"
-    """Refused, reset or timed out."""
+    UPSTREAM_REFUSALS = "UpstreamRefusals"
+    """Answers, or none, that say nothing about the line; in all, and by upstream and kind."""
+    UPSTREAM_FAILURES = "UpstreamFailures"
+    """What may be the line's fault, or the upstream's; in all, and by upstream and kind."""
     UPSTREAM_DOWN = "UpstreamDown"
-    """A worker handed its lane back, for it got nothing but refusals."""
+    """A lane rests, for it got nothing but refusals and failures."""
     IN_FLIGHT = "InFlight"
     """Requests in flight of one worker, on average since its last checkpoint."""
     CHECKPOINT_TIME = "CheckpointTime"
@@ -70,7 +68,7 @@ def unit_of(metric: Metric) -> Unit:
 class Meter(Protocol):
     """Takes measurements; `publish` sends those taken so far."""
 
-    def add(self, metric: Metric, value: float = 1, *, function: str | None = None) -> None:
-        """With `function`, the value has that dimension, too."""
+    def add(self, metric: Metric, value: float = 1, **dimensions: str) -> None:
+        """Take a value; it has these dimensions beside the service."""
 
     def publish(self) -> None: ...

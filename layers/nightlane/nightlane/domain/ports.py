@@ -1,6 +1,6 @@
 """What the domain asks of the world. The AWS room fulfils these; a store method is one verb."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -9,7 +9,8 @@ from typing import Any, Protocol
 from nightlane.domain.batch import Batch, BatchError, Outcome
 from nightlane.domain.file import FilePurpose, StoredFile
 from nightlane.domain.metrics import Meter
-from nightlane.domain.shard import Checkpoint, Shard, ShardMessage
+from nightlane.domain.shard import Checkpoint, Shard, ShardMessage, Suspicion
+from nightlane.domain.trouble import Rest, Trouble
 from nightlane.settings import Settings
 
 
@@ -98,8 +99,8 @@ class BatchStore(StepStore, Protocol):
     def close_batch(self, batch: Batch, outcome: Outcome, at: int, wake_at: int, *, drained: bool) -> bool:
         """Shut out the workers; with `drained` only if every shard has ended. False if not so."""
 
-    def begin_shard(self, batch_id: str, index: int) -> Shard:
-        """Take the next epoch; a finished shard is answered as it is."""
+    def begin_shard(self, batch_id: str, index: int, forget_at: int | None = None) -> Shard:
+        """Take the next epoch; a finished shard is returned as it is. Its item may go at `forget_at`."""
 
     def get_shard(self, batch_id: str, index: int) -> Shard:
         """Read consistently; a shard that never began is answered empty."""
@@ -121,8 +122,17 @@ class BatchStore(StepStore, Protocol):
             Fenced: another worker began.
         """
 
-    def release_shard(self, shard: Shard) -> None:
-        """An orderly end without news: clears the strikes, if no other worker began."""
+    def release_shard(self, shard: Shard, suspicions: Mapping[int, Suspicion]) -> None:
+        """An orderly end: clears the strikes and the suspect, if no other worker began.
+
+        What the run holds against lines is kept for the next one.
+        """
+
+    def note_trouble(self, batch_id: str, trouble: Trouble) -> None:
+        """What the upstream last said to an open batch; the next line that completes clears it."""
+
+    def rest_batch(self, batch_id: str, wake_at: int) -> bool:
+        """Its messages are given up: the sweeper sends its shards again then. False if it is not running."""
 
     def forget_shards(self, batch_id: str) -> None:
         """Delete every shard of a batch that has ended; there may be none."""
@@ -135,6 +145,19 @@ class BatchStore(StepStore, Protocol):
 
     def admitted_batches(self) -> frozenset[str]:
         """The holders of the admission slots."""
+
+
+class UpstreamStore(Protocol):
+    """What all lanes know of an upstream, by its URL."""
+
+    def get_rest(self, upstream: str) -> Rest | None:
+        """The rest that was agreed last, over or not; None if the upstream has answered since."""
+
+    def begin_rest(self, upstream: str, rest: Rest, previous: Rest | None) -> Rest:
+        """Agree on a rest in place of the previous one; returns the one that holds, maybe another's."""
+
+    def end_rest(self, upstream: str) -> None:
+        """The upstream answers again."""
 
 
 class FileStore(Protocol):
@@ -229,17 +252,27 @@ class UpstreamModels(Protocol):
         """As the upstream tells it. Raises: UpstreamError, NotFound."""
 
 
+class Log(Protocol):
+    """Where an operator reads what happened."""
+
+    def __call__(self, event: str, **details: object) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Ports:
     """Everything a domain function may touch."""
 
     batches: BatchStore
+    upstreams: UpstreamStore
     files: FileStore
     blobs: Blobs
     queues: Queues
     models: UpstreamModels
     metrics: Meter
+    log: Log
     now: Callable[[], float]
+    """Seconds since 1970."""
+    monotonic: Callable[[], float]
     new_id: Callable[[], str]
     """32 hexadecimal digits nobody can guess."""
     settings: Settings

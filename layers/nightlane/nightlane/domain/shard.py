@@ -1,7 +1,7 @@
 """Shards: runs of request lines, what is finished of them, and the messages that hand them out."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from nightlane.domain.batch import Usage
@@ -108,6 +108,20 @@ class Part:
     last: int
 
 
+@dataclass(frozen=True, slots=True)
+class Suspicion:
+    """What is held against a line that is not finished."""
+
+    failures: int = 0
+    """Each followed by proof that the upstream works."""
+    refused_since: int = 0
+    """Seconds since 1970: nothing but refusals from then on; 0 for a line that is not being refused."""
+    lone_refusals: int = 0
+    """Refusals while nothing else was in flight."""
+    others_answered: bool = False
+    """Another line was answered between its refusals."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shard:
     """The stored state of a shard."""
@@ -124,6 +138,8 @@ class Shard:
     suspect: int | None = None
     """The line a careful worker was about to run when it was last seen."""
     suspect_strikes: int = 0
+    suspicions: Mapping[int, Suspicion] = field(default_factory=dict)
+    """By line, as the last worker left them."""
     finished: bool = False
 
 
@@ -137,5 +153,6 @@ class Checkpoint:
     failed: int
     usage: Usage
     model: str | None
+    suspicions: Mapping[int, Suspicion] = field(default_factory=dict)
     finished: bool
     """This shard will run no further line."""

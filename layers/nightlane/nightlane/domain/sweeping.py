@@ -70,6 +70,9 @@ def _redrive(ports: Ports, batch: Batch) -> None:
         ports.queues.send_plan(batch.id)
     elif batch.is_waiting:
         wait = settings.completion_window_seconds
+    elif batch.is_resting:
+        dispatch(ports, batch)
+        wait = settings.stall_seconds
     elif not batch.dispatches or progress == batch.progress_seen:
         ports.metrics.add(Metric.BATCHES_STALLED, int(batch.dispatches > 0))
         dispatch(ports, batch)

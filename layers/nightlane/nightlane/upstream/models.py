@@ -1,6 +1,5 @@
 """The upstream's list of models, for clients and for validation."""
 
-from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
@@ -8,6 +7,7 @@ import msgspec
 import urllib3
 
 from nightlane.domain.errors import NotFound, UpstreamError
+from nightlane.upstream.key import Key, bearer
 
 TIMEOUT = urllib3.Timeout(connect=3, read=10)
 
@@ -15,7 +15,7 @@ TIMEOUT = urllib3.Timeout(connect=3, read=10)
 class HttpModels:
     """`domain.ports.UpstreamModels`, and the pass-through of `/v1/models`."""
 
-    def __init__(self, base_url: str, key: Callable[[], str | None]) -> None:
+    def __init__(self, base_url: str, key: Key) -> None:
         self._base_url = base_url.rstrip("/")
         self._key = key
         self._pool = urllib3.PoolManager(timeout=TIMEOUT, retries=urllib3.Retry(1, redirect=0))
@@ -37,10 +37,11 @@ class HttpModels:
         return self._get(f"/models/{quote(model, safe='')}", f"The model '{model}' does not exist")
 
     def _get(self, path: str, missing: str = "The upstream has no list of models") -> dict[str, Any]:
-        key = self._key()
-        headers = {"Accept": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
         try:
-            answer = self._pool.request("GET", self._base_url + path, headers=headers)
+            key = self._key.get()
+            answer = self._ask(path, key)
+            if answer.status in (401, 403) and (other := self._key.get_other_than(key)) != key:
+                answer = self._ask(path, other)
             body = msgspec.json.decode(answer.data)
         except (urllib3.exceptions.HTTPError, ValueError, RecursionError) as error:
             raise UpstreamError("The upstream did not answer with JSON.") from error
@@ -49,3 +50,7 @@ class HttpModels:
         if answer.status != 200 or not isinstance(body, dict):
             raise UpstreamError(f"The upstream answered {answer.status} to {path}.")
         return body
+
+    def _ask(self, path: str, key: str | None) -> urllib3.BaseHTTPResponse:
+        headers = {"Accept": "application/json"} | bearer(key)
+        return self._pool.request("GET", self._base_url + path, headers=headers)

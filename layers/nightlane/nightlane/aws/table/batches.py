@@ -22,12 +22,14 @@ from nightlane.aws.table.items import (
     batch_key,
     batch_owner,
     batch_to_item,
+    trouble_to_map,
     waiting_key,
 )
 from nightlane.aws.table.shards import DynamoShards
 from nightlane.aws.table.steps import DynamoSteps
 from nightlane.domain.batch import Batch, BatchStatus, Outcome
 from nightlane.domain.ports import Admission, Due
+from nightlane.domain.trouble import Trouble
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -107,7 +109,7 @@ class DynamoBatches:
     def record_dispatch(self, batch_id: str, attempt: int, wake_at: int) -> None:
         self._move(
             batch_id,
-            "SET #dispatches = :attempt, #wake_at = :wake_at",
+            "SET #dispatches = :attempt, #wake_at = :wake_at REMOVE #resting",
             {"attempt": attempt, "wake_at": wake_at},
             f"attribute_exists(#active) AND {NOT_CLOSED}",
         )
@@ -141,6 +143,22 @@ class DynamoBatches:
         if drained:
             condition += " AND #shards_done >= #shards_total"
         return self._move(batch.id, f"SET {assignments}", values, condition)
+
+    def note_trouble(self, batch_id: str, trouble: Trouble) -> None:
+        self._move(
+            batch_id,
+            "SET #trouble = :trouble",
+            {"trouble": trouble_to_map(trouble)},
+            f"attribute_exists(#active) AND {NOT_CLOSED}",
+        )
+
+    def rest_batch(self, batch_id: str, wake_at: int) -> bool:
+        return self._move(
+            batch_id,
+            "SET #resting = :resting, #wake_at = :wake_at",
+            {"resting": True, "wake_at": wake_at, "in_progress": BatchStatus.IN_PROGRESS.value},
+            f"#status = :in_progress AND {NOT_CLOSED}",
+        )
 
     def look_again(self, batch: Batch, progress: int, wake_at: int) -> None:
         self._move(

@@ -4,12 +4,14 @@ import json
 import zlib
 from collections.abc import Mapping
 from dataclasses import asdict
+from hashlib import sha256
 from typing import Any
 
 from nightlane.aws.table.connection import Item, Key
 from nightlane.domain.batch import Batch, BatchError, BatchRequest, BatchStatus, Outcome, Usage
 from nightlane.domain.file import FilePurpose, StoredFile
-from nightlane.domain.shard import Part, Shard
+from nightlane.domain.shard import Part, Shard, Suspicion
+from nightlane.domain.trouble import Rest, Trouble
 
 # The sweeper's index is spread over this many partitions, so that it scales with the batches.
 WAKE_PARTITIONS = 8
@@ -27,6 +29,10 @@ def shard_key(batch_id: str, index: int) -> Key:
 
 def file_key(file_id: str) -> Key:
     return Key(f"FILE#{file_id}", "FILE")
+
+
+def rest_key(upstream: str) -> Key:
+    return Key(f"UPSTREAM#{sha256(upstream.encode()).hexdigest()[:16]}", "REST")
 
 
 def waiting_key(batch: Batch) -> Key:
@@ -103,6 +109,8 @@ def batch_from_item(item: Mapping[str, Any]) -> Batch:
         output_file_id=item.get("output_file_id"),
         error_file_id=item.get("error_file_id"),
         manifest_key=item.get("manifest_key"),
+        trouble=trouble_from_map(item["trouble"]) if "trouble" in item else None,
+        is_resting=item.get("resting", False),
         outcome=Outcome(item["outcome"]) if "outcome" in item else None,
         epoch=int(item.get("epoch", 0)),
         **_times(item),
@@ -137,8 +145,37 @@ def shard_from_item(batch_id: str, index: int, item: Mapping[str, Any]) -> Shard
         strikes=int(item.get("strikes", 0)),
         suspect=_whole(item.get("suspect")),
         suspect_strikes=int(item.get("suspect_strikes", 0)),
+        suspicions=suspicions_from_text(item.get("suspicions", "")),
         finished=item.get("finished", False),
     )
+
+
+def suspicions_to_text(suspicions: Mapping[int, Suspicion]) -> str:
+    """A few bytes a line: a shard's item may have hundreds of them."""
+    return ";".join(
+        f"{line}:{each.failures}:{each.refused_since}:{each.lone_refusals}:{int(each.others_answered)}"
+        for line, each in suspicions.items()
+    )
+
+
+def suspicions_from_text(text: str) -> dict[int, Suspicion]:
+    suspicions = {}
+    for entry in filter(None, text.split(";")):
+        line, failures, refused_since, lone_refusals, others_answered = map(int, entry.split(":"))
+        suspicions[line] = Suspicion(failures, refused_since, lone_refusals, bool(others_answered))
+    return suspicions
+
+
+def trouble_to_map(trouble: Trouble) -> Item:
+    return {name: value for name, value in asdict(trouble).items() if value is not None}
+
+
+def trouble_from_map(stored: Mapping[str, Any]) -> Trouble:
+    return Trouble(stored["kind"], _whole(stored.get("status")), stored["message"], int(stored["since"]))
+
+
+def rest_from_item(item: Mapping[str, Any]) -> Rest:
+    return Rest(int(item["until"]), int(item["count"]), trouble_from_map(item["trouble"]))
 
 
 def part_to_text(part: Part) -> str:

@@ -1,6 +1,6 @@
 """Shards: epochs that fence off replaced workers, and the checkpoint transaction."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 
 from nightlane.aws.table.connection import (
@@ -10,10 +10,16 @@ from nightlane.aws.table.connection import (
     TransactionRefused,
     update,
 )
-from nightlane.aws.table.items import batch_key, part_to_text, shard_from_item, shard_key
+from nightlane.aws.table.items import (
+    batch_key,
+    part_to_text,
+    shard_from_item,
+    shard_key,
+    suspicions_to_text,
+)
 from nightlane.domain.batch import BatchStatus, Usage
 from nightlane.domain.ports import Fenced
-from nightlane.domain.shard import Checkpoint, Shard
+from nightlane.domain.shard import Checkpoint, Shard, Suspicion
 
 SAME_WORKER = "#epoch = :epoch"
 
@@ -24,13 +30,13 @@ class DynamoShards:
     def __init__(self, table: Connection) -> None:
         self._table = table
 
-    def begin_shard(self, batch_id: str, index: int) -> Shard:
+    def begin_shard(self, batch_id: str, index: int, forget_at: int | None = None) -> Shard:
+        expression, values = "ADD #epoch :one, #strikes :one", {"one": 1}
+        if forget_at is not None:
+            expression, values = f"SET #ttl = :ttl {expression}", values | {"ttl": forget_at}
         try:
             item = self._table.update(
-                shard_key(batch_id, index),
-                "ADD #epoch :one, #strikes :one",
-                {"one": 1},
-                "attribute_not_exists(#finished)",
+                shard_key(batch_id, index), expression, values, "attribute_not_exists(#finished)"
             )
         except ConditionFailed as refusal:
             return shard_from_item(batch_id, index, refusal.old or {"finished": True})
@@ -71,6 +77,7 @@ class DynamoShards:
             commits=shard.commits + 1,
             done=checkpoint.done,
             parts=shard.parts + ((checkpoint.part,) if checkpoint.part else ()),
+            suspicions=checkpoint.suspicions,
             finished=checkpoint.finished,
         )
 
@@ -87,12 +94,12 @@ class DynamoShards:
             raise Fenced(f"shard {shard.index} of {shard.batch_id}") from refusal
         return shard_from_item(shard.batch_id, shard.index, item)
 
-    def release_shard(self, shard: Shard) -> None:
+    def release_shard(self, shard: Shard, suspicions: Mapping[int, Suspicion]) -> None:
         try:
             self._table.update(
                 shard_key(shard.batch_id, shard.index),
-                "SET #strikes = :none",
-                {"none": 0, "epoch": shard.epoch},
+                "SET #strikes = :none, #suspicions = :suspicions REMOVE #suspect, #suspect_strikes",
+                {"none": 0, "epoch": shard.epoch, "suspicions": suspicions_to_text(suspicions)},
                 SAME_WORKER,
             )
         except ConditionFailed:
@@ -106,8 +113,9 @@ def _shard_update(shard: Shard, checkpoint: Checkpoint) -> Item:
         "next": shard.commits + 1,
         "done": checkpoint.done,
         "none": 0,
+        "suspicions": suspicions_to_text(checkpoint.suspicions),
     }
-    assignments = "#commits = :next, #done = :done, #strikes = :none"
+    assignments = "#commits = :next, #done = :done, #strikes = :none, #suspicions = :suspicions"
     if checkpoint.part is not None:
         values |= {"part": [part_to_text(checkpoint.part)], "empty": []}
         assignments += ", #parts = list_append(if_not_exists(#parts, :empty), :part)"
@@ -140,6 +148,8 @@ def _batch_update(batch_id: str, checkpoint: Checkpoint) -> Item:
     if checkpoint.model is not None:
         values["model"] = checkpoint.model
         clauses.append("SET #model = :model")
+    if checkpoint.completed:
+        clauses.append("REMOVE #trouble")
     if counts:
         clauses.append("ADD " + ", ".join(f"#{name} :{name}" for name in counts))
     if not clauses:

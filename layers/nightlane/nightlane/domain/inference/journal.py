@@ -1,122 +1,150 @@
-"""The journal of a run: results gather here and are committed as checkpoints."""
+"""The journal of a run: results gather here until they are committed as checkpoints."""
 
 import asyncio
-import random
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from nightlane.domain.batch import Usage
+from nightlane.domain.inference.budget import ByteBudget
 from nightlane.domain.inference.results import Result
 from nightlane.domain.metrics import Meter, Metric
 from nightlane.domain.parts import write_records
-from nightlane.domain.ports import Ports
-from nightlane.domain.shard import Checkpoint, DoneLines, Part, Shard
+from nightlane.domain.ports import Fenced, Ports
+from nightlane.domain.shard import Checkpoint, DoneLines, Part, Shard, Suspicion
 
-# Above this many unsaved checkpoints' worth of bytes no request is started.
-BACKLOG_CHECKPOINTS = 4
+FIRST_PAUSE_SECONDS = 0.2
+LONGEST_PAUSE_SECONDS = 5.0
 
 
 class Journal:
-    """Unsaved results of one shard, and the shard as it was last saved."""
+    """Results of one shard that are not committed, and the shard as it was last committed.
 
-    def __init__(self, ports: Ports, shard: Shard, lines: int) -> None:
+    `flush` and `finish` may be called and cancelled at any time: one commit runs at once and always to its
+    end, and what a failed commit held stays here, to be committed again just as it was.
+    """
+
+    def __init__(
+        self,
+        ports: Ports,
+        shard: Shard,
+        lines: int,
+        budget: ByteBudget | None = None,
+        suspicions: Callable[[], Mapping[int, Suspicion]] = dict,
+    ) -> None:
         self.shard = shard
         self.done = DoneLines(lines, shard.done)
+        self.is_due = asyncio.Event()
+        """Enough has gathered for a checkpoint."""
         self._ports = ports
-        self._unsaved: list[Result] = []
-        self._bytes = 0
-        self._due = asyncio.Event()
-        self._saved = asyncio.Event()
-        self._saving = asyncio.Lock()
-        self._ended = False
+        self._budget = budget or ByteBudget(ports.settings.checkpoint_bytes)
+        self._suspicions = suspicions
+        self._gathered: list[Result] = []
+        self._gathered_bytes = 0
+        self._committing: list[Result] = []
+        self._lock = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def add(self, result: Result) -> None:
         """A line is finished; it counts once it is committed."""
-        self._unsaved.append(result)
-        self._bytes += len(result.record.data)
-        if self._bytes >= self._ports.settings.checkpoint_bytes:
-            self._due.set()
+        self._gathered.append(result)
+        self._gathered_bytes += len(result.record.data)
+        self._budget.take(len(result.record.data))
+        if self._gathered_bytes >= self._ports.settings.checkpoint_bytes or self._budget.is_full:
+            self.is_due.set()
 
-    async def room(self) -> None:
-        """Return once there is room for more results: S3 may be slower than the upstream."""
-        while self._bytes >= BACKLOG_CHECKPOINTS * self._ports.settings.checkpoint_bytes:
-            self._saved.clear()
-            await self._saved.wait()
+    async def flush(self) -> None:
+        """Commit what has gathered. Raises: Fenced, or what the stores raise; then nothing is lost."""
+        await self._to_the_end(finished=False)
 
-    async def keep(self, report: Callable[[], None], jitter: Callable[[], float] = random.random) -> None:
-        """Commit every `checkpoint_seconds`, and when enough has gathered, until `end`; then report.
+    async def finish(self, *, finished: bool, may_retry: Callable[[], bool] = lambda: False) -> None:
+        """The last commit; `finished` if no line of the shard shall ever run again.
 
-        Lanes that begin together would meet at the batch's item each time: the first interval is random.
+        A commit that fails is tried again while `may_retry`. Raises: Fenced, or what the stores raise.
         """
-        interval = self._ports.settings.checkpoint_seconds * (1 - jitter())
-        while not self._ended:
+        pause = FIRST_PAUSE_SECONDS
+        while True:
             try:
-                async with asyncio.timeout(interval):
-                    await self._due.wait()
-            except TimeoutError:
-                pass
-            self._due.clear()
-            if not self._ended:
-                await self.save()
-                report()
-            interval = self._ports.settings.checkpoint_seconds
+                await self._to_the_end(finished=finished)
+                break
+            except Fenced:
+                raise
+            except Exception:
+                if not may_retry():
+                    raise
+            await asyncio.sleep(pause)
+            pause = min(LONGEST_PAUSE_SECONDS, 2 * pause)
+        if not self.shard.finished:
+            await asyncio.to_thread(self._ports.batches.release_shard, self.shard, self._suspicions())
 
-    async def save(self) -> None:
-        """Commit what has gathered, now. One commit at a time."""
-        async with self._saving:
-            if self._unsaved:
+    async def _to_the_end(self, *, finished: bool) -> None:
+        task = asyncio.create_task(self._commit_all(finished=finished))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        await asyncio.shield(task)
+
+    async def _commit_all(self, *, finished: bool) -> None:
+        async with self._lock:
+            if self._committing:
                 await self._commit(finished=False)
-
-    def end(self) -> None:
-        """Let `keep` return after the commit it is at."""
-        self._ended = True
-        self._due.set()
-
-    async def close(self, *, finished: bool) -> None:
-        """The last commit; `finished` if no line of the shard shall ever run again."""
-        if self._unsaved or (finished and not self.shard.finished):
-            await self._commit(finished=finished)
-        elif not self.shard.finished:
-            await asyncio.to_thread(self._ports.batches.release_shard, self.shard)
+            self._committing, self._gathered, self._gathered_bytes = self._gathered, [], 0
+            self.is_due.clear()
+            if self._committing or (finished and not self.shard.finished):
+                await self._commit(finished=finished)
 
     async def _commit(self, *, finished: bool) -> None:
-        results, self._unsaved, self._bytes = self._unsaved, [], 0
+        """Commit `_committing`. A repeat must be the same to the byte: the first may have taken effect."""
+        results, suspicions = self._committing, self._suspicions()
         finished = finished or self.done.count + len(results) == self.done.size
-        await asyncio.to_thread(self._save, results, finished)
-        self._saved.set()
-
-    def _save(self, results: Sequence[Result], finished: bool) -> None:
-        self.shard = save_results(self._ports, self.shard, self.done, results, finished=finished)
+        self.shard = await asyncio.to_thread(
+            save_results,
+            self._ports,
+            self.shard,
+            self.done,
+            results,
+            finished=finished,
+            suspicions=suspicions,
+        )
+        self._committing = []
+        for result in results:
+            self.done.add(result.record.line)
+        self._budget.give_back(sum(len(result.record.data) for result in results))
 
 
 def save_results(
-    ports: Ports, shard: Shard, done: DoneLines, results: Sequence[Result], *, finished: bool
+    ports: Ports,
+    shard: Shard,
+    done: DoneLines,
+    results: Sequence[Result],
+    *,
+    finished: bool,
+    suspicions: Mapping[int, Suspicion] | None = None,
 ) -> Shard:
-    """Put the part, then commit it. A part that is not committed is never read.
+    """Put the part, then commit it; `done` is what was finished before. A part not committed is never read.
 
     Raises:
         Fenced: another worker began, or the batch was closed.
     """
-    began = time.monotonic()
-    for result in results:
-        done.add(result.record.line)
+    began = ports.monotonic()
+    lines = [result.record.line for result in results]
     part = None
     if results:
-        lines = [result.record.line for result in results]
         key = f"work/{shard.batch_id}/parts/{shard.index:05d}/{shard.epoch:05d}-{shard.commits:05d}.jsonl"
         part = Part(key, min(lines), max(lines))
         ports.blobs.put(key, write_records(result.record for result in results))
+    now_done = DoneLines(done.size, bytes(done))
+    for line in lines:
+        now_done.add(line)
     checkpoint = Checkpoint(
         part=part,
-        done=bytes(done),
+        done=bytes(now_done),
         completed=sum(result.record.ok for result in results),
         failed=sum(not result.record.ok for result in results),
         usage=sum((result.usage for result in results), Usage()),
         model=next((result.model for result in reversed(results) if result.model), None),
         finished=finished,
+        suspicions=suspicions or {},
     )
     saved = ports.batches.commit_checkpoint(shard, checkpoint)
-    ports.metrics.add(Metric.CHECKPOINT_TIME, round((time.monotonic() - began) * 1000, 1))
+    ports.metrics.add(Metric.CHECKPOINT_TIME, round((ports.monotonic() - began) * 1000, 1))
     _count(ports.metrics, checkpoint)
     return saved
 

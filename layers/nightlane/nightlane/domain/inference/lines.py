@@ -23,6 +23,11 @@ class Line:
     request: RequestLine
 
 
+def line_of(message: ShardMessage, number: int, line: bytes) -> Line:
+    """A line of the message's shard."""
+    return Line(number, result_id(message.batch_id, message.shard.first_line + number), read_request(line))
+
+
 class UnfinishedLines:
     """Hands out the lines that are not `done`, in order."""
 
@@ -42,9 +47,7 @@ class UnfinishedLines:
                     self._ready.extend(await asyncio.to_thread(self._next))
         if not self._ready:
             return None
-        number, line = self._ready.popleft()
-        identity = result_id(self._message.batch_id, self._message.shard.first_line + number)
-        return Line(number, identity, read_request(line))
+        return line_of(self._message, *self._ready.popleft())
 
     def _next(self) -> list[tuple[int, bytes]]:
         """Lines of about `READ_BYTES`, or one longer line."""

@@ -1,31 +1,112 @@
-"""The rolling pool: as soon as one request ends the next one starts."""
+"""The rolling pool: as soon as one request ends the next one starts, as many as the limiter allows."""
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 
 
-async def run_pool(
-    take: Callable[[], Awaitable[Item | None]],
-    size: int,
-    work: Callable[[Item], Awaitable[None]],
-    may_start: Callable[[], bool],
-) -> None:
-    """Work on the items that `take` answers until it answers None, at most `size` at once.
+class Pool(Generic[Item]):
+    """Works on what `take` returns, at most `size` at once.
 
-    Stops taking items, and drains, once `may_start` says no. Cancelling it cancels the work.
-
-    Raises:
-        ExceptionGroup: an item's work raised; the other work was cancelled.
+    Args:
+        take: the next item, or None for now. Gets the loop's time, and whether nothing is in flight.
+        work: one item's work; what it raises ends the pool.
+        room: how many may be in flight now, and from when on, on the loop's clock.
+        next_due: when `take` may have something although nothing happened.
+        is_done: nothing is left but what is in flight.
+        may_start: once it says no, nothing is started any more, and the pool drains.
     """
 
-    async def slot() -> None:
-        # Taking may have taken long, so it is asked after that.
-        while (item := await take()) is not None and may_start():
-            await work(item)
+    def __init__(
+        self,
+        size: int,
+        take: Callable[[float, bool], Awaitable[Item | None]],
+        work: Callable[[Item], Awaitable[None]],
+        *,
+        room: Callable[[], tuple[int, float]],
+        next_due: Callable[[], float | None],
+        is_done: Callable[[], bool],
+        may_start: Callable[[], bool],
+    ) -> None:
+        self.in_flight = 0
+        self._size = size
+        self._take = take
+        self._work = work
+        self._room = room
+        self._next_due = next_due
+        self._is_done = is_done
+        self._may_start = may_start
+        self._waiting: deque[asyncio.Future[None]] = deque()
 
-    async with asyncio.TaskGroup() as group:
-        for _ in range(size):
-            group.create_task(slot())
+    async def run(self) -> None:
+        """Return when nothing is left, or nothing may start and all has drained. Cancelling cancels the work.
+
+        Raises:
+            ExceptionGroup: an item's work raised; the other work was cancelled.
+        """
+        async with asyncio.TaskGroup() as group:
+            for _ in range(self._size):
+                group.create_task(self._slot())
+
+    def wake(self) -> None:
+        """Let every slot look again."""
+        while self._waiting:
+            self._wake_one()
+
+    async def _slot(self) -> None:
+        while (item := await self._next()) is not None:
+            try:
+                await self._work(item)
+            finally:
+                self.in_flight -= 1
+            if self._waiting:
+                self._wake_one()
+
+    async def _next(self) -> Item | None:
+        loop = asyncio.get_running_loop()
+        while self._may_start():
+            now = loop.time()
+            limit, opens_at = self._room()
+            wake_at = opens_at if opens_at > now else None
+            if self.in_flight < limit and wake_at is None:
+                # Counted before it is read, so that no other slot takes the same place.
+                self.in_flight += 1
+                item = await self._take_or_give_back(now)
+                # Reading may have taken long.
+                if item is not None and self._may_start():
+                    return item
+                self.in_flight -= 1
+                if self._is_done():
+                    break
+                wake_at = self._next_due()
+            await self._something_happens(wake_at)
+        self.wake()
+        return None
+
+    async def _take_or_give_back(self, now: float) -> Item | None:
+        try:
+            return await self._take(now, self.in_flight == 1)
+        except BaseException:
+            self.in_flight -= 1
+            raise
+
+    async def _something_happens(self, wake_at: float | None) -> None:
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
+        self._waiting.append(future)
+        timer = None if wake_at is None else loop.call_at(wake_at, self._wake_one)
+        try:
+            await future
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+    def _wake_one(self) -> None:
+        while self._waiting:
+            future = self._waiting.popleft()
+            if not future.done():
+                future.set_result(None)
+                return

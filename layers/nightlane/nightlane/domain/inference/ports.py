@@ -1,11 +1,38 @@
 """What a worker asks of the upstream and of its message."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
 
-class Unreachable(Exception):
-    """The upstream gave no answer: refused, reset or timed out."""
+class Kind(StrEnum):
+    """What an attempt came to: the name of a row of `outcomes.TABLE`, and a dimension of metrics."""
+
+    ANSWERED = "answered"
+    REJECTED = "rejected"
+    TOO_LARGE = "too_large"
+    RATE_LIMITED = "rate_limited"
+    QUOTA = "quota"
+    OVERLOADED = "overloaded"
+    DENIED = "denied"
+    GATEWAY = "gateway"
+    REDIRECT = "redirect"
+    UNREACHABLE = "unreachable"
+    MISCONFIGURED = "misconfigured"
+    SERVER_ERROR = "server_error"
+    TIMEOUT = "timeout"
+    DISCONNECTED = "disconnected"
+    UNREADABLE = "unreadable"
+    ERROR_IN_SUCCESS = "error_in_success"
+
+
+class NoAnswer(Exception):
+    """The upstream gave no answer that could be read: `kind` says how, `reason` in the network's words."""
+
+    def __init__(self, kind: Kind, reason: str) -> None:
+        super().__init__(f"{kind}: {reason}")
+        self.kind = kind
+        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,13 +43,17 @@ class Answer:
     body: bytes
     request_id: str
     retry_after: float | None
+    content_type: str = "application/json"
 
 
 class Upstream(Protocol):
     """The inference endpoint."""
 
     async def post(self, path: str, body: bytes) -> Answer:
-        """Send a request body as it is. Raises: Unreachable."""
+        """Send a request body as it is. Raises: NoAnswer."""
+
+    async def probe(self) -> Answer:
+        """`GET /models`, which costs the upstream nothing. Raises: NoAnswer."""
 
 
 class LeaseView(Protocol):

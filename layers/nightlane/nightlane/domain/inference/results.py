@@ -7,12 +7,16 @@ from typing import Any
 import msgspec
 
 from nightlane.domain.batch import Usage
-from nightlane.domain.inference.ports import Answer
+from nightlane.domain.inference.lines import Line
+from nightlane.domain.inference.outcomes import Outcome
+from nightlane.domain.inference.ports import Kind
 from nightlane.domain.lines import LineError, error_line, response_line
 from nightlane.domain.parts import Record
 
 NO_USAGE = Usage()
 LARGEST_COUNT = 10**12
+# A 2xx that is an error is shown with its own code, or as what a gateway would have said.
+BAD_GATEWAY = 502
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,44 +28,44 @@ class Result:
     model: str | None = None
 
 
-def result_of(line: int, result_id: str, custom_id: str, answer: Answer) -> Result:
-    """2xx is an output line, everything else an error line with the response as it was."""
-    ok = 200 <= answer.status < 300
-    status, raw, body = answer.status, answer.body, _json_object(answer.body)
-    if body is None:
-        ok, status = False, status if not ok else 502
-        body = _wrapped(answer)
-        raw = msgspec.json.encode(body)
-    elif b"\n" in raw or b"\r" in raw:
-        raw = msgspec.json.format(raw, indent=-1).replace(b"\r", b"")
-    data = response_line(result_id, custom_id, status, answer.request_id, raw)
-    if not ok:
-        return Result(Record(line, False, data))
-    model = body.get("model")
+def answered(line: Line, outcome: Outcome) -> Result:
+    """The output line of a good answer."""
+    answer, body = outcome.answer, outcome.body
+    assert answer is not None
+    data = response_line(line.result_id, line.request.custom_id, answer.status, answer.request_id, body.line)
+    return Result(Record(line.number, True, data), _usage(body.usage), body.model)
+
+
+def given_up(line: Line, outcome: Outcome) -> Result:
+    """The error line of a request that was answered with an error, or never properly."""
+    answer = outcome.answer
+    if answer is None:
+        return unanswered(line, SILENT_ENDS.get(outcome.kind, LineError.NO_ANSWER), outcome.message)
+    status = answer.status
+    if status < 400:
+        code = outcome.body.error_code
+        status = code if isinstance(code, int) and 400 <= code < 600 else BAD_GATEWAY
+    body = outcome.body.line or _wrapped(answer.status, answer.body)
+    data = response_line(line.result_id, line.request.custom_id, status, answer.request_id, body)
+    return Result(Record(line.number, False, data))
+
+
+SILENT_ENDS = {Kind.TIMEOUT: LineError.TIMEOUT, Kind.TOO_LARGE: LineError.TOO_LARGE}
+
+
+def unanswered(line: Line, error: LineError, detail: str = "") -> Result:
+    """The error line of a request that has no answer."""
     return Result(
-        Record(line, True, data),
-        _usage(body.get("usage")),
-        model if isinstance(model, str) and model else None,
+        Record(line.number, False, error_line(line.result_id, line.request.custom_id, error, detail))
     )
 
 
-def unanswered(line: int, result_id: str, custom_id: str, error: LineError) -> Result:
-    """The error line of a request that cannot be run."""
-    return Result(Record(line, False, error_line(result_id, custom_id, error)))
-
-
-def _json_object(body: bytes) -> dict[str, Any] | None:
-    try:
-        value = msgspec.json.decode(body)
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
-
-
-def _wrapped(answer: Answer) -> dict[str, Any]:
-    shown = answer.body[:500].decode(errors="replace")
-    message = f"The upstream answered {answer.status} with a body that is no JSON object: {shown}"
-    return {"error": {"message": message, "type": "server_error", "param": None, "code": None}}
+def _wrapped(status: int, body: bytes) -> bytes:
+    """A body that is not a JSON object, in an OpenAI error."""
+    shown = body.decode(errors="replace")
+    message = f"The upstream answered {status} with a body that is not a JSON object: {shown}"
+    error = {"message": message, "type": "server_error", "param": None, "code": None}
+    return msgspec.json.encode({"error": error})
 
 
 def _usage(usage: Any) -> Usage:
@@ -82,10 +86,20 @@ def _usage(usage: Any) -> Usage:
 
 def _first(usage: Mapping[str, Any], *names: str) -> int:
     for name in names:
-        value = usage.get(name)
-        if isinstance(value, int) and 0 <= value < LARGEST_COUNT:
-            return value
+        count = _count(usage.get(name))
+        if count is not None and 0 <= count < LARGEST_COUNT:
+            return count
     return 0
+
+
+def _count(value: Any) -> int | None:
+    """A whole number, also as 3.0 or "3": some servers write their counts so."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        return int(value)
+    except (ValueError, OverflowError):
+        return None
 
 
 def _detail(usage: Mapping[str, Any], detail: str, *groups: str) -> int:

@@ -1,56 +1,65 @@
 """What the requests to the upstream were like: plain numbers, for this is in the way of each of them."""
 
-import time
+from collections import Counter
+from collections.abc import Callable
 
-from nightlane.domain.inference.ports import Answer, Unreachable, Upstream
+from nightlane.domain.inference.outcomes import Outcome, Verdict
+from nightlane.domain.inference.ports import Kind
 from nightlane.domain.metrics import Meter, Metric
 
-THROTTLED = 429
+REFUSALS = frozenset({Verdict.REFUSED, Verdict.DENIED})
 
 
-class MeteredUpstream:
-    """An `Upstream` that measures another. Used and reported on one thread only."""
+class Traffic:
+    """Counts and times the requests of a run. Used and reported on one thread only."""
 
-    def __init__(self, upstream: Upstream) -> None:
+    def __init__(self, upstream: str, monotonic: Callable[[], float]) -> None:
         self._upstream = upstream
+        self._monotonic = monotonic
         self._in_flight = 0
-        self._since = time.monotonic()
+        self._since = monotonic()
         self._clear()
 
     def _clear(self) -> None:
         self._latencies: list[float] = []
-        self._throttled = self._errors = self._unreachable = 0
+        self._kinds: Counter[tuple[Metric, Kind]] = Counter()
         # Time spent in flight is the sum of the ends less the sum of the starts.
         self._spent = -self._in_flight * self._since
 
-    async def post(self, path: str, body: bytes) -> Answer:
-        began = time.monotonic()
-        self._spent -= began
+    def begin(self) -> float:
+        """A request starts; returns the time."""
+        now = self._monotonic()
+        self._spent -= now
         self._in_flight += 1
-        try:
-            answer = await self._upstream.post(path, body)
-        except Unreachable:
-            self._unreachable += 1
-            raise
-        finally:
-            ended = time.monotonic()
-            self._spent += ended
-            self._in_flight -= 1
-        self._latencies.append(ended - began)
-        self._throttled += answer.status == THROTTLED
-        self._errors += answer.status >= 500
-        return answer
+        return now
+
+    def end(self) -> float:
+        """A request ended, or was given up; returns the time."""
+        now = self._monotonic()
+        self._spent += now
+        self._in_flight -= 1
+        return now
+
+    def note(self, outcome: Outcome, seconds: float) -> None:
+        """What it came to."""
+        if outcome.answer is not None:
+            self._latencies.append(seconds)
+        if outcome.verdict in REFUSALS:
+            self._kinds[Metric.UPSTREAM_REFUSALS, outcome.kind] += 1
+        elif outcome.verdict is Verdict.FAILED:
+            self._kinds[Metric.UPSTREAM_FAILURES, outcome.kind] += 1
 
     def report(self, meter: Meter) -> None:
         """Hand over what was measured since the last report."""
-        now = time.monotonic()
+        now = self._monotonic()
         if now > self._since:
             spent = self._spent + self._in_flight * now
             meter.add(Metric.IN_FLIGHT, round(spent / (now - self._since), 3))
         for latency in self._latencies:
             meter.add(Metric.UPSTREAM_LATENCY, round(latency * 1000, 1))
-        meter.add(Metric.UPSTREAM_THROTTLED, self._throttled)
-        meter.add(Metric.UPSTREAM_ERRORS, self._errors)
-        meter.add(Metric.UPSTREAM_UNREACHABLE, self._unreachable)
+        for metric in (Metric.UPSTREAM_REFUSALS, Metric.UPSTREAM_FAILURES):
+            meter.add(metric, sum(count for (name, _), count in self._kinds.items() if name is metric))
+        for (metric, kind), count in self._kinds.items():
+            meter.add(metric, count, upstream=self._upstream, kind=kind.value)
         self._since = now
         self._clear()

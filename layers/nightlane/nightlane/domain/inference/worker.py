@@ -1,16 +1,30 @@
 """What one message to `infer` brings about."""
 
 import asyncio
+import math
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from nightlane.domain.batch import BatchStatus
+from nightlane.domain.batch import Batch, BatchStatus
 from nightlane.domain.closing import close_if_due
+from nightlane.domain.inference.budget import ByteBudget
 from nightlane.domain.inference.ports import LeaseView, Upstream
-from nightlane.domain.inference.run import ShardRun, Stop
+from nightlane.domain.inference.run import ShardRun
+from nightlane.domain.inference.supervisor import Stop
 from nightlane.domain.metrics import Metric
 from nightlane.domain.ports import Ports
 from nightlane.domain.shard import ShardMessage
+from nightlane.domain.trouble import LONGEST_REST_SECONDS, Rest, rest_after
+
+# A longer rest, or one of a message that was received often, is the sweeper's to end: a message may be
+# received 1,000 times at most, and each rest by visibility is a receive.
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html
+LONGEST_VISIBLE_REST_SECONDS = 120
+MOST_RECEIVES = 200
+# Lines that nobody else's fate explains are asked so often before their patience ends.
+LONE_LOOKS = 6
+# A shard's item that its batch left behind goes by itself.
+REMEMBERED_SECONDS = 7 * 86_400
 
 
 class Verdict(Enum):
@@ -29,30 +43,91 @@ class Ending:
     delay_seconds: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A message, received for the `receives`th time."""
+
+    message: ShardMessage
+    lease: LeaseView
+    deadline: float
+    """On the monotonic clock."""
+    receives: int = 1
+
+
 DONE = Ending(Verdict.DONE)
 
 
-async def run_shard(
-    ports: Ports, upstream: Upstream, message: ShardMessage, lease: LeaseView, deadline: float
-) -> Ending:
-    """Run a shard as far as time allows. `deadline` is on the monotonic clock."""
+async def run_shard(ports: Ports, upstream: Upstream, delivery: Delivery, budget: ByteBudget) -> Ending:
+    """Run a shard as far as time, and the upstream, allow."""
+    message = delivery.message
     batch = await asyncio.to_thread(ports.batches.get_batch, message.batch_id)
     if batch is None or not batch.is_open:
         return DONE
-    shard = await asyncio.to_thread(ports.batches.begin_shard, message.batch_id, message.shard.index)
-    stop = None
-    if not shard.finished:
-        run = ShardRun(ports, upstream, batch, message, shard, lease, deadline)
-        if batch.status is BatchStatus.CANCELLING:
-            run.cancel()
-        stop = await run.run()
-    match stop:
+    rest = await asyncio.to_thread(ports.upstreams.get_rest, ports.settings.upstream_url)
+    cancelling = batch.status is BatchStatus.CANCELLING
+    if rest is not None and rest.until > ports.now() and not cancelling and ports.now() < batch.expires_at:
+        return await _hand_over(ports, batch, delivery, rest.until - ports.now())
+    forget_at = batch.expires_at + REMEMBERED_SECONDS
+    shard = await asyncio.to_thread(
+        ports.batches.begin_shard, message.batch_id, message.shard.index, forget_at
+    )
+    if shard.finished:
+        await asyncio.to_thread(close_if_due, ports, message.batch_id)
+        return DONE
+    run = ShardRun(ports, upstream, batch, message, shard, delivery.lease, delivery.deadline, budget, rest)
+    if cancelling:
+        run.supervisor.halt(Stop.CANCELLED)
+    match await run.run():
         case Stop.OUT_OF_TIME:
-            return Ending(Verdict.HAND_BACK)
+            return await _hand_over(ports, batch, delivery, 0)
+        case Stop.REFUSED_ALONE:
+            await _note_trouble(ports, batch, run)
+            looks = min(LONGEST_REST_SECONDS, ports.settings.refusal_patience_seconds / LONE_LOOKS)
+            return await _hand_over(ports, batch, delivery, looks)
         case Stop.UPSTREAM_DOWN:
-            ports.metrics.add(Metric.UPSTREAM_DOWN)
-            return Ending(Verdict.HAND_BACK, ports.settings.upstream_pause_seconds)
+            until = await _agree_on_rest(ports, batch, run)
+            return await _hand_over(ports, batch, delivery, until - ports.now())
         case Stop.REPLACED:
             return Ending(Verdict.LEAVE)
+        case Stop.EXPIRED:
+            await _note_trouble(ports, batch, run)
     await asyncio.to_thread(close_if_due, ports, message.batch_id)
     return DONE
+
+
+async def _note_trouble(ports: Ports, batch: Batch, run: ShardRun) -> None:
+    if run.trouble is not None:
+        await asyncio.to_thread(ports.batches.note_trouble, batch.id, run.trouble)
+
+
+async def _agree_on_rest(ports: Ports, batch: Batch, run: ShardRun) -> float:
+    """One worker finds out, and all lanes rest: until when, in seconds since 1970."""
+    await _note_trouble(ports, batch, run)
+    ports.metrics.add(Metric.UPSTREAM_DOWN)
+    upstream, now = ports.settings.upstream_url, ports.now()
+    known = await asyncio.to_thread(ports.upstreams.get_rest, upstream)
+    if known is not None and known.until > now:
+        return known.until
+    if run.trouble is None:
+        # What was still in flight was answered after all.
+        return now
+    rest = rest_after(known, run.trouble, now, ports.settings.upstream_pause_seconds)
+    if run.retry_after is not None:
+        asked = int(now + min(run.retry_after, LONGEST_REST_SECONDS))
+        rest = Rest(max(rest.until, asked), rest.count, rest.trouble)
+    agreed = await asyncio.to_thread(ports.upstreams.begin_rest, upstream, rest, known)
+    ports.log(
+        "all lanes rest", upstream=upstream, seconds=round(agreed.until - now), reason=str(rest.trouble)
+    )
+    return agreed.until
+
+
+async def _hand_over(ports: Ports, batch: Batch, delivery: Delivery, seconds: float) -> Ending:
+    """Let another worker go on later: by the message's visibility, or by the sweeper's clock."""
+    delay = max(0, math.ceil(seconds))
+    if delay > LONGEST_VISIBLE_REST_SECONDS or delivery.receives >= MOST_RECEIVES:
+        wake_at = min(int(ports.now()) + delay, batch.expires_at)
+        if await asyncio.to_thread(ports.batches.rest_batch, batch.id, wake_at):
+            return DONE
+        delay = 0
+    return Ending(Verdict.HAND_BACK, delay)

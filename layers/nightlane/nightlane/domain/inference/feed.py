@@ -1,0 +1,126 @@
+"""What to ask next: lines that are due again, then lines never asked, then a probe for those held."""
+
+import heapq
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from nightlane.domain.inference.lines import Line, UnfinishedLines
+from nightlane.domain.inference.outcomes import Outcome
+
+# Lines that wait keep their bodies: with more than these, and twice the lane's slots, no new one is begun.
+MOST_PENDING = 50
+
+
+@dataclass(slots=True, eq=False)
+class Candidate:
+    """A line that is not finished; times on the monotonic clock."""
+
+    line: Line
+    serial: int = 0
+    """Of its last attempt."""
+    last: Outcome | None = None
+    due: float = 0.0
+    """When it may be asked again, or, if it is held, when a probe may speak against it."""
+
+
+class Probe:
+    """Instead of a line: ask the upstream whether it lives."""
+
+
+PROBE = Probe()
+
+
+class Feed:
+    """The lines of a run that are not finished, in the order in which they should be asked."""
+
+    def __init__(
+        self,
+        lines: UnfinishedLines,
+        is_suspect: Callable[[int], bool],
+        slots: int,
+        is_full: Callable[[], bool],
+    ) -> None:
+        self.wants_probe = False
+        """Set it to have the next thing be a probe."""
+        self._lines = lines
+        self._is_suspect = is_suspect
+        self._most_pending = max(MOST_PENDING, 2 * slots)
+        self._is_full = is_full
+        self._exhausted = False
+        self._due: list[tuple[float, int, Candidate]] = []
+        self._order = itertools.count()
+        self._held: list[Candidate] = []
+        self._probing = False
+
+    @property
+    def is_empty(self) -> bool:
+        """Nothing waits and nothing is new: what is left is in flight."""
+        return self._exhausted and not self._due and not self._held
+
+    @property
+    def pending(self) -> list[Candidate]:
+        """The lines that were asked, and wait."""
+        return [each for _, _, each in self._due] + self._held
+
+    @property
+    def has_new(self) -> bool:
+        """Whether a line that was never asked may be begun."""
+        return not self._exhausted and len(self._due) + len(self._held) < self._most_pending
+
+    def next_due(self) -> float | None:
+        """When there may be something to ask, if not before."""
+        times = [self._due[0][0]] if self._due else []
+        if self._held and not self.has_new and not self._probing:
+            times.append(min(each.due for each in self._held))
+        return min(times, default=None)
+
+    async def take(self, now: float, *, idle: bool) -> Candidate | Probe | None:
+        """What to ask now, if anything; `idle` if nothing is in flight."""
+        if self.wants_probe and not self._probing:
+            self.wants_probe, self._probing = False, True
+            return PROBE
+        if self._due and self._due[0][0] <= now:
+            return heapq.heappop(self._due)[2]
+        while self.has_new and (idle or not self._is_full()):
+            if (line := await self._lines.take()) is None:
+                self._exhausted = True
+            elif self._is_suspect(line.number):
+                self._held.append(Candidate(line, due=now))
+            else:
+                return Candidate(line)
+        return self._take_held(now)
+
+    def _take_held(self, now: float) -> Candidate | Probe | None:
+        """When nothing else is left: first what this run has not asked yet, then a probe."""
+        if self.has_new or self._probing:
+            return None
+        for at, candidate in enumerate(self._held):
+            if candidate.last is None:
+                return self._held.pop(at)
+        if any(each.due <= now for each in self._held):
+            self._probing = True
+            return PROBE
+        return None
+
+    def ask_again(self, candidate: Candidate, due: float) -> None:
+        """The line may be asked from then on."""
+        heapq.heappush(self._due, (due, next(self._order), candidate))
+
+    def hold(self, candidate: Candidate, probe_due: float) -> None:
+        """The line waits until the upstream is seen to work; a probe may show it from then on."""
+        candidate.due = probe_due
+        self._held.append(candidate)
+
+    def release(self, proven: Callable[[Candidate], bool]) -> list[Candidate]:
+        """Take out what is proven."""
+        if not self._held:
+            return []
+        released = [each for each in self._held if proven(each)]
+        if released:
+            self._held = [each for each in self._held if not proven(each)]
+        return released
+
+    def end_probe(self) -> None:
+        """Another probe may be made."""
+        self._probing = False

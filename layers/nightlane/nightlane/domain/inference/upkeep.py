@@ -1,0 +1,104 @@
+"""What goes on beside the requests of a run: checkpoints, a look at the batch, the news for everybody."""
+
+import asyncio
+import random
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from nightlane.domain.batch import Batch
+from nightlane.domain.inference.health import Health
+from nightlane.domain.inference.journal import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Journal
+from nightlane.domain.inference.supervisor import Stop, Supervisor
+from nightlane.domain.inference.traffic import Traffic
+from nightlane.domain.ports import Fenced, Ports
+from nightlane.domain.trouble import Rest, Trouble
+
+
+class Upkeep:
+    """The loops of a run that wait for I/O, so that nothing else has to. `rest` is the one before the run."""
+
+    def __init__(
+        self,
+        ports: Ports,
+        batch: Batch,
+        journal: Journal,
+        health: Health,
+        supervisor: Supervisor,
+        traffic: Traffic,
+        rest: Rest | None,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._ports = ports
+        self._batch = batch
+        self._journal = journal
+        self._health = health
+        self._supervisor = supervisor
+        self._traffic = traffic
+        self._rest = rest
+        self._jitter = jitter
+        self._told: Trouble | None = None
+
+    def loops(self) -> tuple[Coroutine[Any, Any, None], ...]:
+        """Each runs until it is cancelled; what it raises ends the run."""
+        return self._commit(), self._look_at_batch()
+
+    def report(self) -> None:
+        """A run may last a quarter of an hour: what it measured is not kept back till then."""
+        self._traffic.report(self._ports.metrics)
+        self._ports.metrics.publish()
+
+    async def _commit(self) -> None:
+        """A checkpoint every `checkpoint_seconds`, and when enough has gathered.
+
+        Lanes that begin together would meet at the batch's item each time: the first interval is random.
+        """
+        interval = self._ports.settings.checkpoint_seconds * (1 - self._jitter())
+        pause = FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                async with asyncio.timeout(interval):
+                    await self._journal.is_due.wait()
+            except TimeoutError:
+                pass
+            try:
+                await self._journal.flush()
+                interval, pause = self._ports.settings.checkpoint_seconds, FIRST_PAUSE_SECONDS
+            except Fenced:
+                raise
+            except Exception as error:
+                # Nothing is lost: the results are still in the journal.
+                self._ports.log("a checkpoint failed", error=repr(error))
+                self._journal.is_due.clear()
+                interval, pause = pause, min(LONGEST_PAUSE_SECONDS, 2 * pause)
+            self.report()
+
+    async def _look_at_batch(self) -> None:
+        """Cancelled, closed, or the upstream down for everybody?"""
+        while True:
+            await asyncio.sleep(self._ports.settings.watch_seconds)
+            try:
+                self._supervisor.on_batch(
+                    await asyncio.to_thread(self._ports.batches.get_batch, self._batch.id)
+                )
+                await self._tell()
+            except Exception as error:
+                self._ports.log("the batch could not be read", error=repr(error))
+
+    async def _tell(self) -> None:
+        """Tell the others, and hear from them, how the upstream is."""
+        upstream, trouble = self._ports.settings.upstream_url, self._health.trouble
+        await self.end_rest()
+        if not self._health.is_doubtful or trouble is None:
+            return
+        if self._told is None or (self._told.kind, self._told.message) != (trouble.kind, trouble.message):
+            await asyncio.to_thread(self._ports.batches.note_trouble, self._batch.id, trouble)
+            self._told = trouble
+        rest = await asyncio.to_thread(self._ports.upstreams.get_rest, upstream)
+        if rest is not None and rest.until > self._ports.now():
+            self._supervisor.halt(Stop.UPSTREAM_DOWN)
+
+    async def end_rest(self) -> None:
+        """If the upstream answers again, nobody need ask it carefully any more."""
+        if self._rest is not None and self._health.answered and self._health.trouble is None:
+            self._rest = None
+            await asyncio.to_thread(self._ports.upstreams.end_rest, self._ports.settings.upstream_url)
