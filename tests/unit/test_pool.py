@@ -1,101 +1,316 @@
-"""The rolling pool keeps its slots full, and only so many."""
+"""The rolling pool keeps its slots full, only so many as there is room for, and misses no event."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
-from typing import TypeVar
+import heapq
+import itertools
+from collections import deque
+from collections.abc import Awaitable, Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightlane.domain.inference.pool import run_pool
+from nightlane.domain.inference.pool import Pool
 
-Item = TypeVar("Item")
-
-
-def taking(items: Iterable[Item]) -> Callable[[], Awaitable[Item | None]]:
-    remaining = iter(items)
-
-    async def take() -> Item | None:
-        return next(remaining, None)
-
-    return take
+Take = Callable[[float, bool], Awaitable[tuple[int, int] | None]]
 
 
-class Clock:
-    """Virtual time: work that takes n ticks ends at tick n, in order, without waiting."""
+class VirtualTime(asyncio.SelectorEventLoop):
+    """A loop that waits for nothing: when all wait for a time, it is that time."""
 
     def __init__(self) -> None:
-        self.now = 0
-        self._sleepers: list[tuple[int, int, asyncio.Future[None]]] = []
+        super().__init__()
+        self.at = 0.0
 
-    async def sleep(self, ticks: int) -> None:
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._sleepers.append((self.now + ticks, len(self._sleepers), future))
-        await future
+    def time(self) -> float:
+        return self.at
 
-    async def run(self, pool: "asyncio.Task[None]") -> None:
-        while not pool.done():
-            for _ in range(5):
-                await asyncio.sleep(0)
-            if self._sleepers:
-                self._sleepers.sort(key=lambda sleeper: sleeper[:2])
-                self.now, _, future = self._sleepers.pop(0)
-                if not future.done():
-                    future.set_result(None)
-
-
-def pool_of(
-    ticks: list[int], size: int, may_start: Callable[[list[int]], bool] = lambda _started: True
-) -> tuple[list[int], int, int]:
-    """Started items, most at once, and when it ended."""
-    clock, running, most = Clock(), 0, 0
-    began: list[int] = []
-
-    async def work(item: tuple[int, int]) -> None:
-        nonlocal running, most
-        began.append(item[0])
-        running += 1
-        most = max(most, running)
-        await clock.sleep(item[1])
-        running -= 1
-
-    async def main() -> None:
-        pool = asyncio.create_task(run_pool(taking(enumerate(ticks)), size, work, lambda: may_start(began)))
-        await clock.run(pool)
-        await pool
-
-    asyncio.run(main())
-    return began, most, clock.now
+    def _run_once(self) -> None:
+        scheduled: list[asyncio.TimerHandle] = self._scheduled  # type: ignore[attr-defined]
+        while scheduled and scheduled[0].cancelled():
+            heapq.heappop(scheduled)._scheduled = False  # type: ignore[attr-defined]
+            self._timer_cancelled_count -= 1  # type: ignore[attr-defined]
+        if not self._ready and scheduled:  # type: ignore[attr-defined]
+            self.at = max(self.at, scheduled[0].when())
+        elif not self._ready:  # type: ignore[attr-defined]
+            raise AssertionError("everybody waits, and for nothing")
+        super()._run_once()  # type: ignore[misc]
 
 
-@given(ticks=st.lists(st.integers(1, 20), max_size=30), size=st.integers(1, 8))
-def test_items_start_in_order_at_most_so_many_at_once_and_no_slot_rests(ticks: list[int], size: int) -> None:
-    started, most, ended = pool_of(ticks, size)
-    assert started == list(range(len(ticks)))
-    assert most == min(size, len(ticks))
+def run(main: Awaitable[None]) -> float:
+    """Run it in virtual time; returns when it ended."""
+    loop = VirtualTime()
+    try:
+        loop.run_until_complete(main)
+        return loop.time()
+    finally:
+        loop.close()
+
+
+class Work:
+    """Items with their seconds; what may be given out again is in `due`, with its time."""
+
+    def __init__(self, seconds: list[int], size: int) -> None:
+        self.items = deque(enumerate(seconds))
+        self.due: list[tuple[float, tuple[int, int]]] = []
+        self.began: list[int] = []
+        self.begin_times: list[float] = []
+        self.running = 0
+        self.most = 0
+        self.limit = size
+        self.pause_until = 0.0
+        self.stopped = False
+        self.after: Callable[[int], None] = lambda _number: None
+        self.taking: Take = self.take
+        self.may_start: Callable[[], bool] = lambda: not self.stopped
+        self.pool: Pool[tuple[int, int]] = Pool(
+            size,
+            lambda now, idle: self.taking(now, idle),
+            self.work,
+            room=lambda: (self.limit, self.pause_until),
+            next_due=lambda: self.due[0][0] if self.due else None,
+            is_done=lambda: not self.items and not self.due,
+            may_start=lambda: self.may_start(),
+        )
+
+    async def take(self, now: float, idle: bool) -> tuple[int, int] | None:
+        assert idle == (self.pool.in_flight == 1)
+        if self.due and self.due[0][0] <= now:
+            return heapq.heappop(self.due)[1]
+        await asyncio.sleep(0)
+        return self.items.popleft() if self.items else None
+
+    async def work(self, item: tuple[int, int]) -> None:
+        number, seconds = item
+        self.began.append(number)
+        self.begin_times.append(asyncio.get_running_loop().time())
+        self.running += 1
+        self.most = max(self.most, self.running)
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            self.running -= 1
+        self.after(number)
+
+
+@given(seconds=st.lists(st.integers(1, 20), max_size=30), size=st.integers(1, 8))
+def test_items_start_in_order_at_most_so_many_at_once_and_no_slot_rests(
+    seconds: list[int], size: int
+) -> None:
+    work = Work(seconds, size)
+    ended = run(work.pool.run())
+    assert work.began == list(range(len(seconds)))
+    assert work.most == min(size, len(seconds))
     slots = [0] * size
-    for each in ticks:
+    for each in seconds:
         slots[slots.index(min(slots))] += each
     assert ended == max(slots)
+    assert work.pool.in_flight == 0
 
 
-@given(ticks=st.lists(st.integers(1, 5), min_size=1, max_size=20), stop_after=st.integers(0, 20))
-def test_nothing_starts_once_it_may_not_and_what_runs_ends(ticks: list[int], stop_after: int) -> None:
-    started, _, _ = pool_of(ticks, 3, lambda began: len(began) < stop_after)
-    assert len(started) == min(stop_after, len(ticks))
+@given(
+    seconds=st.lists(st.integers(1, 9), min_size=1, max_size=30),
+    size=st.integers(1, 8),
+    limits=st.lists(st.integers(1, 9), min_size=1, max_size=40),
+)
+def test_no_more_start_than_there_is_room_for(seconds: list[int], size: int, limits: list[int]) -> None:
+    work = Work(seconds, size)
+    work.limit = limits[0]
+    following = itertools.cycle(limits)
+
+    def after(_number: int) -> None:
+        work.limit = next(following)
+
+    async def take(_now: float, _idle: bool) -> tuple[int, int] | None:
+        assert work.running < min(size, work.limit)
+        return work.items.popleft() if work.items else None
+
+    work.after = after
+    work.taking = take
+    ended = run(work.pool.run())
+    assert work.began == list(range(len(seconds)))
+    assert max(seconds) <= ended <= sum(seconds)
 
 
-def test_a_failure_cancels_the_rest() -> None:
+def test_a_limit_that_rises_with_each_answer_fills_the_slots_in_as_many_rounds_as_it_doubles() -> None:
+    work = Work([1] * 63, 32)
+    work.limit = 1
+
+    def after(_number: int) -> None:
+        work.limit = min(32, work.limit + 1)
+
+    work.after = after
+    # 1 + 2 + 4 + 8 + 16 + 32.
+    assert run(work.pool.run()) == 6
+    assert work.most == 32
+
+
+@given(size=st.integers(1, 5), until=st.integers(1, 50))
+def test_in_a_pause_nothing_starts_and_after_it_everything_at_once(size: int, until: int) -> None:
+    work = Work([1] * (2 * size), size)
+
+    def after(number: int) -> None:
+        if number == size - 1:
+            work.pause_until = 1.0 + until
+
+    work.after = after
+    assert run(work.pool.run()) >= 1
+    # What the last of the first round asks for holds for those that had not begun yet.
+    paused = [begin for begin in work.begin_times if begin > 1]
+    assert paused == [1.0 + until] * len(paused)
+    assert paused
+    assert work.began == list(range(2 * size))
+
+
+def test_a_pause_that_grows_meanwhile_is_kept_to_its_end() -> None:
+    work = Work([1, 1, 1], 2)
+    work.pause_until = 5.0
+
+    async def main() -> None:
+        pool = asyncio.create_task(work.pool.run())
+        await asyncio.sleep(4)
+        work.pause_until = 9.0
+        await pool
+
+    assert run(main()) == 11
+    assert work.begin_times == [9, 9, 10]
+
+
+@given(dues=st.lists(st.integers(0, 30), min_size=1, max_size=10), size=st.integers(1, 4))
+def test_what_is_due_later_starts_then_though_nothing_else_happens(dues: list[int], size: int) -> None:
+    work = Work([], size)
+    work.due = [(float(due), (number, 0)) for number, due in enumerate(dues)]
+    heapq.heapify(work.due)
+    assert run(work.pool.run()) == max(dues)
+    assert work.begin_times == sorted(dues)
+
+
+@given(
+    seconds=st.lists(st.integers(0, 5), min_size=1, max_size=20),
+    size=st.integers(1, 6),
+    again=st.dictionaries(st.integers(0, 19), st.integers(0, 12)),
+    limits=st.lists(st.integers(1, 6), max_size=20),
+    reads=st.lists(st.integers(0, 3), min_size=1, max_size=10),
+    stop_at=st.none() | st.integers(0, 20),
+)
+def test_no_wake_up_is_lost(
+    seconds: list[int],
+    size: int,
+    again: dict[int, int],
+    limits: list[int],
+    reads: list[int],
+    stop_at: int | None,
+) -> None:
+    """Items come again later, reads take their time, the limit changes, and all may be stopped.
+
+    `VirtualTime` raises if every slot sleeps for good.
+    """
+    work = Work(seconds, size)
+    left, following, reading = dict(again), iter(limits), itertools.cycle(reads)
+
+    def after(number: int) -> None:
+        work.limit = next(following, work.limit)
+        if number in left:
+            due = asyncio.get_running_loop().time() + left.pop(number)
+            heapq.heappush(work.due, (due, (number, 1)))
+
+    async def take(now: float, idle: bool) -> tuple[int, int] | None:
+        item = await usual(now, idle)
+        await asyncio.sleep(next(reading))
+        return item
+
+    def stop() -> None:
+        work.stopped = True
+        work.pool.wake()
+
+    async def main() -> None:
+        if stop_at is not None:
+            asyncio.get_running_loop().call_at(stop_at, stop)
+        await work.pool.run()
+
+    work.after = after
+    usual, work.taking = work.take, take
+    run(main())
+    if stop_at is None:
+        asked_again = [number for number in range(len(seconds)) if number in again]
+        assert sorted(work.began) == sorted([*range(len(seconds)), *asked_again])
+
+
+@given(seconds=st.lists(st.integers(1, 5), min_size=1, max_size=20), stop_after=st.integers(0, 20))
+def test_nothing_starts_once_it_may_not_and_what_runs_ends(seconds: list[int], stop_after: int) -> None:
+    work = Work(seconds, 3)
+    ended: list[int] = []
+    work.after = ended.append
+    work.may_start = lambda: len(work.began) < stop_after
+    run(work.pool.run())
+    assert work.began == list(range(min(stop_after, len(seconds))))
+    assert sorted(ended) == work.began
+
+
+def test_a_stop_from_outside_drains_the_pool_once_it_is_woken() -> None:
+    work = Work([3, 4, 1], 3)
+    work.due = [(100.0, (7, 1))]
+
+    async def main() -> None:
+        pool = asyncio.create_task(work.pool.run())
+        await asyncio.sleep(2)
+        work.stopped = True
+        work.pool.wake()
+        await pool
+
+    assert run(main()) == 4
+    assert work.began == [0, 1, 2]
+
+
+def test_an_item_that_was_read_too_late_is_not_started() -> None:
+    work = Work([1, 1], 1)
+    usual = work.take
+
+    async def slow(now: float, idle: bool) -> tuple[int, int] | None:
+        item = await usual(now, idle)
+        await asyncio.sleep(5)
+        work.stopped = True
+        return item
+
+    work.taking = slow
+    run(work.pool.run())
+    assert work.began == []
+    assert work.pool.in_flight == 0
+
+
+@pytest.mark.parametrize("where", ["work", "take"])
+def test_a_failure_cancels_the_rest(where: str) -> None:
+    work = Work([10, 10, 1, 10], 3)
     ended: list[int] = []
 
-    async def work(item: int) -> None:
-        if item == 2:
-            raise ValueError("two")
-        await asyncio.sleep(10)
-        ended.append(item)
+    def after(number: int) -> None:
+        if number == 2:
+            if where == "work":
+                raise ValueError("two")
+            work.taking = failing
+        else:
+            ended.append(number)
 
+    async def failing(_now: float, _idle: bool) -> None:
+        raise ValueError("two")
+
+    work.after = after
     with pytest.raises(ExceptionGroup) as caught:
-        asyncio.run(run_pool(taking([1, 2, 3]), 3, work, lambda: True))
+        run(work.pool.run())
     assert caught.group_contains(ValueError, match="two")
     assert ended == []
+    assert (work.running, work.pool.in_flight) == (0, 0)
+
+
+def test_cancelling_the_pool_cancels_the_work() -> None:
+    work = Work([10, 10, 10], 2)
+
+    async def main() -> None:
+        pool = asyncio.create_task(work.pool.run())
+        await asyncio.sleep(1)
+        pool.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await pool
+
+    assert run(main()) == 1
+    assert (work.began, work.running, work.pool.in_flight) == ([0, 1], 0, 0)

@@ -112,7 +112,7 @@ def response_line(result: str, custom_id: str, status: int, request_id: str, bod
             result.encode(),
             escape_separators(_encode(custom_id)),
             status,
-            _encode(request_id),
+            escape_separators(_encode(request_id)),
             body,
         )
     )

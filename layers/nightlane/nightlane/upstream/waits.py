@@ -50,4 +50,5 @@ def _duration(value: str | None) -> float | None:
     if value is None or (seconds := _number(value)) is not None:
         return None if value is None else seconds
     parts = _DURATION.findall(value)
-    return sum(float(number) * _UNITS[unit] for number, unit in parts) if parts else None
+    total = sum(float(number) * _UNITS[unit] for number, unit in parts)
+    return total if parts and math.isfinite(total) else None

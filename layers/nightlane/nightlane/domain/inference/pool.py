@@ -75,11 +75,12 @@ class Pool(Generic[Item]):
                 # Counted before it is read, so that no other slot takes the same place.
                 self.in_flight += 1
                 item = await self._take_or_give_back(now)
-                # Reading may have taken long.
-                if item is not None and self._may_start():
+                # Reading may have taken long, and who halts meanwhile wakes only those that wait.
+                may_start = self._may_start()
+                if item is not None and may_start:
                     return item
                 self.in_flight -= 1
-                if self._is_done():
+                if not may_start or self._is_done():
                     break
                 wake_at = self._next_due()
             await self._something_happens(wake_at)

@@ -10,7 +10,7 @@ from nightlane.domain.batch import Usage
 from nightlane.domain.inference.lines import Line
 from nightlane.domain.inference.outcomes import Outcome
 from nightlane.domain.inference.ports import Kind
-from nightlane.domain.lines import LineError, error_line, response_line
+from nightlane.domain.lines import LineError, error_line, escape_separators, response_line
 from nightlane.domain.parts import Record
 
 NO_USAGE = Usage()
@@ -65,7 +65,7 @@ def _wrapped(status: int, body: bytes) -> bytes:
     shown = body.decode(errors="replace")
     message = f"The upstream answered {status} with a body that is not a JSON object: {shown}"
     error = {"message": message, "type": "server_error", "param": None, "code": None}
-    return msgspec.json.encode({"error": error})
+    return escape_separators(msgspec.json.encode({"error": error}))
 
 
 def _usage(usage: Any) -> Usage:

@@ -1,0 +1,116 @@
+"""What becomes of a line after an attempt: decisions as tables, pauses within bounds."""
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nightlane.domain.inference.attempt import (
+    DENIALS_NEEDED,
+    LAST_PROBE_PAUSE_SECONDS,
+    PROBE_PAUSES_SECONDS,
+    Evidence,
+    Step,
+    decide,
+    decide_with_proof,
+    pause_after_failure,
+    pause_after_refusal,
+    pause_before_probe,
+)
+from nightlane.domain.inference.outcomes import SILENT, Outcome, Verdict
+from nightlane.domain.inference.ports import Kind
+
+NEW, SERVED = Evidence(served=False), Evidence(served=True)
+ALONE = Evidence(served=True, refused_alone=True)
+USED_UP = Evidence(served=False, quota_used_up=True)
+
+
+def outcome(verdict: Verdict, kind: Kind = Kind.RATE_LIMITED) -> Outcome:
+    return Outcome(verdict, kind, None, SILENT, "")
+
+
+@pytest.mark.parametrize(
+    ("came", "new", "served", "alone", "used_up"),
+    [
+        (outcome(Verdict.ANSWERED), Step.KEEP, Step.KEEP, Step.KEEP, Step.KEEP),
+        (outcome(Verdict.REJECTED), Step.GIVE_UP, Step.GIVE_UP, Step.GIVE_UP, Step.GIVE_UP),
+        (outcome(Verdict.FAILED), Step.HOLD, Step.HOLD, Step.HOLD, Step.HOLD),
+        (outcome(Verdict.DENIED), Step.ASK_AGAIN, Step.HOLD, Step.HOLD, Step.ASK_AGAIN),
+        (outcome(Verdict.REFUSED), Step.ASK_AGAIN, Step.ASK_AGAIN, Step.HOLD, Step.ASK_AGAIN),
+        (outcome(Verdict.REFUSED, Kind.QUOTA), Step.ASK_AGAIN, Step.ASK_AGAIN, Step.HOLD, Step.GIVE_UP),
+    ],
+    ids=lambda value: value.verdict.value if isinstance(value, Outcome) else value.name,
+)
+def test_what_becomes_of_a_line_depends_on_its_answer_and_on_what_others_got(
+    came: Outcome, new: Step, served: Step, alone: Step, used_up: Step
+) -> None:
+    steps = [decide(came, evidence) for evidence in (NEW, SERVED, ALONE, USED_UP)]
+    assert steps == [new, served, alone, used_up]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "attempts_needed", "given_up_at"),
+    [
+        (Verdict.FAILED, 1, 1),
+        (Verdict.FAILED, 5, 5),
+        (Verdict.FAILED, 40, 40),
+        (Verdict.DENIED, 5, DENIALS_NEEDED),
+        (Verdict.DENIED, 40, DENIALS_NEEDED),
+        (Verdict.REFUSED, 5, 0),
+    ],
+)
+def test_a_held_line_is_given_up_with_proof_once_it_failed_often_enough(
+    verdict: Verdict, attempts_needed: int, given_up_at: int
+) -> None:
+    steps = [decide_with_proof(outcome(verdict), failures, attempts_needed) for failures in range(50)]
+    assert steps == [Step.ASK_AGAIN] * given_up_at + [Step.GIVE_UP] * (50 - given_up_at)
+
+
+JITTER = st.floats(0, 1)
+
+
+@given(failures=st.integers(0, 10_000), jitter=JITTER)
+def test_pauses_after_failures_grow_to_ten_seconds(failures: int, jitter: float) -> None:
+    pause = pause_after_failure(failures, None, lambda: jitter)
+    assert 0.25 <= pause <= 10
+    assert pause <= pause_after_failure(failures + 1, None, lambda: jitter)
+
+
+@given(refusals=st.integers(0, 10_000), jitter=JITTER)
+def test_pauses_after_refusals_grow_to_half_a_minute(refusals: int, jitter: float) -> None:
+    pause = pause_after_refusal(refusals, None, lambda: jitter)
+    assert 0.25 <= pause <= 30
+    assert pause <= pause_after_refusal(refusals + 1, None, lambda: jitter)
+
+
+def test_the_first_pauses_are_short_and_each_is_twice_as_long_as_the_one_before() -> None:
+    for pauses in (
+        [pause_after_failure(failures, None, lambda: 1.0) for failures in range(5)],
+        [pause_after_refusal(refusals, None, lambda: 1.0) for refusals in range(1, 6)],
+    ):
+        assert pauses == [0.5, 1, 2, 4, 8]
+
+
+@given(asked=st.floats(0, allow_nan=False), times=st.integers(0, 100), jitter=JITTER)
+def test_what_the_upstream_asks_for_is_honoured_up_to_five_minutes(
+    asked: float, times: int, jitter: float
+) -> None:
+    for pause in (pause_after_failure, pause_after_refusal):
+        assert min(asked, 300) <= pause(times, asked, lambda: jitter) <= 330
+
+
+@given(asked=st.floats(0, allow_nan=False), failures=st.integers(0, 100), needed=st.integers(1, 40))
+def test_a_probe_waits_as_long_as_the_upstream_asks_up_to_half_a_minute(
+    asked: float, failures: int, needed: int
+) -> None:
+    assert pause_before_probe(failures, needed, asked) == min(asked, 30)
+
+
+def test_probes_come_later_each_time_but_the_last_that_is_needed_comes_at_once() -> None:
+    pauses = [pause_before_probe(failures, 5, None) for failures in range(6)]
+    assert pauses == [*PROBE_PAUSES_SECONDS, LAST_PROBE_PAUSE_SECONDS, LAST_PROBE_PAUSE_SECONDS]
+    assert all(earlier < later for earlier, later in itertools.pairwise(PROBE_PAUSES_SECONDS))
+    # A bad line ends within three minutes, generations of 20 s included.
+    assert sum(pauses[:5]) < 60
+    assert pause_before_probe(30, 40, None) == PROBE_PAUSES_SECONDS[-1]

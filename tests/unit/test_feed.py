@@ -1,0 +1,197 @@
+"""What is asked next: lines that are due, then new ones, then suspects, then whether the upstream lives."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nightlane.domain.inference.feed import MOST_PENDING, PROBE, Candidate, Feed, Probe
+from nightlane.domain.inference.lines import UnfinishedLines
+from nightlane.domain.inference.outcomes import SILENT, Outcome, Verdict
+from nightlane.domain.inference.ports import Kind
+from nightlane.domain.shard import DoneLines, ShardMessage, ShardSpec
+from tests.unit.test_unfinished_lines import OneBlob, request
+
+FAILURE = Outcome(Verdict.FAILED, Kind.SERVER_ERROR, None, SILENT, "")
+
+
+def feed_of(
+    count: int,
+    suspects: frozenset[int] = frozenset(),
+    slots: int = 4,
+    is_full: Callable[[], bool] = lambda: False,
+) -> Feed:
+    data = b"".join(request(number, 0) + b"\n" for number in range(count))
+    message = ShardMessage("batch_1", ShardSpec(0, 0, 0, len(data), 0, count), "input", slots)
+    lines = UnfinishedLines(OneBlob(data), message, DoneLines(count))  # type: ignore[arg-type]
+    return Feed(lines, suspects.__contains__, slots, is_full)
+
+
+async def take(feed: Feed, now: float = 0.0, *, idle: bool = False) -> int | Probe | None:
+    """The number of a line, if it is one."""
+    taken = await feed.take(now, idle=idle)
+    return taken.line.number if isinstance(taken, Candidate) else taken
+
+
+async def asked(feed: Feed, count: int) -> list[Candidate]:
+    """New lines, after their first attempt."""
+    candidates = []
+    for _ in range(count):
+        candidate = await feed.take(0.0, idle=True)
+        assert isinstance(candidate, Candidate)
+        candidate.last = FAILURE
+        candidates.append(candidate)
+    return candidates
+
+
+def test_due_lines_come_first_then_new_ones_then_suspects_then_a_probe() -> None:
+    async def main() -> None:
+        feed = feed_of(5, suspects=frozenset({0, 3}))
+        first, second = await asked(feed, 2)
+        assert (first.line.number, second.line.number) == (1, 2)
+        feed.hold(first, 5.0)
+        feed.ask_again(second, 3.0)
+        # Line 4 is new, and line 2 is due only then; of the suspects of an earlier run none came yet.
+        assert await take(feed, 2.0) == 4
+        assert await take(feed, 3.0) == 2
+        assert [await take(feed, 9.0) for _ in range(3)] == [0, 3, PROBE]
+        assert await take(feed, 9.0) is None
+        assert feed.pending == [first]
+
+    asyncio.run(main())
+
+
+@given(dues=st.lists(st.integers(0, 5), max_size=20))
+def test_lines_come_again_in_the_order_of_their_times(dues: list[int]) -> None:
+    async def main() -> None:
+        feed = feed_of(len(dues))
+        candidates = await asked(feed, len(dues))
+        assert await take(feed) is None
+        for candidate, due in zip(candidates, dues, strict=True):
+            feed.ask_again(candidate, due)
+        assert feed.next_due() == min(dues, default=None)
+        order = [await take(feed, 5.0) for _ in dues]
+        assert order == sorted(range(len(dues)), key=lambda number: dues[number])
+        assert feed.is_empty
+        assert feed.next_due() is None
+
+    asyncio.run(main())
+
+
+def test_a_line_that_is_not_due_waits() -> None:
+    async def main() -> None:
+        feed = feed_of(1)
+        (candidate,) = await asked(feed, 1)
+        assert feed.has_new
+        assert await take(feed) is None
+        assert not feed.has_new
+        feed.ask_again(candidate, 7.0)
+        assert not feed.is_empty
+        assert [await take(feed, now) for now in (0.0, 6.9, 7.0)] == [None, None, 0]
+        assert feed.is_empty
+
+    asyncio.run(main())
+
+
+def test_held_lines_are_probed_for_when_nothing_else_is_left_and_one_probe_at_a_time() -> None:
+    async def main() -> None:
+        feed = feed_of(3)
+        first, second = await asked(feed, 2)
+        feed.hold(first, 5.0)
+        feed.hold(second, 8.0)
+        # While there are new lines, these will tell.
+        assert feed.next_due() is None
+        assert await take(feed, 9.0) == 2
+        assert await take(feed, 4.0) is None
+        assert feed.next_due() == 5.0
+        assert await take(feed, 5.0) is PROBE
+        assert (await take(feed, 99.0), feed.next_due()) == (None, None)
+        feed.end_probe()
+        assert feed.release(lambda each: each.due <= 5.0) == [first]
+        assert feed.next_due() == 8.0
+        assert await take(feed, 7.9) is None
+        assert await take(feed, 8.0) is PROBE
+
+    asyncio.run(main())
+
+
+def test_a_probe_that_is_wished_for_comes_before_everything_and_once() -> None:
+    async def main() -> None:
+        feed = feed_of(3)
+        (candidate,) = await asked(feed, 1)
+        feed.ask_again(candidate, 0.0)
+        feed.wants_probe = True
+        assert await take(feed) is PROBE
+        feed.wants_probe = True
+        assert await take(feed) == 0
+        feed.end_probe()
+        assert await take(feed) is PROBE
+
+    asyncio.run(main())
+
+
+def test_released_lines_are_taken_out() -> None:
+    async def main() -> None:
+        feed = feed_of(4)
+        candidates = await asked(feed, 4)
+        for candidate in candidates:
+            feed.hold(candidate, 0.0)
+        assert feed.release(lambda each: each.line.number % 2 == 0) == candidates[::2]
+        assert feed.pending == candidates[1::2]
+        assert feed.release(lambda _each: False) == []
+        assert feed.release(lambda _each: True) == candidates[1::2]
+        assert feed.release(lambda _each: True) == []
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(("slots", "most"), [(1, MOST_PENDING), (60, 120)])
+def test_with_many_lines_waiting_no_new_one_is_begun(slots: int, most: int) -> None:
+    async def main() -> None:
+        feed = feed_of(200, slots=slots)
+        candidates = await asked(feed, most)
+        for candidate in candidates[::2]:
+            feed.ask_again(candidate, 7.0)
+        for candidate in candidates[1::2]:
+            assert feed.has_new
+            feed.hold(candidate, 5.0)
+        assert not feed.has_new
+        assert [await take(feed, now) for now in (4.0, 5.0, 6.0)] == [None, PROBE, None]
+        feed.end_probe()
+        assert feed.release(lambda each: each is candidates[1]) == [candidates[1]]
+        assert await take(feed, 6.0) == most
+        # With one more in flight than wait, it is again the turn of those that wait.
+        feed.hold(candidates[1], 5.0)
+        assert [await take(feed, 7.0) for _ in range(2)] == [0, 2]
+
+    asyncio.run(main())
+
+
+def test_of_very_many_suspects_each_is_asked() -> None:
+    async def main() -> None:
+        suspects = frozenset(range(3 * MOST_PENDING))
+        feed = feed_of(3 * MOST_PENDING + 2, suspects)
+        order = [candidate.line.number for candidate in await asked(feed, 3 * MOST_PENDING + 2)]
+        assert sorted(order) == list(range(3 * MOST_PENDING + 2))
+        assert await take(feed) is None
+        assert feed.is_empty
+
+    asyncio.run(main())
+
+
+def test_with_memory_full_a_new_line_is_begun_only_if_nothing_is_in_flight() -> None:
+    async def main() -> None:
+        full = True
+        feed = feed_of(4, is_full=lambda: full)
+        assert await take(feed) is None
+        assert await take(feed, idle=True) == 0
+        (candidate,) = await asked(feed, 1)
+        feed.ask_again(candidate, 0.0)
+        assert await take(feed) == 1
+        assert await take(feed) is None
+        full = False
+        assert await take(feed) == 2
+
+    asyncio.run(main())
