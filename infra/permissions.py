@@ -30,7 +30,8 @@ class Grant:
     on: tuple[str, ...] = ()
 
 
-BATCH, FILE, KEY, WAITING, ADMISSION = "BATCH#", "FILE#", "KEY#", "WAITING", "ADMISSION"
+BATCH, FILE, KEY, UPSTREAM = "BATCH#", "FILE#", "KEY#", "UPSTREAM#"
+WAITING, ADMISSION = "WAITING", "ADMISSION"
 FILES, WORK = "files/", "work/"
 
 
@@ -65,6 +66,7 @@ PERMISSIONS: dict[str, tuple[Grant, ...]] = {
     "authorize": (_table("GetItem", KEY),),
     "api": (
         _table("GetItem BatchGetItem PutItem UpdateItem", BATCH, FILE),
+        _table("GetItem", UPSTREAM),
         _index("by_tenant"),
         _objects("GetObject PutObject DeleteObject", FILES),
         _TELL_MISSING,
@@ -84,7 +86,7 @@ PERMISSIONS: dict[str, tuple[Grant, ...]] = {
         _UPSTREAM_KEY,
     ),
     "infer": (
-        _table("GetItem UpdateItem", BATCH),
+        _table("GetItem UpdateItem", BATCH, UPSTREAM),
         _objects("GetObject PutObject", WORK),
         _consume(INFER.name),
         _send(ASSEMBLE.name),

@@ -5,8 +5,9 @@ from aws_lambda_powertools.event_handler.router import APIGatewayRouter
 
 from functions.api.answers import body_of, json_answer, tenant_of
 from nightlane.domain.batches import cancel_batch, create_batch, get_batch, list_batches
+from nightlane.domain.progress import get_progress
 from nightlane.wire.requests import CreateBatch, ListBatches, read, read_json
-from nightlane.wire.responses import batch_object, page
+from nightlane.wire.responses import batch_object, page, progress_object
 from nightlane.wiring import ports
 
 router = APIGatewayRouter()
@@ -36,3 +37,8 @@ def retrieve(batch_id: str) -> Response[str]:
 @router.post("/<batch_id>/cancel")
 def cancel(batch_id: str) -> Response[str]:
     return json_answer(batch_object(cancel_batch(ports(), tenant_of(router.current_event), batch_id)))
+
+
+@router.get("/<batch_id>/progress")
+def progress(batch_id: str) -> Response[str]:
+    return json_answer(progress_object(get_progress(ports(), tenant_of(router.current_event), batch_id)))

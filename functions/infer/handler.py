@@ -29,7 +29,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     deadline = ports().monotonic() + context.get_remaining_time_in_millis() / 1000
     receives = int(record["attributes"]["ApproximateReceiveCount"])
     budget = ByteBudget(int(int(context.memory_limit_in_mb) * MIB * BUDGET_SHARE))
-    with holding(clients(), ports().settings.infer_queue_url, record, ports().settings) as lease:
+    with holding(clients(), ports().settings.infer_queue_url, record, ports()) as lease:
         ending = run(_run(Delivery(message, lease, deadline, receives), budget))
         logger.info("shard run ended", verdict=ending.verdict.name, delay_seconds=ending.delay_seconds)
         if ending.verdict is Verdict.HAND_BACK:

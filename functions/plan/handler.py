@@ -18,5 +18,5 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
     measure_queue_wait(ports(), "plan", record)
     batch_id = read_batch_message(record["body"])
     logger.append_keys(batch_id=batch_id)
-    with holding(clients(), ports().settings.plan_queue_url, record, ports().settings):
+    with holding(clients(), ports().settings.plan_queue_url, record, ports()):
         plan_batch(ports(), batch_id)

@@ -105,7 +105,7 @@ def _start(client: openai.OpenAI, path: Path, endpoint: str, console: Console) -
 
 def _follow(client: openai.OpenAI, batch: Batch, console: Console) -> Batch:
     """Wait until the batch has ended. Ctrl-C asks whether to cancel it."""
-    interrupted = _Interrupts(client, batch.id, console)
+    interrupted, waiting = _Interrupts(client, batch.id, console), _Waiting(client, batch.id)
     with _progress(console) as progress:
         task = progress.add_task(batch.status, total=None, rate="")
         pause, began, said_at = FIRST_PAUSE_SECONDS, time.monotonic(), -SECONDS_BETWEEN_LINES
@@ -119,11 +119,41 @@ def _follow(client: openai.OpenAI, batch: Batch, console: Console) -> Batch:
             progress.update(
                 task, description=batch.status, completed=done, total=total or None, rate=f"{rate:.1f}/s"
             )
-            if not console.is_terminal and time.monotonic() - said_at >= SECONDS_BETWEEN_LINES:
+            if time.monotonic() - said_at >= SECONDS_BETWEEN_LINES:
                 said_at = time.monotonic()
-                console.print(f"{batch.status}: {done} of {total}")
+                if not console.is_terminal:
+                    console.print(f"{batch.status}: {done} of {total}")
+                waiting.say(console)
     interrupted.end()
     return batch
+
+
+class _Waiting:
+    """What a batch waits for, from Nightlane's own `/progress`; other servers have none."""
+
+    def __init__(self, client: openai.OpenAI, batch_id: str) -> None:
+        self._client, self._path = client, f"/batches/{batch_id}/progress"
+        self._said: str | None = None
+
+    def say(self, console: Console) -> None:
+        """Print it when it has changed."""
+        reason = self._reason()
+        if reason is not None and reason != self._said:
+            console.print(reason)
+        self._said = reason
+
+    def _reason(self) -> str | None:
+        try:
+            progress: Any = self._client.get(self._path, cast_to=object, options={"max_retries": 0})
+        except openai.OpenAIError:
+            return None
+        if not isinstance(progress, dict) or not progress.get("waits_for"):
+            return None
+        if progress["waits_for"] == "slot":
+            return "it waits for a slot: other batches run"
+        last = progress.get("last_refusal") or {}
+        said = f"{last.get('status') or last.get('kind')}: {escape(str(last.get('message')))}"
+        return f"it waits for the endpoint, which last said {said}"
 
 
 def _progress(console: Console) -> Progress:

@@ -10,7 +10,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precon
 from openai.types import Batch
 
 from tests.e2e.conftest import ENDED, Place, living
-from tests.faults.lab import EDGES, TIMES
+from tests.faults.watch import EDGES, TIMES
 from tests.world import requests
 
 # One call may see several edges taken since the last.

@@ -30,6 +30,8 @@ class Fault(Enum):
     """The answer was lost on the way, and the SDK asked again."""
     LOST = auto()
     """The service answers as if, and it has no effect."""
+    FREEZE = auto()
+    """The process stands still before the call; others take over, and then it goes on."""
 
 
 BUSY = {
@@ -51,6 +53,8 @@ class Faults:
     names: list[str] = field(default_factory=list)
     dead: bool = False
     after_write: Callable[[], None] = lambda: None
+    meanwhile: Callable[[], None] = lambda: None
+    """What happens while a process is frozen."""
     bare: Clients | None = None
     """Clients without faults, for the SDK's second try."""
     _asked: dict[str, Any] = field(default_factory=dict)
@@ -90,6 +94,8 @@ class Faults:
                 return _busy(model)
             case Fault.LOST:
                 return _as_if(model, params)
+            case Fault.FREEZE:
+                self.meanwhile()
         return None
 
     def _after(self, model: Any, **_: Any) -> None:

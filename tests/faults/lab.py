@@ -1,106 +1,53 @@
-"""One Nightlane under faults, watched at every write."""
+"""One Nightlane under faults, on a clock that the test turns, before a hostile upstream."""
 
-import asyncio
 import itertools
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from moto import mock_aws
-from moto.core.models import DEFAULT_ACCOUNT_ID as ACCOUNT_ID
-from moto.dynamodb.models import dynamodb_backends
-from moto.dynamodb.models.dynamo_type import DynamoType
 
+import functions.assemble.handler
 import functions.infer.handler
+import functions.plan.handler
 import nightlane.wiring
-from infra.local.events import REGION, scheduled_event, sqs_event
+from infra.local.events import scheduled_event, sqs_event
 from infra.resources import QUEUES
 from nightlane.aws.clients import Clients
-from nightlane.aws.table.connection import decode
-from nightlane.aws.table.items import batch_from_item, shard_from_item
-from nightlane.domain.batch import Batch, BatchStatus
-from nightlane.domain.dispatch import read_manifest
-from nightlane.domain.inference.ports import Answer
-from nightlane.domain.shard import DoneLines, Manifest, Shard
+from nightlane.domain.batch import Batch
 from nightlane.settings import Settings
+from tests.faults.clock import TestLease, VirtualClock
 from tests.faults.faults import Crash, Faults
+from tests.faults.hostile import HostileUpstream
+from tests.faults.watch import Watch
 from tests.world import World, found, new_clients, requests, running
 
-START = 1_800_000_000.0
 LIMIT = 4
 SETTINGS = Settings(
     upstream_url="http://127.0.0.1:9/v1",
     max_concurrent_requests_per_batch=LIMIT,
     requests_in_flight_per_worker=2,
     shard_max_lines=3,
-    checkpoint_seconds=1e9,
     redrive_seconds=30,
     stall_seconds=60,
     completion_window_seconds=3_600,
 )
-EDGES = {
-    ("validating", "failed"),
-    ("validating", "in_progress"),
-    ("validating", "cancelling"),
-    ("validating", "expired"),
-    ("in_progress", "finalizing"),
-    ("in_progress", "cancelling"),
-    ("finalizing", "completed"),
-    ("finalizing", "expired"),
-    ("finalizing", "cancelling"),
-    ("cancelling", "cancelled"),
-}
-TIMES = (
-    "in_progress_at",
-    "finalizing_at",
-    "completed_at",
-    "failed_at",
-    "expired_at",
-    "cancelling_at",
-    "cancelled_at",
-)
+LONG = 43_200
 _worlds = itertools.count()
 
 
-@dataclass
-class MemoryUpstream:
-    """Answers at once; question 1 is refused for good, question 2 at first."""
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message that a function has, or that waits until it is visible again."""
 
-    asked: Counter[str] = field(default_factory=Counter)
-    committed: set[tuple[str, int]] = field(default_factory=set)
-    in_flight: Counter[str] = field(default_factory=Counter)
-    violations: list[str] = field(default_factory=list)
-
-    meanwhile: Callable[[str], Awaitable[None]] | None = None
-    """What happens while a request is in flight."""
-
-    async def post(self, _path: str, body: bytes) -> Answer:
-        batch, number = json.loads(body)["user"].split("/")
-        key = f"{batch}/{number}"
-        if (batch, int(number)) in self.committed:
-            self.violations.append(f"{key} was asked again after it was committed")
-        self.asked[key] += 1
-        self.in_flight[batch] += 1
-        if self.in_flight[batch] > LIMIT:
-            self.violations.append(f"{self.in_flight[batch]} requests in flight")
-        try:
-            await (self.meanwhile(key) if self.meanwhile else asyncio.sleep(0))
-        finally:
-            self.in_flight[batch] -= 1
-        if number == "1":
-            return _answer(400, {"error": {"message": "no", "type": "x", "param": None, "code": None}})
-        if number == "2" and self.asked[key] == 1:
-            return replace(_answer(503, {}), retry_after=0.001)
-        usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
-        return _answer(200, {"model": "m-1", "usage": usage})
-
-
-def _answer(status: int, body: dict[str, Any]) -> Answer:
-    return Answer(status, json.dumps(body).encode(), "req_1", None)
+    queue: str
+    receipt: str
+    visible_at: float
 
 
 class Lab:
@@ -111,41 +58,60 @@ class Lab:
         number = next(_worlds)
         names = {"table_name": f"table-{number}", "bucket_name": f"bucket-{number}"}
         self.faults = faults
-        self.upstream = MemoryUpstream()
-        ids = itertools.count()
+        self.clock = VirtualClock()
+        self.upstream = HostileUpstream(self.clock, LIMIT)
         for url in clients.sqs.list_queues().get("QueueUrls", []):
             clients.sqs.delete_queue(QueueUrl=url)
-        values = SETTINGS.model_copy(update=names | settings)
+        ids = itertools.count()
         self.world: World = found(
-            values,
+            SETTINGS.model_copy(update=names | settings),
             bench.faulty,
             patch,
             bare=clients,
-            clock=lambda: START,
+            clock=self.clock.now,
+            monotonic=self.clock.monotonic,
             new_id=lambda: f"{next(ids):032x}",
             models=_NoModels(),
         )
         ports = self.world.ports
         self.bare = replace(
-            nightlane.wiring.build(ports.settings, clients), now=ports.now, new_id=ports.new_id
+            nightlane.wiring.build(ports.settings, clients),
+            now=ports.now,
+            monotonic=ports.monotonic,
+            new_id=ports.new_id,
         )
         self.clients = self.world.clients = clients
-        self.batches: list[str] = []
-        self._seen: dict[str, Batch] = {}
-        self._parts: dict[tuple[str, int], tuple[int, int]] = {}
-        self._lines: dict[str, int] = {}
-        self._manifests: dict[str, Manifest] = {}
-        faults.after_write = self.look
+        self.watch = Watch(self.bare, self.upstream)
+        self.batches = self.watch.batches
+        self.received: Counter[str] = Counter()
+        """Messages that were handed to a function, by queue."""
+        self._workers = itertools.count(1)
+        self._leases: list[TestLease] = []
+        self._held: list[Message] = []
+        self._resting: list[Message] = []
+        faults.after_write, faults.meanwhile = self.watch.look, self._freeze
+        self._patch(patch)
+
+    def _patch(self, patch: pytest.MonkeyPatch) -> None:
         patch.setattr(functions.infer.handler, "http_upstream", self._connect)
+        patch.setattr(functions.infer.handler, "run", self.clock.run)
+        for handler in (functions.plan.handler, functions.infer.handler, functions.assemble.handler):
+            patch.setattr(handler, "holding", self._hold)
 
     @asynccontextmanager
-    async def _connect(self, *_: Any) -> AsyncIterator[MemoryUpstream]:
+    async def _connect(self, *_: Any) -> AsyncIterator[HostileUpstream]:
         yield self.upstream
+
+    def _hold(self, clients: Clients, queue_url: str, record: Any, ports: Any) -> TestLease:
+        seconds = ports.settings.worker_lease_seconds
+        lease = TestLease(clients.sqs, queue_url, record["receiptHandle"], seconds, ports.monotonic)
+        self._leases.append(lease)
+        return lease
 
     def upload(self, lines: int, name: str) -> str:
         """An input file whose requests carry its id and their numbers."""
         file_id = f"file-{name}"
-        self._lines[file_id] = lines
+        self.watch.lines[file_id] = lines
         data = b"".join(
             line.replace(b'"model":', b'"user": "%b/%d", "model":' % (file_id.encode(), number))
             for number, line in enumerate(requests(lines).splitlines(keepends=True))
@@ -159,15 +125,14 @@ class Lab:
     def create(self, file_id: str, token: str) -> str:
         """Create as a client does: again with the same token until there is an answer."""
         body = {"input_file_id": file_id, "endpoint": "/v1/chat/completions", "completion_window": "24h"}
+        data = json.dumps(body | {"idem_tok": token}).encode()
         while True:
-            answer = self._attempt(
-                lambda: self.world.call("POST", "/batches", json.dumps(body | {"idem_tok": token}).encode())
-            )
+            answer = self._attempt(lambda: self.world.call("POST", "/batches", data))
             if answer is not None and answer[0] == 200:
                 batch_id = str(answer[1]["id"])
                 if batch_id not in self.batches:
                     self.batches.append(batch_id)
-                self.look()
+                self.watch.look()
                 return batch_id
 
     def call(self, method: str, path: str) -> Any:
@@ -177,27 +142,84 @@ class Lab:
     def cancel(self, batch_id: str) -> None:
         self.call("POST", f"/batches/{batch_id}/cancel")
 
+    def pass_time(self, seconds: float) -> None:
+        self.clock.pass_time(seconds)
+
     @running(None)
     def deliver(self, name: str, times: int = 1) -> bool:
-        """Take a message through its function; after a crash SQS would hand it out again."""
+        """Take a message through its function; what it did not finish comes again when its time has come."""
+        self._end_rests()
         url = self.world.urls[name]
-        answer: Any = self.clients.sqs.receive_message(
+        received: Any = self.clients.sqs.receive_message(
             QueueUrl=url, MaxNumberOfMessages=1, MessageSystemAttributeNames=["All"]
         )
-        if not answer.get("Messages"):
+        if not received.get("Messages"):
             return False
-        (message,) = answer["Messages"]
+        (message,) = received["Messages"]
+        self.received[name] += 1
         function = "bury" if name.endswith("-dead") else name
+        held = Message(name, message["ReceiptHandle"], 0)
+        self._held.append(held)
         event = sqs_event(name, message)
-        results = [self._attempt(lambda: self.world.invoke(function, event) or {}) for _ in range(times)]
-        done = [result for result in results if result is not None and not result.get("batchItemFailures")]
-        if done:
-            self.clients.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        ends = [self._invoke(function, event) for _ in range(times)]
+        self._held.remove(held)
+        if any(done for done, _ in ends):
+            self.clients.sqs.delete_message(QueueUrl=url, ReceiptHandle=held.receipt)
         else:
-            self.clients.sqs.change_message_visibility(
-                QueueUrl=url, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0
-            )
+            self._come_again(held, min(delay for _, delay in ends))
         return True
+
+    def _invoke(self, function: str, event: Any) -> tuple[bool, float]:
+        """Whether the message is done, and else after how many seconds it comes again."""
+        leases, worker = len(self._leases), next(self._workers)
+        before, self.upstream.worker = self.upstream.worker, worker
+        result = self._attempt(lambda: self.world.invoke(function, event) or {})
+        self.upstream.worker = before
+        if result is None:
+            self.watch.died_at.setdefault(worker, self.clock.now())
+        taken = self._leases[leases:]
+        del self._leases[leases:]
+        done = result is not None and not result.get("batchItemFailures")
+        return done, taken[-1].delay_seconds if taken and result is not None else 0
+
+    def _come_again(self, message: Message, delay: float) -> None:
+        """Visibility is the lab's own here: moto's clock is not turned."""
+        self._see(message, LONG if delay else 0)
+        if delay:
+            self._resting.append(replace(message, visible_at=self.clock.now() + delay))
+
+    def _end_rests(self) -> None:
+        due = [each for each in self._resting if each.visible_at <= self.clock.now()]
+        self._resting = [each for each in self._resting if each not in due]
+        for each in due:
+            self._see(each, 0)
+
+    def _see(self, message: Message, seconds: int) -> None:
+        with suppress(ClientError):
+            self.clients.sqs.change_message_visibility(
+                QueueUrl=self.world.urls[message.queue],
+                ReceiptHandle=message.receipt,
+                VisibilityTimeout=seconds,
+            )
+
+    def _freeze(self) -> None:
+        """All that runs stands still, its leases run out, and others do the work; then it goes on."""
+        for lease in self._leases:
+            lease.lost = True
+        self.watch.died_at.setdefault(self.upstream.worker, self.clock.now())
+        for message in self._held:
+            self._see(message, 0)
+        self.clock.freeze()
+        leases, self._leases = self._leases, []
+        held, self._held = self._held, []
+        try:
+            self.pass_time(self.bare.settings.worker_lease_seconds)
+            self.sweep()
+            for _ in range(3):
+                self.round()
+        finally:
+            self._leases, self._held = leases, held
+            self.clock.thaw()
 
     def sweep(self) -> None:
         self._attempt(lambda: self.world.invoke("sweep", scheduled_event()) or {})
@@ -211,74 +233,17 @@ class Lab:
             return None
         finally:
             self.faults.dead = False
-            self.world.pass_time(0.01)
+            self.pass_time(0.01)
 
-    def look(self) -> None:
-        """Watch the edges of the status machine and what is committed."""
-        for batch_id in self.batches:
-            item = self._items(batch_id).get("BATCH")
-            if item is None:
-                continue
-            batch = batch_from_item(decode(item))
-            before = self._seen.get(batch_id)
-            if before is not None:
-                self._check_step(before, batch)
-            self._seen[batch_id] = batch
-            self._note_commits(batch)
-        admitted = self._items("").get("ADMISSION", {})
-        if len(decode(admitted).get("running", ())) > self.bare.settings.max_concurrent_batches:
-            self.upstream.violations.append("more batches are admitted than may be")
-
-    def _items(self, batch_id: str) -> dict[str, Any]:
-        """What moto holds of a batch, by sort key: a look costs no call."""
-        table = dynamodb_backends[ACCOUNT_ID][REGION].tables[self.bare.settings.table_name]
-        partition = DynamoType({"S": f"BATCH#{batch_id}" if batch_id else "ADMISSION"})
-        items = table.items.get(partition, {})
-        return {sort.value: item.to_json()["Attributes"] for sort, item in items.items()}
-
-    def _check_step(self, before: Batch, after: Batch) -> None:
-        if before.status != after.status and (before.status.value, after.status.value) not in EDGES:
-            self.upstream.violations.append(f"{before.status} became {after.status}")
-        for name in TIMES:
-            if getattr(before, name) not in (None, getattr(after, name)):
-                self.upstream.violations.append(f"{name} changed")
-        if before.status.is_terminal and before != after:
-            self.upstream.violations.append("a batch changed after its end")
-
-    def _note_commits(self, batch: Batch) -> None:
-        if not batch.is_planned or batch.status.is_terminal:
-            return
-        if batch.id not in self._manifests:
-            self._manifests[batch.id] = read_manifest(self.bare, batch)
-        manifest = self._manifests[batch.id]
-        mark = batch.request.input_file_id
-        for sort, item in self._items(batch.id).items():
-            if sort == "BATCH":
-                continue
-            shard = shard_from_item(batch.id, int(sort.split("#")[1]), decode(item))
-            spec = manifest.shards[shard.index]
-            self._check_fence(batch.id, shard)
-            done = DoneLines(spec.lines, shard.done)
-            lines = (spec.first_line + line for line in range(spec.lines) if line in done)
-            self.upstream.committed |= {(mark, line) for line in lines}
-
-    def _check_fence(self, batch_id: str, shard: Shard) -> None:
-        """A part of a worker that was replaced before must never appear."""
-        known, epoch = self._parts.get((batch_id, shard.index), (0, 0))
-        for part in shard.parts[known:]:
-            if int(part.key.rsplit("/", 1)[1].split("-")[0]) < epoch:
-                self.upstream.violations.append(f"a replaced worker wrote {part.key}")
-        self._parts[batch_id, shard.index] = (len(shard.parts), shard.epoch)
-
-    def settle(self) -> None:
+    def settle(self, rounds: int = 150, step: float = 31) -> None:
         """Let time and the sweeper do their work until every batch has ended and nothing is left."""
-        for _ in range(120):
+        for _ in range(rounds):
             busy = self.round()
             ended = all(self.batch(batch_id).status.is_terminal for batch_id in self.batches)
             if not busy:
                 if ended:
                     return
-                self.world.pass_time(31)
+                self.pass_time(step)
                 self.sweep()
         raise AssertionError(f"no end: {[self.batch(each) for each in self.batches]}")
 
@@ -295,43 +260,18 @@ class Lab:
         return batch
 
     def lines(self, file_id: str | None) -> list[dict[str, Any]]:
-        if file_id is None:
-            return []
-        file = self.bare.files.get_file(file_id)
-        assert file is not None
-        return [json.loads(line) for line in self.bare.blobs.get(file.blob_key).splitlines()]
+        return self.watch.read(file_id)
 
     def check_end(self, poisoned: int = 0) -> None:
         """Every line once, counts as the files, nothing left behind."""
-        self.look()
+        self.watch.look()
         assert self.upstream.violations == []
         for batch_id in self.batches:
-            self._check_batch(self.batch(batch_id), poisoned)
+            self.watch.check_batch(self.batch(batch_id), poisoned)
         assert self.bare.batches.admitted_batches() == frozenset()
         assert list(self.bare.batches.waiting_batches()) == []
         left = [name for name in self.queue_names() if self.world.count(self.world.urls[name])]
         assert left == []
-
-    def _check_batch(self, batch: Batch, poisoned: int) -> None:
-        lines = self._lines[batch.request.input_file_id]
-        assert batch.status.is_terminal
-        output, errors = self.lines(batch.output_file_id), self.lines(batch.error_file_id)
-        if batch.status is BatchStatus.FAILED or batch.total == 0:
-            assert (output, errors) == ([], [])
-            return
-        names = Counter(line["custom_id"] for line in output + errors)
-        assert names == Counter({f"request-{number}": 1 for number in range(lines)})
-        assert len(output) == batch.completed
-        assert len([line for line in errors if line["response"] or _is_poison(line)]) == batch.failed
-        assert batch.usage.total_tokens == 2 * batch.completed
-        assert (batch.output_file_id is None) == (not output)
-        if batch.status is BatchStatus.COMPLETED:
-            failed = poisoned + (1 if lines > 1 else 0)
-            assert (batch.completed, batch.failed) == (lines - failed, failed)
-
-
-def _is_poison(line: dict[str, Any]) -> bool:
-    return bool(line["error"]["code"] == "server_error")
 
 
 class _NoModels:

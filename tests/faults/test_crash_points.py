@@ -52,11 +52,13 @@ def expired(lab: Lab, deliveries: int = 1) -> None:
     lab.deliver("plan", deliveries)
     lab.deliver("plan", deliveries)
     lab.deliver("infer", deliveries)
-    lab.world.pass_time(3_606)
+    lab.pass_time(3_606)
     lab.sweep()
     lab.settle()
     lab.check_end()
-    assert {lab.batch(each).status for each in ids} == {BatchStatus.EXPIRED}
+    # While a function is frozen, others may find the time to complete the first one.
+    may_end = {BatchStatus.COMPLETED} if lab.faults.fault is Fault.FREEZE else set()
+    assert {lab.batch(each).status for each in ids} - may_end == {BatchStatus.EXPIRED}
 
 
 STORIES: dict[str, Callable[..., None]] = {"completed": completed, "cancelled": cancelled, "expired": expired}

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.faults.faults import Fault
+from tests.faults.hostile import FAILURES, SHAPES, Outage
 from tests.faults.lab import Bench, Lab, laboratory
 
 SEEDS = 100
@@ -41,6 +42,10 @@ class Schedule:
             self.deliver: 20,
             self.deliver_twice: 3,
             self.strike: 6,
+            self.break_upstream: 2,
+            self.spoil_line: 1,
+            self.fail_once: 1,
+            self.shrink_upstream: 1,
             self.pass_time: 4,
             self.sweep: 3,
         }
@@ -90,8 +95,33 @@ class Schedule:
         self.steps[-1] += f" {fault.name}"
         self.lab.faults.strike_in(self.random.randint(1, 15), fault)
 
+    def break_upstream(self) -> None:
+        shape = self.random.choice(list(SHAPES))
+        seconds = self.random.choice((5, 60, 600))
+        self.steps[-1] += f" {shape} {seconds}"
+        # Nobody can tell a batch whose every line fails from an upstream that fails everybody, if that lives.
+        lives = shape not in FAILURES and self.random.random() < 0.5
+        self.lab.upstream.outage = Outage(SHAPES[shape], self.lab.clock.now() + seconds, lives)
+
+    def spoil_line(self) -> None:
+        """A line that always fails, if it was not answered yet."""
+        key = self._any_line()
+        if key not in self.lab.upstream.asked:
+            self.lab.upstream.bad[key] = FAILURES[self.random.choice(list(FAILURES))]
+            self.lab.watch.culprits.add(key)
+
+    def fail_once(self) -> None:
+        self.lab.upstream.at_first[self._any_line()] = FAILURES[self.random.choice(list(FAILURES))]
+
+    def shrink_upstream(self) -> None:
+        self.lab.upstream.capacity = self.random.choice((1, 2, None))
+
+    def _any_line(self) -> str:
+        file_id = self.random.choice(self.files)[0]
+        return f"{file_id}/{self.random.randrange(self.lab.watch.lines[file_id])}"
+
     def pass_time(self) -> None:
-        self.lab.world.pass_time(self.random.choice((1, 31, 31, 61, 61, 3_700)))
+        self.lab.pass_time(self.random.choice((1, 31, 31, 61, 61, 3_700)))
 
     def sweep(self) -> None:
         self.lab.sweep()

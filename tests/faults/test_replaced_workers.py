@@ -9,8 +9,8 @@ import pytest
 
 import functions.infer.handler
 from infra.local.events import sqs_event
-from nightlane.aws.lease import Lease, holding
 from nightlane.domain.batch import BatchStatus
+from tests.faults.clock import TestLease
 from tests.faults.lab import Bench, Lab, laboratory
 from tests.moto_lock import one_write_at_a_time
 
@@ -33,16 +33,17 @@ class Freeze:
     def __init__(self, lab: Lab, patch: pytest.MonkeyPatch, *, second_ends_first: bool) -> None:
         self.lab = lab
         self.second_ends_first = second_ends_first
-        self.leases: list[Lease] = []
+        self.leases: list[TestLease] = []
         self.second_asks = threading.Event()
         self.first_ended = threading.Event()
         self.second = threading.Thread(target=self._second)
         self.event: dict[str, Any] = {}
+        self._holding = functions.infer.handler.holding
         patch.setattr(functions.infer.handler, "holding", self._hold)
         lab.upstream.meanwhile = self._meanwhile
 
-    def _hold(self, *arguments: Any) -> Lease:
-        self.leases.append(holding(*arguments))
+    def _hold(self, *arguments: Any) -> TestLease:
+        self.leases.append(self._holding(*arguments))  # type: ignore[arg-type]
         return self.leases[-1]
 
     def _second(self) -> None:
@@ -51,7 +52,8 @@ class Freeze:
     async def _meanwhile(self, _key: str) -> None:
         if len(self.leases) == 1 and not self.second.is_alive():
             # As much time has passed as the lease was long.
-            self.leases[0]._valid_until = 0.0
+            self.leases[0].lost = True
+            self.lab.watch.died_at[0] = self.lab.clock.now()
             self.second.start()
             await asyncio.to_thread(self.second_asks.wait, 10)
             if self.second_ends_first:
@@ -88,10 +90,10 @@ def test_a_replaced_worker_writes_nothing_and_asks_nothing(
     freeze = Freeze(lab, monkeypatch, second_ends_first=second_ends_first)
     answer = freeze.run()
     assert answer["batchItemFailures"] != []
+    shard = lab.bare.batches.get_shard(batch_id, 0)
     lab.settle()
     lab.check_end()
     assert lab.batch(batch_id).status is BatchStatus.COMPLETED
-    shard = lab.bare.batches.get_shard(batch_id, 0)
     assert shard.epoch == 2
     assert [part.key.rsplit("/", 1)[1].split("-")[0] for part in shard.parts] == ["00002"]
 
@@ -109,7 +111,7 @@ def test_a_worker_that_wakes_after_its_batch_was_closed_writes_nothing(
     def end_the_batch() -> None:
         if ends == "cancelled":
             lab.cancel(batch_id)
-        lab.world.pass_time(3_606)
+        lab.pass_time(3_606)
         lab.sweep()
         for _ in range(3):
             lab.deliver("assemble")

@@ -1,22 +1,22 @@
 """The lease on a message that is being worked on."""
 
 import threading
-import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from nightlane.aws.clients import Clients
-from nightlane.settings import Settings
+from nightlane.domain.ports import Ports
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 
-def holding(clients: Clients, queue_url: str, record: Mapping[str, Any], settings: Settings) -> "Lease":
+def holding(clients: Clients, queue_url: str, record: Mapping[str, Any], ports: Ports) -> "Lease":
     """The lease on the message of an SQS event's record."""
-    return Lease(clients.sqs, queue_url, record["receiptHandle"], settings.worker_lease_seconds)
+    seconds = ports.settings.worker_lease_seconds
+    return Lease(clients.sqs, queue_url, record["receiptHandle"], seconds, ports.monotonic)
 
 
 class Lease:
@@ -27,11 +27,19 @@ class Lease:
     https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ChangeMessageVisibility.html
     """
 
-    def __init__(self, client: "SQSClient", queue_url: str, receipt: str, seconds: int) -> None:
+    def __init__(
+        self,
+        client: "SQSClient",
+        queue_url: str,
+        receipt: str,
+        seconds: int,
+        monotonic: Callable[[], float],
+    ) -> None:
         self._client = client
         self._queue_url = queue_url
         self._receipt = receipt
         self._seconds = seconds
+        self._monotonic = monotonic
         self._valid_until = 0.0
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._renew, name="lease", daemon=True)
@@ -48,7 +56,7 @@ class Lease:
     @property
     def is_held(self) -> bool:
         """False once it could not be renewed in time: another worker may have the message."""
-        return time.monotonic() < self._valid_until
+        return self._monotonic() < self._valid_until
 
     def hand_back(self, delay_seconds: int) -> None:
         """Make the message visible again after the delay, once the lease has ended."""
@@ -61,7 +69,7 @@ class Lease:
             self._extend(self._seconds)
 
     def _extend(self, seconds: int) -> None:
-        asked_at = time.monotonic()
+        asked_at = self._monotonic()
         try:
             self._client.change_message_visibility(
                 QueueUrl=self._queue_url, ReceiptHandle=self._receipt, VisibilityTimeout=seconds

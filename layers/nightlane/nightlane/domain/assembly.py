@@ -8,7 +8,7 @@ from hashlib import sha256
 from nightlane.domain.admission import admit_waiting
 from nightlane.domain.batch import Batch, BatchStatus, Outcome
 from nightlane.domain.closing import close_if_due
-from nightlane.domain.dispatch import read_manifest
+from nightlane.domain.dispatch import dispatch, read_manifest
 from nightlane.domain.file import FilePurpose, StoredFile
 from nightlane.domain.lines import LineError, error_line, read_request, request_lines, result_id
 from nightlane.domain.metrics import Metric
@@ -29,6 +29,9 @@ NEVER_RUN = {Outcome.EXPIRED: Metric.LINES_EXPIRED, Outcome.CANCELLED: Metric.LI
 def assemble_batch(ports: Ports, batch_id: str) -> None:
     """End a closed batch, then admit whatever may run now. Safe to repeat, and to do twice at once."""
     batch = close_if_due(ports, batch_id)
+    if batch is not None and batch.is_resting and batch.status is BatchStatus.CANCELLING and batch.is_open:
+        # Nobody is on the way to its lanes: workers must come to end their shards.
+        dispatch(ports, batch)
     if batch is not None and batch.outcome is not None and not batch.status.is_terminal:
         batch = _end(ports, batch_id)
     admit_waiting(ports)
@@ -129,12 +132,19 @@ def _shard_lines(
 def _never_run(
     ports: Ports, batch: Batch, input_key: str, outcome: Outcome, spec: ShardSpec, done: DoneLines
 ) -> Iterator[Record]:
-    error = LineError.EXPIRED if outcome is Outcome.EXPIRED else LineError.CANCELLED
+    error, detail = LineError.CANCELLED, ""
+    if outcome is Outcome.EXPIRED:
+        error, detail = LineError.EXPIRED, _last_words(batch)
     lines = request_lines(ports.blobs.stream(input_key, spec.start, spec.end))
     for number, line in done.missing(lines):
         custom_id = read_request(line).custom_id
         identity = result_id(batch.id, spec.first_line + number)
-        yield Record(number, False, error_line(identity, custom_id, error))
+        yield Record(number, False, error_line(identity, custom_id, error, detail))
+
+
+def _last_words(batch: Batch) -> str:
+    """Why the lines waited until the window closed, if the upstream is the reason."""
+    return f"The endpoint last answered {batch.trouble}" if batch.trouble else ""
 
 
 def _clean_up(ports: Ports, batch: Batch) -> None:

@@ -98,13 +98,18 @@ class HttpUpstream:
             ) as response:
                 return Answer(
                     response.status,
-                    await self._read(response),
+                    self._without_key(response.status, await self._read(response)),
                     _request_id(response.headers.get("x-request-id")),
                     retry_after(response.status, response.headers, self._now()),
                     response.headers.get("content-type", ""),
                 )
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise _no_answer(error) from error
+
+    def _without_key(self, status: int, body: bytes) -> bytes:
+        """Some servers repeat a key that they refuse, and what they say is shown to users."""
+        key = self._headers[0] if self._headers else None
+        return body.replace(key.encode(), b"***") if key and status >= 400 else body
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         """The body, if it is not too large; a large one waits for its place first."""
@@ -121,8 +126,9 @@ class HttpUpstream:
                 if size > self._max_bytes:
                     raise self._too_large(response)
                 if size > SMALL_BYTES and not reserved:
-                    reserved = self._max_bytes if length is None else max(length, size)
-                    await self._budget.reserve(reserved)
+                    wanted = self._max_bytes if length is None else max(length, size)
+                    await self._budget.reserve(wanted)
+                    reserved = wanted
             return b"".join(chunks)
         finally:
             self._budget.release(reserved)

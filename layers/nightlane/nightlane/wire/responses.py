@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from nightlane.domain.batch import Batch, Usage
 from nightlane.domain.file import StoredFile
+from nightlane.domain.progress import Progress
 
 Json = dict[str, Any]
 Thing = TypeVar("Thing", Batch, StoredFile)
@@ -46,6 +47,28 @@ def batch_object(batch: Batch) -> Json:
         },
         "usage": _usage(batch.usage),
         "metadata": None if batch.request.metadata is None else dict(batch.request.metadata),
+    }
+
+
+def progress_object(progress: Progress) -> Json:
+    """Nightlane's own; rates are lines per second, times whole seconds since 1970."""
+    batch, trouble, rate = progress.batch, progress.trouble, progress.lines_per_second
+    return {
+        "object": "batch.progress",
+        "batch_id": batch.id,
+        "status": batch.status.value,
+        "lines": {
+            "total": batch.total,
+            "completed": batch.completed,
+            "failed": batch.failed,
+            "unfinished": batch.total - batch.completed - batch.failed,
+        },
+        "lines_per_second": None if rate is None else round(rate, 3),
+        "seconds_left": progress.seconds_left,
+        "waits_for": progress.waits_for,
+        "waits_since": progress.waits_since,
+        "resumes_at": progress.resumes_at,
+        "last_refusal": asdict(trouble) if trouble else None,
     }
 
 

@@ -13,7 +13,7 @@ LONGEST_PAUSE_SECONDS = 10.0
 LONGEST_REFUSED_PAUSE_SECONDS = 30.0
 LONGEST_RETRY_AFTER_SECONDS = 300.0
 # When only suspects are left, a probe is all that speaks for the upstream, so they are asked again late:
-# together about half a minute, as long as most restarts take, and far from the three minutes a bad line may take.
+# together about half a minute, as long as most restarts take.
 PROBE_PAUSES_SECONDS = (2.0, 5.0, 10.0, 15.0)
 LAST_PROBE_PAUSE_SECONDS = 1.0
 # An error that others do not get must come twice: once it may be a gateway's moment.

@@ -1,6 +1,8 @@
 """One run over one shard: what it is made of, and how it ends."""
 
 import asyncio
+from contextlib import suppress
+from dataclasses import replace
 
 from nightlane.domain.batch import Batch
 from nightlane.domain.inference.asker import Asker, Parts
@@ -9,7 +11,7 @@ from nightlane.domain.inference.feed import Candidate, Feed, Probe
 from nightlane.domain.inference.health import Health
 from nightlane.domain.inference.journal import Journal
 from nightlane.domain.inference.limiter import Limiter
-from nightlane.domain.inference.lines import Line, UnfinishedLines
+from nightlane.domain.inference.lines import UnfinishedLines
 from nightlane.domain.inference.pool import Pool
 from nightlane.domain.inference.ports import LeaseView, Upstream
 from nightlane.domain.inference.quarantine import Quarantine
@@ -112,7 +114,10 @@ class ShardRun:
         supervisor = self.supervisor
         try:
             for task in tasks:
-                if not task.cancelled():
+                if _failed(task):
+                    # The message comes again, but what was answered shall not be asked again.
+                    with suppress(Exception):
+                        await self.journal.flush()
                     task.result()
             if supervisor.stop is Stop.OUT_OF_TIME:
                 self._hold_against_what_was_cut()
@@ -131,7 +136,7 @@ class ShardRun:
         """A line that was asked when the run began, and not answered until its end, fits into no run."""
         for candidate, since in self._asker.in_flight.items():
             line = candidate.line.number
-            if since - self._began < WHOLE_RUN_SECONDS and self._health.worked_since(candidate.serial):
+            if since - self._began < WHOLE_RUN_SECONDS:
                 self._quarantine.on_failed(line)
                 self._quarantine.prove(line)
                 if self._quarantine.of(line).failures >= self._ports.settings.line_attempts:
@@ -145,21 +150,20 @@ class ShardRun:
             await self._ask_carefully(item)
         else:
             await self._asker.ask(item)
+        if self._careful:
+            await self.journal.flush()
 
     async def _ask_carefully(self, candidate: Candidate) -> None:
         """What is committed is beyond suspicion: the first line not committed is the one that kills."""
-        if await self._is_condemned(candidate.line):
+        shard, line = self.journal.shard, candidate.line.number
+        strikes = shard.suspect_strikes if shard.suspect == line else 0
+        if strikes >= TRIES_OF_A_SUSPECT:
             self.journal.add(unanswered(candidate.line, LineError.KILLED_ITS_WORKER))
-        else:
-            await self._asker.ask(candidate)
-        await self.journal.flush()
-
-    async def _is_condemned(self, line: Line) -> bool:
-        shard = self.journal.shard
-        if shard.suspect == line.number and shard.suspect_strikes >= TRIES_OF_A_SUSPECT:
-            return True
-        self.journal.shard = await asyncio.to_thread(self._ports.batches.mark_suspect, shard, line.number)
-        return False
+            return
+        self.journal.shard = await asyncio.to_thread(self._ports.batches.mark_suspect, shard, line)
+        await self._asker.ask(candidate)
+        # The worker lives: if the line is asked again, that is no further strike.
+        self.journal.shard = replace(self.journal.shard, suspect=line, suspect_strikes=strikes)
 
 
 def _cancel(task: "asyncio.Task[None]") -> None:

@@ -1,0 +1,73 @@
+"""How a batch gets on, beyond what OpenAI's batch object says: an extension."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from nightlane.domain.batch import Batch, BatchStatus
+from nightlane.domain.batches import get_batch
+from nightlane.domain.ports import Ports
+from nightlane.domain.trouble import Trouble
+
+
+class WaitsFor(StrEnum):
+    """What keeps a batch from getting on."""
+
+    SLOT = "slot"
+    """Other batches run: see `max_concurrent_batches`."""
+    ENDPOINT = "endpoint"
+    """It refuses or fails, whatever it is asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Times are seconds since 1970."""
+
+    batch: Batch
+    lines_per_second: float | None
+    """On average since the batch began to run."""
+    seconds_left: int | None
+    """At that rate."""
+    waits_for: WaitsFor | None
+    waits_since: int | None
+    resumes_at: int | None
+    """When the endpoint is asked again."""
+    trouble: Trouble | None
+    """How the endpoint last refused or failed."""
+
+
+def get_progress(ports: Ports, tenant: str, batch_id: str) -> Progress:
+    """How a batch of the tenant gets on. Raises: NotFound, BadRequest."""
+    batch = get_batch(ports, tenant, batch_id)
+    rate = _rate(batch, ports.now())
+    waits_for, since, resumes_at, trouble = _waits(ports, batch)
+    left = batch.total - batch.completed - batch.failed
+    return Progress(
+        batch=batch,
+        lines_per_second=rate,
+        seconds_left=int(left / rate) if rate and not batch.status.is_terminal else None,
+        waits_for=waits_for,
+        waits_since=since,
+        resumes_at=resumes_at,
+        trouble=trouble,
+    )
+
+
+def _rate(batch: Batch, now: float) -> float | None:
+    done = batch.completed + batch.failed
+    if batch.in_progress_at is None or not done:
+        return None
+    ended = batch.finalizing_at or batch.cancelled_at or batch.expired_at or now
+    return done / max(1.0, ended - batch.in_progress_at)
+
+
+def _waits(ports: Ports, batch: Batch) -> tuple[WaitsFor | None, int | None, int | None, Trouble | None]:
+    if batch.is_waiting:
+        return WaitsFor.SLOT, batch.created_at, None, None
+    if batch.status is not BatchStatus.IN_PROGRESS:
+        return None, None, None, batch.trouble
+    rest = ports.upstreams.get_rest(ports.settings.upstream_url)
+    resting = rest is not None and rest.until > ports.now()
+    trouble = batch.trouble or (rest.trouble if rest is not None and resting else None)
+    if trouble is None:
+        return None, None, None, None
+    return WaitsFor.ENDPOINT, trouble.since, rest.until if rest is not None and resting else None, trouble

@@ -1,0 +1,159 @@
+"""An upstream that is hostile in every way of the table of outcomes: to some lines, to all, for a while."""
+
+import asyncio
+import json
+from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from nightlane.domain.inference.ports import Answer, Kind, NoAnswer
+from tests.faults.clock import VirtualClock
+
+Shape = Callable[[], Answer]
+
+
+def answer(
+    status: int, body: Any, retry_after: float | None = None, kind: str = "application/json"
+) -> Answer:
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return Answer(status, data, "req_1", retry_after, kind)
+
+
+def page(status: int) -> Answer:
+    return answer(status, b"<html><body>back soon</body></html>", kind="text/html")
+
+
+def envelope(status: int, code: str | None = None) -> Answer:
+    error = {"message": f"said {status}", "type": "x", "param": None, "code": code}
+    return answer(status, {"error": error})
+
+
+def silence(kind: Kind) -> Shape:
+    def give() -> Answer:
+        raise NoAnswer(kind, f"{kind}, says the network")
+
+    return give
+
+
+# What says nothing about the line: whoever gets it must be asked again, for as long as it takes.
+REFUSALS: dict[str, Shape] = {
+    "no connection": silence(Kind.UNREACHABLE),
+    "a header that cannot be sent": silence(Kind.MISCONFIGURED),
+    "429": lambda: envelope(429, "rate_limit_exceeded"),
+    "429 with a time": lambda: answer(429, {"error": {"message": "slow down"}}, retry_after=7),
+    "503": lambda: envelope(503),
+    "529": lambda: envelope(529),
+    "a page with 200": lambda: page(200),
+    "a page with 403": lambda: page(403),
+    "a text with 404": lambda: answer(404, b"default backend - 404", kind="text/plain"),
+    "a redirect": lambda: answer(302, b""),
+}
+# The line's own if others are answered; an outage if nobody is.
+DENIALS: dict[str, Shape] = {
+    f"an error with {status}": lambda s=status: envelope(s) for status in (401, 402, 404)
+}  # type: ignore[misc]
+# What may be the line's fault.
+FAILURES: dict[str, Shape] = {
+    "500": lambda: envelope(500),
+    "501": lambda: envelope(501),
+    "a page with 502": lambda: page(502),
+    "504": lambda: answer(504, b""),
+    "no answer in time": silence(Kind.TIMEOUT),
+    "a cut connection": silence(Kind.DISCONNECTED),
+    "an empty 200": lambda: answer(200, b""),
+    "half of a 200": lambda: answer(200, b'{"id": "c", "choi'),
+    "an error in a 200": lambda: answer(
+        200, {"error": {"message": "provider", "code": 429}, "choices": None}
+    ),
+    "409": lambda: envelope(409),
+}
+SHAPES = REFUSALS | DENIALS | FAILURES
+
+
+@dataclass
+class Outage:
+    """Everybody gets this until then; with `lives`, the list of models is still served."""
+
+    shape: Shape
+    until: float
+    lives: bool = False
+
+
+@dataclass
+class HostileUpstream:
+    """Answers after a while; question 1 is refused for good with 400, question 2 at first with 503."""
+
+    clock: VirtualClock
+    limit: int
+    seconds: float = 2.0
+    capacity: int | None = None
+    bad: dict[str, Shape] = field(default_factory=dict)
+    """What a line gets each time, by `file/number`."""
+    slow: dict[str, float] = field(default_factory=dict)
+    """Seconds that a line takes, each time."""
+    at_first: dict[str, Shape] = field(default_factory=dict)
+    """What it gets the first time only."""
+    outage: Outage | None = None
+    meanwhile: Callable[[str], Awaitable[None]] | None = None
+    """What happens while a request is in flight."""
+
+    asked: Counter[str] = field(default_factory=Counter)
+    asked_at: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    in_outage: int = 0
+    probes: int = 0
+    answered: dict[str, tuple[int, float]] = field(default_factory=dict)
+    """Good answers: the worker that got it, and when."""
+    worker: int = 0
+    """The invocation that asks now."""
+    committed: set[tuple[str, int]] = field(default_factory=set)
+    violations: list[str] = field(default_factory=list)
+    on_asked_again: Callable[[str, int, float], None] = lambda *_: None
+    _in_flight: Counter[tuple[str, int]] = field(default_factory=Counter)
+
+    async def post(self, _path: str, body: bytes) -> Answer:
+        batch, number = json.loads(body)["user"].split("/")
+        key, place = f"{batch}/{number}", (batch, self.clock.depth)
+        worker = self.worker
+        self._note(key, batch, int(number))
+        self._in_flight[place] += 1
+        if self._in_flight[place] > self.limit:
+            self.violations.append(f"{self._in_flight[place]} requests in flight")
+        try:
+            return await self._answer(key, number, place, worker)
+        finally:
+            self._in_flight[place] -= 1
+
+    def _note(self, key: str, batch: str, number: int) -> None:
+        if (batch, number) in self.committed:
+            self.violations.append(f"{key} was asked again after it was committed")
+        if key in self.answered:
+            self.on_asked_again(key, *self.answered[key])
+        self.asked[key] += 1
+        self.asked_at[key].append(self.clock.now())
+
+    async def _answer(self, key: str, number: str, place: tuple[str, int], worker: int) -> Answer:
+        if self.outage is not None and self.clock.now() < self.outage.until:
+            self.in_outage += 1
+            return self.outage.shape()
+        if self.capacity is not None and self._in_flight[place] > self.capacity:
+            return envelope(429, "rate_limit_exceeded")
+        await (self.meanwhile(key) if self.meanwhile else asyncio.sleep(self.slow.get(key, self.seconds)))
+        if key in self.bad:
+            return self.bad[key]()
+        if key in self.at_first and self.asked[key] == 1:
+            return self.at_first[key]()
+        if number == "1":
+            return envelope(400)
+        if number == "2" and self.asked[key] == 1:
+            return envelope(503)
+        usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
+        self.answered[key] = worker, self.clock.now()
+        return answer(200, {"model": "m-1", "usage": usage})
+
+    async def probe(self) -> Answer:
+        self.probes += 1
+        await asyncio.sleep(0)
+        if self.outage is not None and self.clock.now() < self.outage.until and not self.outage.lives:
+            return self.outage.shape()
+        return answer(200, {"object": "list", "data": []})

@@ -1,0 +1,151 @@
+"""Everything an upstream may answer: to one line, to everybody, for a while or for good."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from nightlane.domain.batch import BatchStatus
+from tests.faults.hostile import DENIALS, FAILURES, REFUSALS, SHAPES, Outage
+from tests.faults.lab import Bench, Lab, laboratory
+
+HOUR = 3_600.0
+DAY = 24 * HOUR
+
+
+@pytest.fixture(scope="module")
+def bench() -> Iterator[Bench]:
+    with laboratory() as made:
+        yield made
+
+
+@pytest.fixture
+def lab(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Lab:
+    return new(bench, monkeypatch)
+
+
+def new(bench: Bench, patch: pytest.MonkeyPatch, **settings: Any) -> Lab:
+    bench.faults.arm()
+    wide = {"shard_max_lines": 100, "requests_in_flight_per_worker": 4, "completion_window_seconds": int(DAY)}
+    return Lab(bench, patch, **(wide | settings))
+
+
+def settled(lab: Lab, lines: int, rounds: int = 150) -> str:
+    batch_id = lab.create(lab.upload(lines, "one"), "one")
+    lab.settle(rounds)
+    lab.check_end()
+    assert lab.batch(batch_id).status is BatchStatus.COMPLETED
+    return batch_id
+
+
+@pytest.mark.parametrize("lives", [True, False], ids=["and lists its models", "and nothing else"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_minute_of_an_outage_fails_no_line(lab: Lab, shape: str, lives: bool) -> None:
+    lab.upstream.outage = Outage(SHAPES[shape], lab.clock.now() + 60, lives)
+    settled(lab, 40)
+    assert lab.upstream.in_outage < 40
+
+
+@pytest.mark.parametrize("shape", ["429", "500", "a text with 404", "no connection"])
+def test_an_outage_of_seventeen_hours_fails_no_line_and_costs_next_to_nothing(lab: Lab, shape: str) -> None:
+    batch_id = lab.create(lab.upload(40, "one"), "one")
+    lab.deliver("plan")
+    lab.upstream.outage = Outage(SHAPES[shape], lab.clock.now() + 17 * HOUR)
+    lab.settle(rounds=1_000, step=120)
+    lab.check_end()
+    assert lab.batch(batch_id).completed == 39
+    # A rest is five minutes at last, and ends with a probe or two.
+    assert lab.upstream.in_outage < 17 * 12 * 2.5
+    assert lab.received["infer"] < 17 * 12 * 1.5
+
+
+@pytest.mark.parametrize("shape", FAILURES)
+@pytest.mark.parametrize(("lines", "bad"), [(3, 0), (1, 0), (60, 0), (60, 58)])
+def test_a_bad_line_ends_alone_and_soon(lab: Lab, shape: str, lines: int, bad: int) -> None:
+    key = f"file-one/{bad}"
+    lab.upstream.bad[key] = FAILURES[shape]
+    lab.watch.culprits.add(key)
+    batch_id = settled(lab, lines)
+    assert lab.upstream.asked[key] <= lab.bare.settings.line_attempts
+    times = lab.upstream.asked_at[key]
+    assert times[-1] - times[0] < 180
+    assert lab.batch(batch_id).failed == (2 if lines > 1 else 1)
+
+
+@pytest.mark.parametrize("shape", FAILURES)
+def test_what_fails_once_is_asked_again_and_kept(lab: Lab, shape: str) -> None:
+    lab.upstream.at_first = {f"file-one/{number}": FAILURES[shape] for number in (0, 5, 11)}
+    batch_id = settled(lab, 12)
+    assert lab.batch(batch_id).completed == 11
+
+
+@pytest.mark.parametrize("shape", DENIALS)
+def test_an_error_that_only_one_line_gets_is_its_own(lab: Lab, shape: str) -> None:
+    lab.upstream.bad["file-one/7"] = DENIALS[shape]
+    lab.watch.culprits.add("file-one/7")
+    batch_id = settled(lab, 20)
+    assert lab.batch(batch_id).failed == 2
+    assert lab.upstream.asked["file-one/7"] == 2
+
+
+@pytest.mark.parametrize(
+    "shape", [name for name in REFUSALS if name not in ("no connection", "a header that cannot be sent")]
+)
+def test_a_refusal_that_one_line_alone_gets_is_its_own_after_half_an_hour(lab: Lab, shape: str) -> None:
+    lab.upstream.bad["file-one/7"] = REFUSALS[shape]
+    lab.watch.culprits.add("file-one/7")
+    began = lab.clock.now()
+    batch_id = settled(lab, 40)
+    assert lab.batch(batch_id).failed == 2
+    assert 1_800 <= lab.clock.now() - began < 2 * HOUR
+    assert lab.upstream.asked["file-one/7"] < 100
+
+
+def test_a_limit_above_the_capacity_fails_no_line(lab: Lab) -> None:
+    lab.upstream.capacity = 2
+    settled(lab, 40)
+
+
+def test_lines_that_expire_waiting_say_what_the_upstream_last_answered(lab: Lab) -> None:
+    lab.upstream.outage = Outage(SHAPES["429"], lab.clock.now() + 2 * DAY)
+    batch_id = lab.create(lab.upload(3, "one"), "one")
+    lab.settle(rounds=1_000, step=300)
+    lab.check_end()
+    batch = lab.batch(batch_id)
+    assert batch.status is BatchStatus.EXPIRED
+    messages = {line["error"]["message"] for line in lab.lines(batch.error_file_id)}
+    assert len(messages) == 1
+    assert "429: said 429" in messages.pop()
+
+
+def test_several_bad_lines_at_the_front_do_not_pass_for_an_outage(lab: Lab) -> None:
+    bad = {f"file-one/{number}": FAILURES["500"] for number in (0, 2, 3, 4, 5, 6)}
+    lab.upstream.bad = bad
+    lab.watch.culprits |= set(bad)
+    batch_id = settled(lab, 60)
+    assert lab.batch(batch_id).failed == 7
+    assert all(lab.upstream.asked[key] <= 5 for key in bad)
+
+
+def test_a_line_that_never_fits_into_an_invocation_ends_as_a_timeout(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = new(bench, monkeypatch, watch_seconds=100)
+    lab.upstream.slow["file-one/0"] = 2_000
+    lab.watch.culprits.add("file-one/0")
+    batch_id = settled(lab, 20)
+    (line,) = [
+        each for each in lab.lines(lab.batch(batch_id).error_file_id) if each["custom_id"] == "request-0"
+    ]
+    assert line["error"]["code"] == "request_timeout"
+
+
+def test_a_batch_behind_one_with_a_bad_line_is_served_soon(lab: Lab) -> None:
+    lab.upstream.bad["file-one/0"] = FAILURES["500"]
+    lab.watch.culprits.add("file-one/0")
+    lab.create(lab.upload(1, "one"), "one")
+    second = lab.create(lab.upload(4, "two"), "two")
+    began = lab.clock.now()
+    lab.settle()
+    lab.check_end()
+    assert (lab.batch(second).completed_at or 0) - began < 240

@@ -1,0 +1,164 @@
+"""What must hold at every write, and at the end: watched from beside, at no cost of a call."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from moto.core.models import DEFAULT_ACCOUNT_ID as ACCOUNT_ID
+from moto.dynamodb.models import dynamodb_backends
+from moto.dynamodb.models.dynamo_type import DynamoType
+
+from infra.local.events import REGION
+from nightlane.aws.table.connection import decode
+from nightlane.aws.table.items import batch_from_item, shard_from_item
+from nightlane.domain.batch import Batch, BatchStatus
+from nightlane.domain.dispatch import read_manifest
+from nightlane.domain.ports import Ports
+from nightlane.domain.shard import DoneLines, Manifest, Shard
+from tests.faults.hostile import HostileUpstream
+
+EDGES = {
+    ("validating", "failed"),
+    ("validating", "in_progress"),
+    ("validating", "cancelling"),
+    ("validating", "expired"),
+    ("in_progress", "finalizing"),
+    ("in_progress", "cancelling"),
+    ("finalizing", "completed"),
+    ("finalizing", "expired"),
+    ("finalizing", "cancelling"),
+    ("cancelling", "cancelled"),
+}
+TIMES = (
+    "in_progress_at",
+    "finalizing_at",
+    "completed_at",
+    "failed_at",
+    "expired_at",
+    "cancelling_at",
+    "cancelled_at",
+)
+# Beside a checkpoint's interval: the commits that fail, and their pauses.
+COMMIT_SECONDS = 15.0
+NEVER_RUN = ("batch_expired", "batch_cancelled")
+
+
+class Watch:
+    """Sees every state of every batch, and what the upstream was asked."""
+
+    def __init__(self, ports: Ports, upstream: HostileUpstream) -> None:
+        self.batches: list[str] = []
+        self.lines: dict[str, int] = {}
+        """Lines of an input file."""
+        self.culprits: set[str] = set()
+        """Lines that may end as errors, as `file/number`, beside the second of each file."""
+        self.died_at: dict[int, float] = {}
+        """When a worker crashed or was frozen."""
+        self._ports = ports
+        self._upstream = upstream
+        self._seen: dict[str, Batch] = {}
+        self._parts: dict[tuple[str, int], tuple[int, int]] = {}
+        self._manifests: dict[str, Manifest] = {}
+        upstream.on_asked_again = self._check_paid_twice
+
+    def look(self) -> None:
+        """Watch the edges of the status machine and what is committed."""
+        for batch_id in self.batches:
+            item = self._items(batch_id).get("BATCH")
+            if item is None:
+                continue
+            batch = batch_from_item(decode(item))
+            before = self._seen.get(batch_id)
+            if before is not None:
+                self._check_step(before, batch)
+            self._seen[batch_id] = batch
+            self._note_commits(batch)
+        admitted = self._items("").get("ADMISSION", {})
+        if len(decode(admitted).get("running", ())) > self._ports.settings.max_concurrent_batches:
+            self._upstream.violations.append("more batches are admitted than may be")
+
+    def _items(self, batch_id: str) -> dict[str, Any]:
+        """What moto holds of a batch, by sort key."""
+        table = dynamodb_backends[ACCOUNT_ID][REGION].tables[self._ports.settings.table_name]
+        partition = DynamoType({"S": f"BATCH#{batch_id}" if batch_id else "ADMISSION"})
+        items = table.items.get(partition, {})
+        return {sort.value: item.to_json()["Attributes"] for sort, item in items.items()}
+
+    def _check_step(self, before: Batch, after: Batch) -> None:
+        if before.status != after.status and (before.status.value, after.status.value) not in EDGES:
+            self._upstream.violations.append(f"{before.status} became {after.status}")
+        for name in TIMES:
+            if getattr(before, name) not in (None, getattr(after, name)):
+                self._upstream.violations.append(f"{name} changed")
+        if before.status.is_terminal and before != after:
+            self._upstream.violations.append("a batch changed after its end")
+
+    def _note_commits(self, batch: Batch) -> None:
+        if not batch.is_planned or batch.status.is_terminal:
+            return
+        if batch.id not in self._manifests:
+            self._manifests[batch.id] = read_manifest(self._ports, batch)
+        manifest = self._manifests[batch.id]
+        mark = batch.request.input_file_id
+        for sort, item in self._items(batch.id).items():
+            if sort == "BATCH":
+                continue
+            shard = shard_from_item(batch.id, int(sort.split("#")[1]), decode(item))
+            spec = manifest.shards[shard.index]
+            self._check_fence(batch.id, shard)
+            done = DoneLines(spec.lines, shard.done)
+            lines = (spec.first_line + line for line in range(spec.lines) if line in done)
+            self._upstream.committed |= {(mark, line) for line in lines}
+
+    def _check_fence(self, batch_id: str, shard: Shard) -> None:
+        """A part of a worker that was replaced before must never appear."""
+        known, epoch = self._parts.get((batch_id, shard.index), (0, 0))
+        for part in shard.parts[known:]:
+            if int(part.key.rsplit("/", 1)[1].split("-")[0]) < epoch:
+                self._upstream.violations.append(f"a replaced worker wrote {part.key}")
+        self._parts[batch_id, shard.index] = (len(shard.parts), shard.epoch)
+
+    def _check_paid_twice(self, key: str, worker: int, answered_at: float) -> None:
+        """An answer may be lost with its worker, if it came within the last checkpoint interval."""
+        if worker not in self.died_at:
+            self._upstream.violations.append(f"{key} was answered, and asked again, and no worker died")
+        elif self.died_at[worker] - answered_at > self._ports.settings.checkpoint_seconds + COMMIT_SECONDS:
+            self._upstream.violations.append(f"{key} was paid twice after its checkpoint interval")
+
+    def check_batch(self, batch: Batch, poisoned: int) -> None:
+        """Every line once, counts and sizes as the files, nobody blamed who was not at fault."""
+        name = batch.request.input_file_id
+        lines = self.lines[name]
+        assert batch.status.is_terminal
+        # A worker that slept through the end of its batch may leave an item, and that goes by itself.
+        items = self._items(batch.id)
+        assert all("ttl" in item for sort, item in items.items() if sort.startswith("SHARD#"))
+        output, errors = self.read(batch.output_file_id), self.read(batch.error_file_id)
+        if batch.status is BatchStatus.FAILED or batch.total == 0:
+            assert (output, errors) == ([], [])
+            return
+        names = Counter(line["custom_id"] for line in output + errors)
+        assert names == Counter({f"request-{number}": 1 for number in range(lines)})
+        failed = [line for line in errors if line["response"] or line["error"]["code"] not in NEVER_RUN]
+        assert (len(output), len(failed)) == (batch.completed, batch.failed)
+        assert batch.usage.total_tokens == 2 * batch.completed
+        assert (batch.output_file_id is None) == (not output)
+        self._check_blame(name, failed, poisoned)
+        if batch.status is BatchStatus.COMPLETED:
+            assert batch.completed + batch.failed == lines
+
+    def _check_blame(self, name: str, failed: Sequence[dict[str, Any]], poisoned: int) -> None:
+        blamed = {int(line["custom_id"].removeprefix("request-")) for line in failed}
+        culprits = {int(key.split("/")[1]) for key in self.culprits if key.startswith(f"{name}/")}
+        assert len(blamed - culprits - {1}) <= poisoned, f"blamed: {failed}"
+
+    def read(self, file_id: str | None) -> list[dict[str, Any]]:
+        """A result file's lines; its record says how many bytes they are."""
+        if file_id is None:
+            return []
+        file = self._ports.files.get_file(file_id)
+        assert file is not None
+        data = self._ports.blobs.get(file.blob_key)
+        assert len(data) == file.size
+        return [json.loads(line) for line in data.splitlines()]
