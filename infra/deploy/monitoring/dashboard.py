@@ -115,6 +115,7 @@ def _trouble(watched: Watched) -> list[cloudwatch.IWidget]:
     own = watched.own
     dead = {
         "dead letters": own(Metric.DEAD_LETTERS),
+        "messages not sent": own(Metric.MESSAGES_NOT_SENT),
         "stalled batches": own(Metric.BATCHES_STALLED),
         "overdue batches": own(Metric.BATCHES_OVERDUE, MAXIMUM),
     }

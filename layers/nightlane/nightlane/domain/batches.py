@@ -1,11 +1,13 @@
 """Batches as clients handle them: create, look, list, cancel."""
 
+from collections.abc import Callable
 from hashlib import sha256
 
 from nightlane.domain.batch import Batch, BatchRequest, BatchStatus
 from nightlane.domain.errors import BadRequest, Conflict, NotFound
 from nightlane.domain.metrics import Metric
 from nightlane.domain.ports import Ports, list_key
+from nightlane.domain.steps import redrive_at
 
 
 def create_batch(ports: Ports, tenant: str, request: BatchRequest, token: str | None) -> Batch:
@@ -25,10 +27,10 @@ def create_batch(ports: Ports, tenant: str, request: BatchRequest, token: str | 
         created_at=int(now),
         expires_at=int(now) + ports.settings.completion_window_seconds,
     )
-    earlier = ports.batches.create_batch(batch, wake_at=int(now) + ports.settings.redrive_seconds)
+    earlier = ports.batches.create_batch(batch, wake_at=redrive_at(ports))
     if earlier is None:
         ports.metrics.add(Metric.BATCHES_CREATED)
-        ports.queues.send_plan(batch_id)
+        _send(ports, ports.queues.send_plan, batch_id)
         return batch
     if earlier.request.fingerprint() != request.fingerprint():
         raise Conflict(
@@ -37,6 +39,16 @@ def create_batch(ports: Ports, tenant: str, request: BatchRequest, token: str | 
             "request."
         )
     return earlier
+
+
+def _send(ports: Ports, send: Callable[[str], None], batch_id: str) -> None:
+    """Tell the next function of a batch that was just written."""
+    try:
+        send(batch_id)
+    except Exception as error:
+        # It is durable: a client that is told otherwise would do it again. The sweeper sends at `wake_at`.
+        ports.metrics.add(Metric.MESSAGES_NOT_SENT)
+        ports.log("message not sent", batch_id=batch_id, error=repr(error))
 
 
 def _derived_id(tenant: str, token: str) -> str:
@@ -63,11 +75,10 @@ def list_batches(ports: Ports, tenant: str, *, after: str | None, limit: int) ->
 def cancel_batch(ports: Ports, tenant: str, batch_id: str) -> Batch:
     """The batch, cancelling at once. Raises: Conflict, if it has ended otherwise; NotFound."""
     batch = get_batch(ports, tenant, batch_id)
-    now = int(ports.now())
-    cancelled = ports.batches.request_cancel(batch_id, now, now + ports.settings.redrive_seconds)
+    cancelled = ports.batches.request_cancel(batch_id, int(ports.now()), redrive_at(ports))
     if cancelled is not None:
         # Without a running worker there is nobody else to end it.
-        ports.queues.send_assemble(batch_id)
+        _send(ports, ports.queues.send_assemble, batch_id)
         return cancelled
     batch = get_batch(ports, tenant, batch_id)
     if batch.status in (BatchStatus.CANCELLING, BatchStatus.CANCELLED):

@@ -50,6 +50,8 @@ class Metric(StrEnum):
     """From a message's sending to its first start; the only one told apart by function."""
     ADMISSION_WAIT = "AdmissionWait"
     """From a batch's creation to its admission."""
+    MESSAGES_NOT_SENT = "MessagesNotSent"
+    """Of a batch that is durable all the same: the sweeper sends them later."""
     DEAD_LETTERS = "DeadLetters"
 
 

@@ -1,0 +1,74 @@
+"""What is written is done, though nobody could be told of it: the client is not asked to do it again."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+
+import boto3
+import pytest
+
+import functions.api.batches
+from infra.local.events import REGION
+from infra.local.ledger import points_of
+from nightlane.aws.clients import Clients
+from nightlane.aws.queues import SqsQueues
+from nightlane.domain.batch import BatchStatus
+from nightlane.domain.metrics import Metric
+from nightlane.settings import Settings
+from tests.upstream import Upstream, serving
+from tests.world import ENDPOINT, World, requests, world
+
+
+@pytest.fixture
+def nightlane(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    with serving(Upstream()) as upstream, world(Settings(upstream_url=upstream.url), monkeypatch) as made:
+        yield made
+
+
+@pytest.fixture
+def api_without_queues(nightlane: World, monkeypatch: pytest.MonkeyPatch) -> World:
+    """A Nightlane whose API finds no queue to send to."""
+    values = nightlane.ports.settings
+    gone = {name: f"{getattr(values, name)}-gone" for name in ("plan_queue_url", "assemble_queue_url")}
+    clients = Clients(boto3.Session("testing", "testing", region_name=REGION))
+    queues = SqsQueues(clients.sqs, values.model_copy(update=gone))
+    monkeypatch.setattr(functions.api.batches, "ports", lambda: replace(nightlane.ports, queues=queues))
+    return nightlane
+
+
+def created(nightlane: World) -> str:
+    body = {"input_file_id": nightlane.upload(requests(3)), "endpoint": ENDPOINT, "completion_window": "24h"}
+    status, batch = nightlane.call("POST", "/batches", json.dumps(body).encode())
+    assert (status, batch["status"]) == (200, "validating")
+    return str(batch["id"])
+
+
+def unsent(capture: pytest.CaptureFixture[str]) -> float:
+    points = [point for line in capture.readouterr().out.splitlines() for point in points_of(line)]
+    return sum(sum(point.values) for point in points if point.metric is Metric.MESSAGES_NOT_SENT)
+
+
+def test_a_batch_that_nobody_could_be_told_of_is_created_and_the_sweeper_has_it_run(
+    api_without_queues: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    batch_id = created(api_without_queues)
+    assert unsent(capsys) == 1
+    assert api_without_queues.waiting_messages() == 0
+    api_without_queues.pass_time(61)
+    api_without_queues.sweep()
+    api_without_queues.run()
+    batch = api_without_queues.batch(batch_id)
+    assert (batch.status, batch.completed) == (BatchStatus.COMPLETED, 3)
+
+
+def test_a_cancel_that_nobody_could_be_told_of_holds_and_the_sweeper_ends_the_batch(
+    api_without_queues: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    batch_id = created(api_without_queues)
+    status, batch = api_without_queues.call("POST", f"/batches/{batch_id}/cancel")
+    assert (status, batch["status"]) == (200, "cancelling")
+    assert unsent(capsys) == 2
+    api_without_queues.pass_time(61)
+    api_without_queues.sweep()
+    api_without_queues.run()
+    assert api_without_queues.batch(batch_id).status is BatchStatus.CANCELLED
