@@ -216,7 +216,7 @@ def test_a_replaced_worker_is_fenced_off(store: DynamoBatches) -> None:
         store.commit_checkpoint(old, checkpoint(old, 0))
     with pytest.raises(Fenced):
         store.mark_suspect(old, 0)
-    store.release_shard(old)
+    store.release_shard(old, {})
     assert store.get_shard(batch.id, 0).strikes == 2
     suspected = store.mark_suspect(store.mark_suspect(new, 1), 1)
     assert (suspected.suspect, suspected.suspect_strikes) == (1, 2)
