@@ -51,8 +51,10 @@ REFUSALS: dict[str, Shape] = {
 }
 # The line's own if others are answered; an outage if nobody is.
 DENIALS: dict[str, Shape] = {
-    f"an error with {status}": lambda s=status: envelope(s) for status in (401, 402, 404)
-}  # type: ignore[misc]
+    "an error with 401": lambda: envelope(401),
+    "an error with 402": lambda: envelope(402),
+    "an error with 404": lambda: envelope(404, "model_not_found"),
+}
 # What may be the line's fault.
 FAILURES: dict[str, Shape] = {
     "500": lambda: envelope(500),

@@ -96,13 +96,13 @@ class Lab:
         patch.setattr(functions.infer.handler, "http_upstream", self._connect)
         patch.setattr(functions.infer.handler, "run", self.clock.run)
         for handler in (functions.plan.handler, functions.infer.handler, functions.assemble.handler):
-            patch.setattr(handler, "holding", self._hold)
+            patch.setattr(handler, "holding", self.hold)
 
     @asynccontextmanager
     async def _connect(self, *_: Any) -> AsyncIterator[HostileUpstream]:
         yield self.upstream
 
-    def _hold(self, clients: Clients, queue_url: str, record: Any, ports: Any) -> TestLease:
+    def hold(self, clients: Clients, queue_url: str, record: Any, ports: Any) -> TestLease:
         seconds = ports.settings.worker_lease_seconds
         lease = TestLease(clients.sqs, queue_url, record["receiptHandle"], seconds, ports.monotonic)
         self._leases.append(lease)

@@ -38,12 +38,12 @@ class Freeze:
         self.first_ended = threading.Event()
         self.second = threading.Thread(target=self._second)
         self.event: dict[str, Any] = {}
-        self._holding = functions.infer.handler.holding
+        self._holding = lab.hold
         patch.setattr(functions.infer.handler, "holding", self._hold)
         lab.upstream.meanwhile = self._meanwhile
 
     def _hold(self, *arguments: Any) -> TestLease:
-        self.leases.append(self._holding(*arguments))  # type: ignore[arg-type]
+        self.leases.append(self._holding(*arguments))
         return self.leases[-1]
 
     def _second(self) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -206,3 +207,9 @@ def test_an_upstream_that_answers_a_probe_or_has_no_list_of_models_is_alive(end:
 )
 def test_silence_refusals_failures_and_pages_are_no_sign_of_life(end: Answer | NoAnswer) -> None:
     assert not is_alive(end)
+
+
+def test_the_documentation_shows_the_table_as_it_is() -> None:
+    shown = (Path(__file__).parents[2] / "docs/inference.md").read_text()
+    rows = [f"| {row.when} | `{row.kind}` | {row.verdict.value} | {row.why} |" for row in TABLE]
+    assert "\n".join(rows) in shown

@@ -12,7 +12,7 @@ from aws_cdk import aws_sns as sns
 from constructs import Construct
 
 from infra.deploy import camel_case
-from infra.deploy.monitoring.metrics import AVERAGE, FIVE_MINUTES, MAXIMUM, SUM, Watched
+from infra.deploy.monitoring.metrics import AVERAGE, FIVE_MINUTES, MAXIMUM, QUARTER_HOUR, SUM, Watched
 from infra.resources import ASSEMBLE, PLAN, QUEUES
 from nightlane.domain.metrics import Metric
 
@@ -102,10 +102,10 @@ def _upstream(watched: Watched) -> list[Watch]:
     return [
         Watch(
             "UpstreamDown",
-            watched.own(Metric.UPSTREAM_DOWN, period=FIVE_MINUTES),
-            1,
-            "Workers get nothing but refusals and hand their lanes back; lines wait, none is lost.",
-            3,
+            # A rest may be longer than five minutes, and says so once.
+            watched.own(Metric.UPSTREAM_DOWN, period=QUARTER_HOUR),
+            2,
+            "Workers get nothing but refusals, and all lanes rest; lines wait, none is lost.",
         ),
         Watch(
             "LinesFail",

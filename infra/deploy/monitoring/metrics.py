@@ -13,6 +13,7 @@ from nightlane.domain.metrics import NAMESPACE, Metric
 
 MINUTE = Duration.minutes(1)
 FIVE_MINUTES = Duration.minutes(5)
+QUARTER_HOUR = Duration.minutes(15)
 SUM, AVERAGE, MAXIMUM = cloudwatch.Stats.SUM, cloudwatch.Stats.AVERAGE, cloudwatch.Stats.MAXIMUM
 
 

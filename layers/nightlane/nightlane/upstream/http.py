@@ -114,10 +114,13 @@ class HttpUpstream:
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         """The body, if it is not too large; a large one waits for its place first."""
         length = response.content_length
-        if length is not None and length <= SMALL_BYTES and "content-encoding" not in response.headers:
-            return await response.read()
         if length is not None and length > self._max_bytes:
             raise self._too_large(response)
+        if "content-encoding" in response.headers:
+            # It is the length of what is packed.
+            length = None
+        if length is not None and length <= SMALL_BYTES:
+            return await response.read()
         chunks, size, reserved = [], 0, 0
         try:
             async for chunk in response.content.iter_any():

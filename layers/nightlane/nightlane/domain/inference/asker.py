@@ -151,10 +151,11 @@ class Asker:
 
     def _note(self, outcome: Outcome, *, alone: bool) -> None:
         health, status = self._parts.health, outcome.answer.status if outcome.answer else None
-        was_doubtful = health.is_doubtful
+        # An upstream that never answered is told of at once, one that did once it is silent for a while.
+        is_known = health.is_doubtful or (not health.answered and health.trouble is not None)
         trouble = Trouble(outcome.kind, status, outcome.message, int(self._ports.now()))
         health.on_unanswered(trouble, alone=alone, failed=outcome.verdict is Verdict.FAILED)
-        if health.is_doubtful and not was_doubtful:
+        if not is_known and (health.is_doubtful or not health.answered):
             self._ports.log(
                 "the upstream does not answer",
                 upstream=self._ports.settings.upstream_url,
