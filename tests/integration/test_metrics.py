@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
@@ -44,6 +45,13 @@ class Story:
 
     def count(self, *metrics: Metric) -> dict[Metric, float]:
         return {metric: self.total(metric) for metric in metrics}
+
+    def by_kind(self, metric: Metric) -> dict[str | None, float]:
+        """In all, under None, and of each kind."""
+        sums: defaultdict[str | None, float] = defaultdict(float)
+        for point in self.points(metric):
+            sums[point.dimensions.get("kind")] += sum(point.values)
+        return dict(sums)
 
 
 @pytest.fixture
@@ -210,13 +218,17 @@ def test_dead_letters_are_counted_and_so_are_the_lines_they_leave_behind(story: 
 
 def test_tries_that_fail_are_measured_though_their_lines_are_not_lost(story: Story) -> None:
     def script(_body: Body, seen: int) -> web.Response | None:
-        return refusal((429, 503)[seen], **{"retry-after": "0.01"}) if seen < 2 else None
+        return refusal((429, 500)[seen], **{"retry-after": "0.01"}) if seen < 2 else None
 
     story.upstream.script = script
     create(story, requests(4))
     story.world.run()
-    counts = Metric.UPSTREAM_THROTTLED, Metric.UPSTREAM_ERRORS, Metric.LINES_COMPLETED, Metric.LINES_FAILED
-    assert story.count(*counts) == dict(zip(counts, (4, 4, 4, 0), strict=True))
+    assert story.count(Metric.LINES_COMPLETED, Metric.LINES_FAILED) == {
+        Metric.LINES_COMPLETED: 4,
+        Metric.LINES_FAILED: 0,
+    }
+    assert story.by_kind(Metric.UPSTREAM_REFUSALS) == {None: 4, "rate_limited": 4}
+    assert story.by_kind(Metric.UPSTREAM_FAILURES) == {None: 4, "server_error": 4}
     assert len(story.values(Metric.UPSTREAM_LATENCY)) == 12
 
 
@@ -229,10 +241,27 @@ def test_an_upstream_that_cannot_be_reached_is_told_though_nothing_is_ever_commi
         story.world.create(story.world.upload(requests(3)))
         story.world.deliver("plan")
         story.world.deliver("infer")
-        assert story.total(Metric.UPSTREAM_UNREACHABLE) == 6
+        refusals = story.by_kind(Metric.UPSTREAM_REFUSALS)
+        assert refusals[None] == refusals["unreachable"] <= 6
+        assert story.by_kind(Metric.UPSTREAM_FAILURES) == {None: 0}
         assert story.values(Metric.UPSTREAM_LATENCY) == []
         assert story.points(Metric.CHECKPOINT_TIME) == []
         assert story.values(Metric.UPSTREAM_DOWN) == [1]
+
+
+def test_refusals_and_failures_are_told_by_upstream_and_kind(story: Story) -> None:
+    answers = (
+        lambda: refusal(401, **{"retry-after": "0.01"}),
+        lambda: web.Response(text="<html>", content_type="text/html", headers={"retry-after": "0.01"}),
+        lambda: web.Response(text="busy", headers={"retry-after": "0.01"}),
+    )
+    story.upstream.script = lambda _body, seen: answers[seen]() if seen < len(answers) else None
+    create(story, requests(1))
+    story.world.run()
+    assert story.by_kind(Metric.UPSTREAM_REFUSALS) == {None: 2, "denied": 1, "gateway": 1}
+    assert story.by_kind(Metric.UPSTREAM_FAILURES) == {None: 1, "unreadable": 1}
+    with_kinds = [point for point in story.points(Metric.UPSTREAM_REFUSALS) if "kind" in point.dimensions]
+    assert {point.dimensions["upstream"] for point in with_kinds} == {story.upstream.url}
 
 
 def test_requests_in_flight_are_their_mean_over_time(story: Story) -> None:

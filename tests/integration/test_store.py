@@ -12,13 +12,14 @@ from moto import mock_aws
 
 from infra.local.provision import create_table
 from nightlane.aws.clients import Clients
-from nightlane.aws.table import DynamoBatches, DynamoFiles, DynamoKeys
+from nightlane.aws.table import DynamoBatches, DynamoFiles, DynamoKeys, DynamoUpstreams
 from nightlane.aws.table.connection import encode
 from nightlane.aws.table.items import batch_key, part_to_text
 from nightlane.domain.batch import Batch, BatchError, BatchRequest, BatchStatus, Outcome, Usage
 from nightlane.domain.file import FilePurpose, StoredFile
 from nightlane.domain.ports import Admission, Due, Fenced
-from nightlane.domain.shard import Checkpoint, DoneLines, Part, Shard
+from nightlane.domain.shard import Checkpoint, DoneLines, Part, Shard, Suspicion
+from nightlane.domain.trouble import Rest, Trouble
 from nightlane.settings import Settings
 from tests.moto_lock import one_write_at_a_time
 
@@ -52,6 +53,11 @@ def store(table: tuple[Clients, str]) -> DynamoBatches:
 @pytest.fixture
 def files(table: tuple[Clients, str]) -> DynamoFiles:
     return DynamoFiles(table[0].dynamodb, table[1])
+
+
+@pytest.fixture
+def upstreams(table: tuple[Clients, str]) -> DynamoUpstreams:
+    return DynamoUpstreams(table[0].dynamodb, table[1])
 
 
 def new_batch(number: int = 0, tenant: str = "acme") -> Batch:
@@ -225,6 +231,31 @@ def test_a_replaced_worker_is_fenced_off(store: DynamoBatches) -> None:
     assert (calm.suspect, calm.strikes) == (None, 0)
 
 
+def test_what_is_held_against_lines_is_kept_by_commits_and_by_an_orderly_end(store: DynamoBatches) -> None:
+    batch = running(store)
+    shard = store.begin_shard(batch.id, 0)
+    first = {4_799: Suspicion(failures=3), 0: Suspicion(1, NOW, 17, others_answered=True)}
+    saved = store.commit_checkpoint(shard, replace(checkpoint(shard, 0), suspicions=first))
+    assert saved.suspicions == store.get_shard(batch.id, 0).suspicions == first
+    then = {2: Suspicion(refused_since=NOW)}
+    store.release_shard(saved, then)
+    assert store.begin_shard(batch.id, 0).suspicions == then
+    # A worker that was replaced says nothing any more.
+    store.release_shard(saved, first)
+    assert store.get_shard(batch.id, 0).suspicions == then
+
+
+def test_an_orderly_end_clears_the_suspect_and_the_strikes(store: DynamoBatches) -> None:
+    batch = running(store)
+    for _ in range(5):
+        shard = store.begin_shard(batch.id, 0)
+    suspected = store.mark_suspect(shard, 1)
+    assert (suspected.strikes, suspected.suspect, suspected.suspect_strikes) == (5, 1, 1)
+    store.release_shard(suspected, {})
+    calm = store.get_shard(batch.id, 0)
+    assert (calm.strikes, calm.suspect, calm.suspect_strikes, calm.suspicions) == (0, None, 0, {})
+
+
 def test_lanes_that_commit_at_once_all_count(store: DynamoBatches) -> None:
     batch = running(store, shards=8)
     shards = [store.begin_shard(batch.id, index) for index in range(8)]
@@ -390,6 +421,86 @@ def test_what_is_due_is_found_and_nothing_else(store: DynamoBatches, files: Dyna
     assert look(store, batch).progress_seen == 7
     store.look_again(replace(batch, status=BatchStatus.FINALIZING), 8, NOW)
     assert look(store, batch).progress_seen == 7
+
+
+BUSY = Trouble("overloaded", 503, "«busy»", NOW - 9)
+SILENT = Trouble("unreachable", None, "", NOW)
+
+
+def test_the_trouble_of_an_open_batch_lasts_until_a_line_completes(store: DynamoBatches) -> None:
+    batch = running(store)
+    for trouble in (BUSY, SILENT):
+        store.note_trouble(batch.id, trouble)
+        assert look(store, batch).trouble == trouble
+    shard = store.begin_shard(batch.id, 0)
+    failed = replace(checkpoint(shard, 0), completed=0, failed=1)
+    shard = store.commit_checkpoint(shard, failed)
+    assert look(store, batch).trouble == SILENT
+    store.commit_checkpoint(shard, checkpoint(shard, 1))
+    assert look(store, batch).trouble is None
+    store.close_batch(look(store, batch), Outcome.EXPIRED, NOW, NOW, drained=False)
+    store.note_trouble(batch.id, BUSY)
+    store.note_trouble("batch_none", BUSY)
+    assert look(store, batch).trouble is None
+    assert store.get_batch("batch_none") is None
+
+
+def test_a_batch_at_rest_is_due_then_and_rests_no_more_once_it_is_dispatched(store: DynamoBatches) -> None:
+    batch = running(store)
+    store.record_dispatch(batch.id, 1, NOW + 600)
+    assert store.rest_batch(batch.id, NOW + 300)
+    assert look(store, batch).is_resting
+    assert list(store.due(NOW + 299)) == []
+    assert list(store.due(NOW + 300)) == [Due(batch_id=batch.id)]
+    store.record_dispatch(batch.id, 2, NOW + 900)
+    again = look(store, batch)
+    assert (again.is_resting, again.dispatches) == (False, 2)
+    assert list(store.due(NOW + 899)) == []
+
+
+def test_only_a_batch_that_runs_can_rest(store: DynamoBatches) -> None:
+    assert not store.rest_batch(planned(store).id, NOW)
+    assert not store.rest_batch("batch_none", NOW)
+    closed, cancelled = running(store, 1), running(store, 2)
+    store.close_batch(closed, Outcome.EXPIRED, NOW, NOW, drained=False)
+    store.request_cancel(cancelled.id, NOW, NOW)
+    for batch in (closed, cancelled):
+        assert not store.rest_batch(batch.id, NOW)
+        assert not look(store, batch).is_resting
+
+
+def test_a_rest_is_agreed_on_and_ends(upstreams: DynamoUpstreams) -> None:
+    here, there = "https://one.example/v1", "https://two.example/v1"
+    assert upstreams.get_rest(here) is None
+    first = Rest(NOW + 60, 1, BUSY)
+    assert upstreams.begin_rest(here, first, None) == first
+    assert upstreams.get_rest(here) == first
+    assert upstreams.get_rest(there) is None
+    second = Rest(NOW + 180, 2, SILENT)
+    assert upstreams.begin_rest(here, second, first) == second
+    assert upstreams.get_rest(here) == second
+    for _ in range(2):
+        upstreams.end_rest(here)
+        assert upstreams.get_rest(here) is None
+    upstreams.end_rest(there)
+    # Who saw the earlier rest may still begin the next, though it was ended meanwhile.
+    assert upstreams.begin_rest(here, second, first) == second
+
+
+def test_of_lanes_that_find_out_together_one_says_how_long_all_rest(upstreams: DynamoUpstreams) -> None:
+    for round_ in range(2):
+        previous = upstreams.get_rest("https://one.example/v1")
+        rests = [Rest(NOW + 1_000 * round_ + lane, round_ + 1, BUSY) for lane in range(8)]
+        with ThreadPoolExecutor(8) as pool:
+            agreed = list(
+                pool.map(
+                    lambda rest, known=previous: upstreams.begin_rest("https://one.example/v1", rest, known),
+                    rests,
+                )
+            )
+        assert len(set(agreed)) == 1
+        assert agreed[0] in rests
+        assert upstreams.get_rest("https://one.example/v1") == agreed[0]
 
 
 def test_files_are_listed_both_ways_across_purposes(files: DynamoFiles) -> None:

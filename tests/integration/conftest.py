@@ -1,0 +1,22 @@
+"""An upstream that the test scripts, and a Nightlane before it."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from nightlane.settings import Settings
+from tests.upstream import Upstream, serving
+from tests.world import World, world
+
+
+@pytest.fixture
+def upstream() -> Iterator[Upstream]:
+    with serving(Upstream()) as serving_upstream:
+        yield serving_upstream
+
+
+@pytest.fixture
+def nightlane(upstream: Upstream, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    settings = Settings(upstream_url=upstream.url, shard_max_lines=4, worker_lease_seconds=5)
+    with world(settings, monkeypatch) as made:
+        yield made

@@ -1,0 +1,317 @@
+"""What comes over the wire, or does not: each silence has its kind, and nothing is held for good."""
+
+import asyncio
+import gzip
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from nightlane.aws.clients import Clients
+from nightlane.aws.secrets import CACHE_SECONDS, SECONDS_BETWEEN_READS, UpstreamKey
+from nightlane.domain.inference.budget import ByteBudget
+from nightlane.domain.inference.outcomes import judge
+from nightlane.domain.inference.ports import Answer, Kind, NoAnswer
+from nightlane.settings import KIB, Settings
+from nightlane.upstream.http import SMALL_BYTES, HttpUpstream, http_upstream
+from nightlane.upstream.key import Key
+
+NAME = "acme/models"
+OK = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
+
+
+class NoKey:
+    """Of an upstream that needs none."""
+
+    def get(self) -> str | None:
+        return None
+
+    def get_other_than(self, _refused: str | None) -> str | None:
+        return None
+
+
+def whole(body: bytes, head: bytes = OK) -> bytes:
+    return head + b"content-length: %d\r\n\r\n" % len(body) + body
+
+
+@dataclass
+class Wire:
+    """Sends `data`, or what it makes of a request's head, then closes the connection."""
+
+    data: bytes | Callable[[bytes], bytes] = b""
+    heads: list[bytes] = field(default_factory=list)
+    pause_seconds: float = 0.0
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            head = await reader.readuntil(b"\r\n\r\n")
+            self.heads.append(head)
+            if b"content-length: 2" in head.lower():
+                await reader.readexactly(2)
+            await asyncio.sleep(self.pause_seconds)
+            writer.write(self.data(head) if callable(self.data) else self.data)
+            await writer.drain()
+        except ConnectionError:
+            pass
+        finally:
+            writer.close()
+
+
+@asynccontextmanager
+async def connected(
+    wire: Wire, budget: ByteBudget | None = None, key: Key | None = None, **settings: Any
+) -> AsyncIterator[HttpUpstream]:
+    server = await asyncio.start_server(wire.serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    values = Settings(**({"upstream_url": f"http://127.0.0.1:{port}/v1"} | settings))
+    async with (
+        server,
+        http_upstream(values, key or NoKey(), budget or ByteBudget(10**9), lambda: 0.0) as upstream,
+    ):
+        yield upstream
+
+
+def post(wire: Wire, **settings: Any) -> Answer:
+    async def main() -> Answer:
+        async with connected(wire, **settings) as upstream:
+            return await upstream.post("/completions", b"{}")
+
+    return asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (b"", Kind.DISCONNECTED),
+        (OK + b"content-length: 10\r\n\r\n{}", Kind.DISCONNECTED),
+        (OK + b"transfer-encoding: chunked\r\n\r\n2\r\n{}\r\n", Kind.DISCONNECTED),
+        (b"SSH-2.0-OpenSSH_9.6\r\n\r\n", Kind.UNREADABLE),
+        (b"HTTP/1.1 \xff\xfe nothing\r\n\r\n", Kind.UNREADABLE),
+        (b"HTTP/1.1 200 OK\r\nx: " + b"y" * 100 * KIB + b"\r\n\r\n", Kind.UNREADABLE),
+    ],
+    ids=["closed", "cut", "cut chunks", "another protocol", "no status", "a huge header"],
+)
+def test_an_answer_that_does_not_arrive_has_its_kind(data: bytes, kind: Kind) -> None:
+    with pytest.raises(NoAnswer) as caught:
+        post(Wire(data))
+    assert caught.value.kind is kind
+    assert caught.value.reason
+    caught.value.reason.encode()
+
+
+@pytest.mark.parametrize(
+    ("settings", "kind"),
+    [
+        ({"upstream_url": "http://127.0.0.1:9/v1"}, Kind.UNREACHABLE),
+        ({"upstream_url": "https://127.0.0.1:9/v1"}, Kind.UNREACHABLE),
+        ({"upstream_url": "nowhere"}, Kind.MISCONFIGURED),
+        ({"upstream_url": "http://[::1/v1"}, Kind.MISCONFIGURED),
+        ({"upstream_timeout_seconds": 0.05}, Kind.TIMEOUT),
+        ({"max_answer_bytes": KIB}, Kind.TOO_LARGE),
+    ],
+    ids=["nobody listens", "no TLS", "no URL", "a bad URL", "late", "too large"],
+)
+def test_an_answer_that_cannot_be_had_has_its_kind(settings: dict[str, Any], kind: Kind) -> None:
+    pause = 0.2 if kind is Kind.TIMEOUT else 0.0
+    with pytest.raises(NoAnswer) as caught:
+        post(Wire(whole(b"x" * 2 * KIB), pause_seconds=pause), **settings)
+    assert caught.value.kind is kind
+
+
+def test_a_key_that_cannot_be_sent_is_the_operators_mistake() -> None:
+    class Broken(NoKey):
+        def get(self) -> str | None:
+            raise ValueError("a key is printable ASCII characters on one line")
+
+    with pytest.raises(NoAnswer, match="printable") as caught:
+        post(Wire(whole(b"{}")), key=Broken())
+    assert caught.value.kind is Kind.MISCONFIGURED
+
+
+def test_a_redirect_is_an_answer_and_not_followed() -> None:
+    wire = Wire(b"HTTP/1.1 302 Found\r\nlocation: /login\r\ncontent-length: 0\r\n\r\n")
+    assert post(wire).status == 302
+    assert len(wire.heads) == 1
+
+
+def test_a_request_id_of_odd_bytes_becomes_text_and_a_wait_is_read() -> None:
+    head = b"HTTP/1.1 503 \xe9\r\nx-request-id: caf\xe9\xff 7\r\nretry-after: 7\r\n"
+    answer = post(Wire(whole(b"{}", head)))
+    assert (answer.status, answer.request_id, answer.retry_after) == (503, "caf?? 7", 7.0)
+    json.dumps(answer.request_id).encode()
+    assert post(Wire(whole(b"{}"))).request_id.startswith("req_")
+
+
+def test_headers_of_60_kib_are_read() -> None:
+    head = OK + b"".join(b"x-policy-%d: %b\r\n" % (number, b"y" * 6_000) for number in range(10))
+    assert post(Wire(whole(b"{}", head))).body == b"{}"
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_many_large_answers_come_through_a_small_budget(chunked: bool) -> None:
+    body = b"x" * 3 * SMALL_BYTES
+    data = OK + b"transfer-encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+    budget = ByteBudget(4 * SMALL_BYTES)
+
+    async def main() -> None:
+        wire = Wire(data if chunked else whole(body))
+        async with connected(wire, budget, max_answer_bytes=4 * SMALL_BYTES) as upstream:
+            answers = await asyncio.gather(*(upstream.post("/completions", b"{}") for _ in range(12)))
+        assert {answer.body for answer in answers} == {body}
+
+    asyncio.run(main())
+    assert (budget.used, budget.is_full) == (0, False)
+
+
+@pytest.mark.parametrize(
+    ("head", "packed", "reserved"),
+    [
+        (OK, False, 3 * SMALL_BYTES),
+        (OK + b"content-encoding: gzip\r\n", True, 8 * SMALL_BYTES),
+    ],
+    ids=["plain", "packed"],
+)
+def test_a_large_answer_reserves_what_it_may_become(head: bytes, packed: bool, reserved: int) -> None:
+    sizes: list[int] = []
+
+    class Noting(ByteBudget):
+        async def reserve(self, size: int) -> None:
+            sizes.append(size)
+            await super().reserve(size)
+
+    body = b"x" * 3 * SMALL_BYTES
+    answer = post(
+        Wire(whole(gzip.compress(body) if packed else body, head)),
+        budget=Noting(10**9),
+        max_answer_bytes=8 * SMALL_BYTES,
+    )
+    assert answer.body == body
+    assert sizes == [reserved]
+
+
+def test_an_answer_given_up_while_it_waits_for_memory_gives_back_no_more_than_it_had() -> None:
+    budget, pressed = ByteBudget(SMALL_BYTES), asyncio.Event()
+    budget.on_pressure = pressed.set
+
+    async def main() -> None:
+        await budget.reserve(SMALL_BYTES)
+        async with connected(Wire(whole(b"x" * 2 * SMALL_BYTES)), budget) as upstream:
+            asking = asyncio.create_task(upstream.post("/completions", b"{}"))
+            await asyncio.wait_for(pressed.wait(), 10)
+            asking.cancel()
+            await asyncio.wait([asking])
+        assert asking.cancelled()
+        assert budget.used == SMALL_BYTES
+        budget.release(SMALL_BYTES)
+        assert (budget.used, budget.is_full) == (0, False)
+
+    asyncio.run(main())
+
+
+@dataclass
+class Vault:
+    """A secret in Secrets Manager, how often it was read, and a clock."""
+
+    clients: Clients
+    seconds: float = 0.0
+    reads: int = 0
+
+    def __post_init__(self) -> None:
+        self.clients.secrets.create_secret(Name=NAME, SecretString="sk-old\n")
+        events = self.clients.secrets.meta.events
+        events.register("before-call.secrets-manager.GetSecretValue", self._note)
+
+    def _note(self, **_: Any) -> None:
+        self.reads += 1
+
+    def rotate(self, key: str) -> None:
+        self.clients.secrets.put_secret_value(SecretId=NAME, SecretString=key)
+
+    def key(self) -> UpstreamKey:
+        return UpstreamKey(Settings(upstream_key_secret=NAME), self.clients, lambda: self.seconds)
+
+
+@pytest.fixture
+def vault() -> Iterator[Vault]:
+    with mock_aws():
+        yield Vault(Clients(boto3.Session("testing", "testing", region_name="us-east-1")))
+
+
+def test_a_secret_is_read_once_and_again_after_five_minutes(vault: Vault) -> None:
+    key = vault.key()
+    assert [key.get() for _ in range(3)] == ["sk-old"] * 3
+    vault.rotate("sk-new")
+    vault.seconds = CACHE_SECONDS - 1
+    assert (key.get(), vault.reads) == ("sk-old", 1)
+    vault.seconds = CACHE_SECONDS
+    assert (key.get(), vault.reads) == ("sk-new", 2)
+
+
+def test_a_key_that_was_refused_is_read_again_but_not_for_each_refusal(vault: Vault) -> None:
+    key = vault.key()
+    key.get()
+    vault.rotate("sk-new")
+    vault.seconds = SECONDS_BETWEEN_READS - 1
+    assert (key.get_other_than("sk-old"), vault.reads) == ("sk-old", 1)
+    vault.seconds = SECONDS_BETWEEN_READS
+    assert (key.get_other_than("sk-old"), vault.reads) == ("sk-new", 2)
+    assert (key.get_other_than("sk-old"), vault.reads) == ("sk-new", 2)
+    vault.seconds += 1
+    assert (key.get_other_than("sk-new"), vault.reads) == ("sk-new", 2)
+
+
+def test_a_secret_that_is_no_key_is_refused_and_one_that_becomes_good_is_used(vault: Vault) -> None:
+    key = vault.key()
+    vault.rotate('{"key": "sk"}\n{"other": "sk"}')
+    with pytest.raises(ValueError, match="printable"):
+        key.get()
+    vault.rotate("sk-new")
+    vault.seconds = CACHE_SECONDS
+    assert key.get() == "sk-new"
+
+
+def test_a_key_of_the_environment_needs_no_secret() -> None:
+    with mock_aws():
+        clients = Clients(boto3.Session("testing", "testing", region_name="us-east-1"))
+        key = UpstreamKey(Settings(upstream_key=" sk-here\n"), clients)
+        assert (key.get(), key.get_other_than("sk-here")) == ("sk-here", "sk-here")
+        none = UpstreamKey(Settings(), clients)
+        assert (none.get(), none.get_other_than(None)) == (None, None)
+
+
+def locked(head: bytes) -> bytes:
+    """An upstream that knows the new key only."""
+    if b"Bearer sk-new\r\n" in head:
+        return whole(b"{}")
+    return whole(b'{"error":{"message":"Incorrect key: sk-old","code":null}}', b"HTTP/1.1 401 no\r\n")
+
+
+async def together(upstream: HttpUpstream, count: int) -> list[int]:
+    answers: list[Awaitable[Answer]] = [upstream.post("/completions", b"{}") for _ in range(count)]
+    return [answer.status for answer in await asyncio.gather(*answers)]
+
+
+def test_after_a_rotation_the_requests_in_flight_read_the_new_key_once_and_ask_again(vault: Vault) -> None:
+    async def main() -> None:
+        wire = Wire(locked)
+        async with connected(wire, key=vault.key()) as upstream:
+            # The secret is as old as what the upstream refuses.
+            assert await together(upstream, 2) == [401, 401]
+            vault.rotate("sk-new")
+            vault.seconds = SECONDS_BETWEEN_READS
+            assert await together(upstream, 8) == [200] * 8
+            assert await together(upstream, 3) == [200] * 3
+        assert vault.reads == 2
+        assert len(wire.heads) == 2 + 8 + 8 + 3
+
+    asyncio.run(main())
+
+
+def test_a_key_that_an_upstream_repeats_is_not_shown(vault: Vault) -> None:
+    answer = post(Wire(locked), key=vault.key())
+    assert (answer.status, judge(answer).message) == (401, "Incorrect key: ***")

@@ -1,0 +1,307 @@
+"""An outage of any shape fails no line, and its lanes rest; what befalls a worker repeats no request."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from aiohttp import web
+from botocore.exceptions import EndpointConnectionError
+
+from infra.local.events import sqs_event
+from nightlane.domain.batch import BatchStatus
+from nightlane.domain.inference import asker
+from nightlane.domain.inference.run import STRIKES_BEFORE_CARE
+from nightlane.domain.inference.worker import MOST_RECEIVES
+from nightlane.domain.shard import Checkpoint, Shard
+from nightlane.domain.trouble import Rest, Trouble
+from tests.upstream import Body, Upstream, refusal
+from tests.world import World, requests
+
+AT_ONCE = {"retry-after": "0.001"}
+
+
+def quota() -> web.Response:
+    error = {"message": "You exceeded your current quota", "type": "x", "code": "insufficient_quota"}
+    return web.json_response({"error": error}, status=429, headers=AT_ONCE)
+
+
+def page(status: int) -> web.Response:
+    return web.Response(status=status, text="<html>busy</html>", content_type="text/html", headers=AT_ONCE)
+
+
+def text(status: int) -> web.Response:
+    return web.Response(status=status, text="no backend", headers=AT_ONCE)
+
+
+class Outage:
+    """Gives the first requests, after so many good ones, this answer."""
+
+    def __init__(self, answer: Callable[[], web.Response], count: int, after: int = 0) -> None:
+        self.answer = answer
+        self.count = count
+        self.after = after
+        self.seen = 0
+
+    def __call__(self, _body: Body, _seen: int) -> web.Response | None:
+        self.seen += 1
+        return self.answer() if self.after < self.seen <= self.after + self.count else None
+
+
+SHAPES: dict[str, Callable[[], web.Response]] = {
+    "503": lambda: refusal(503, **AT_ONCE),
+    "429": lambda: refusal(429, **AT_ONCE),
+    "429 of a used-up quota": quota,
+    "401": lambda: refusal(401, **AT_ONCE),
+    "404 in plain text": lambda: text(404),
+    "404 of a page": lambda: page(404),
+    "200 of a page": lambda: page(200),
+    "302": lambda: web.Response(status=302, headers=AT_ONCE | {"location": "/login"}),
+}
+
+
+@pytest.mark.parametrize("after", [0, 6], ids=["from the begin", "in the middle"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_an_outage_fails_no_line(nightlane: World, upstream: Upstream, shape: str, after: int) -> None:
+    nightlane.ports.settings.__dict__.update(
+        max_concurrent_requests_per_batch=2, upstream_pause_seconds=0, shard_max_lines=50
+    )
+    outage = upstream.script = Outage(SHAPES[shape], 8, after)
+    batch_id = nightlane.create(nightlane.upload(requests(16)))
+    nightlane.run()
+    batch = nightlane.batch(batch_id)
+    assert (batch.status, batch.completed, batch.failed) == (BatchStatus.COMPLETED, 16, 0)
+    assert (outage.seen, batch.trouble) == (24, None)
+    workers = len([each for each in nightlane.deliveries if each.startswith("infer")])
+    # A batch that was never served is not put to rest by a used-up quota: it may soon end by it.
+    assert (workers > 1) == (after > 0 or "quota" not in shape)
+    assert nightlane.ports.upstreams.get_rest(upstream.url) is None
+
+
+@pytest.mark.parametrize("shape", [shape for shape in SHAPES if "quota" not in shape])
+def test_a_batch_says_what_it_waits_for(nightlane: World, upstream: Upstream, shape: str) -> None:
+    upstream.script = Outage(SHAPES[shape], 10**6)
+    batch_id = nightlane.create(nightlane.upload(requests(3)))
+    nightlane.deliver("plan")
+    nightlane.deliver("infer")
+    batch = nightlane.batch(batch_id)
+    assert (batch.status, batch.completed, batch.failed) == (BatchStatus.IN_PROGRESS, 0, 0)
+    rest = nightlane.ports.upstreams.get_rest(upstream.url)
+    assert rest is not None
+    assert 50 < rest.until - nightlane.ports.now() <= 60
+    assert batch.trouble == rest.trouble
+    assert batch.trouble is not None
+    assert batch.trouble.status == SHAPES[shape]().status
+
+
+def test_a_used_up_quota_ends_a_batch_that_was_never_served(
+    nightlane: World, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asker, "QUOTA_PATIENCE_SECONDS", 0.1)
+    upstream.script = lambda _body, _seen: quota()
+    batch_id = nightlane.create(nightlane.upload(requests(12)))
+    nightlane.run()
+    batch = nightlane.batch(batch_id)
+    assert (batch.status, batch.completed, batch.failed) == (BatchStatus.COMPLETED, 0, 12)
+    lines = nightlane.lines(batch.error_file_id)
+    assert {line["response"]["status_code"] for line in lines} == {429}
+    assert {line["response"]["body"]["error"]["code"] for line in lines} == {"insufficient_quota"}
+
+
+def test_a_used_up_quota_rests_a_batch_that_was_served(
+    nightlane: World, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asker, "QUOTA_PATIENCE_SECONDS", 0.0)
+    upstream.script = Outage(quota, 10**6, after=4)
+    batch_id = nightlane.create(nightlane.upload(requests(12)))
+    nightlane.run()
+    batch = nightlane.batch(batch_id)
+    assert (batch.status, batch.completed, batch.failed) == (BatchStatus.IN_PROGRESS, 4, 0)
+    assert batch.trouble is not None
+    assert (batch.trouble.kind, batch.trouble.status) == ("quota", 429)
+    assert nightlane.ports.upstreams.get_rest(upstream.url) is not None
+
+
+def test_what_one_lane_found_out_makes_the_others_rest_without_asking(
+    nightlane: World, upstream: Upstream
+) -> None:
+    nightlane.ports.settings.__dict__.update(
+        max_concurrent_requests_per_batch=2, requests_in_flight_per_worker=1
+    )
+    upstream.script = lambda _body, _seen: refusal(503, **AT_ONCE)
+    batch_id = nightlane.create(nightlane.upload(requests(8)))
+    nightlane.deliver("plan")
+    messages = nightlane.count(nightlane.urls["infer"])
+    nightlane.deliver("infer")
+    asked = len(upstream.raw)
+    assert asked == 3
+    assert nightlane.deliver("infer")
+    assert not nightlane.deliver("infer")
+    assert len(upstream.raw) == asked
+    assert [shard.epoch for shard in nightlane.ports.batches.shards(batch_id)] == [1]
+    # All come again by themselves.
+    assert nightlane.count(nightlane.urls["infer"]) == messages
+
+
+def test_of_a_rest_that_is_over_one_refusal_makes_the_next_and_a_longer_one(
+    nightlane: World, upstream: Upstream
+) -> None:
+    now = int(nightlane.ports.now())
+    trouble = Trouble("overloaded", 503, "busy", now - 300)
+    nightlane.ports.upstreams.begin_rest(upstream.url, Rest(now - 1, 1, trouble), None)
+    upstream.script = lambda _body, _seen: refusal(503, **AT_ONCE)
+    nightlane.create(nightlane.upload(requests(4)))
+    nightlane.deliver("plan")
+    nightlane.deliver("infer")
+    assert len(upstream.raw) == 1
+    rest = nightlane.ports.upstreams.get_rest(upstream.url)
+    assert rest is not None
+    assert rest.count == 2
+    assert 110 < rest.until - now <= 125
+
+
+def deliver_again(nightlane: World, receives: int) -> None:
+    """A message of infer, as SQS would hand it out for the so-manieth time."""
+    message: Any = nightlane.receive("infer")
+    message["Attributes"]["ApproximateReceiveCount"] = str(receives)
+    answer = nightlane.invoke("infer", sqs_event("infer", message))
+    assert answer == {"batchItemFailures": []}
+    nightlane.clients.sqs.delete_message(
+        QueueUrl=nightlane.urls["infer"], ReceiptHandle=message["ReceiptHandle"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("receives", "pause"), [(MOST_RECEIVES, 60), (1, 300)], ids=["received often", "a long rest"]
+)
+def test_a_long_rest_and_a_message_received_often_are_the_sweepers(
+    nightlane: World, upstream: Upstream, receives: int, pause: int
+) -> None:
+    nightlane.ports.settings.__dict__["upstream_pause_seconds"] = pause
+    upstream.script = Outage(lambda: refusal(503, **AT_ONCE), 3)
+    nightlane.ports.settings.__dict__["max_concurrent_requests_per_batch"] = 1
+    batch_id = nightlane.create(nightlane.upload(requests(8)))
+    nightlane.deliver("plan")
+    deliver_again(nightlane, receives)
+    assert nightlane.batch(batch_id).is_resting
+    # The other shard of the lane meets the same rest.
+    deliver_again(nightlane, receives)
+    assert nightlane.count(nightlane.urls["infer"]) == 0
+    assert len(upstream.raw) == 3
+    nightlane.pass_time(pause - 5)
+    nightlane.sweep()
+    assert nightlane.count(nightlane.urls["infer"]) == 0
+    nightlane.pass_time(6)
+    nightlane.sweep()
+    batch = nightlane.batch(batch_id)
+    assert (batch.dispatches, batch.is_resting) == (2, False)
+    nightlane.run()
+    batch = nightlane.batch(batch_id)
+    assert (batch.status, batch.completed) == (BatchStatus.COMPLETED, 8)
+    assert len(upstream.raw) == 3 + 8
+
+
+def test_a_batch_that_is_cancelled_at_rest_ends_with_the_next_sweep(
+    nightlane: World, upstream: Upstream
+) -> None:
+    nightlane.ports.settings.__dict__["upstream_pause_seconds"] = 300
+    upstream.script = lambda _body, _seen: refusal(503, **AT_ONCE)
+    batch_id = nightlane.create(nightlane.upload(requests(4)))
+    nightlane.run()
+    assert nightlane.batch(batch_id).is_resting
+    assert nightlane.call("POST", f"/batches/{batch_id}/cancel")[0] == 200
+    for _ in range(2):
+        nightlane.pass_time(301)
+        nightlane.sweep()
+        nightlane.run()
+    batch = nightlane.batch(batch_id)
+    assert (batch.status, batch.completed, batch.failed) == (BatchStatus.CANCELLED, 0, 0)
+    assert len(nightlane.lines(batch.error_file_id)) == 4
+
+
+def carefully(nightlane: World, lines: int) -> str:
+    """A batch whose first workers all died."""
+    nightlane.ports.settings.__dict__["shard_max_lines"] = 50
+    batch_id = nightlane.create(nightlane.upload(requests(lines)))
+    nightlane.deliver("plan")
+    for _ in range(STRIKES_BEFORE_CARE):
+        nightlane.ports.batches.begin_shard(batch_id, 0)
+    return batch_id
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_careful_worker_blames_no_line_for_an_outage(
+    nightlane: World, upstream: Upstream, shape: str
+) -> None:
+    nightlane.ports.settings.__dict__["upstream_pause_seconds"] = 0
+    outage = upstream.script = Outage(SHAPES[shape], 9, after=2)
+    batch_id = carefully(nightlane, 6)
+    nightlane.run()
+    batch = nightlane.batch(batch_id)
+    assert (batch.status, batch.completed, batch.failed) == (BatchStatus.COMPLETED, 6, 0)
+    assert outage.seen == 15
+
+
+@pytest.mark.parametrize("lines", [1, 6])
+def test_a_line_that_fails_before_a_careful_worker_is_not_one_that_kills_it(
+    nightlane: World, upstream: Upstream, lines: int
+) -> None:
+    upstream.script = lambda body, _seen: refusal(500, **AT_ONCE) if "Question 0?" in str(body) else None
+    batch_id = carefully(nightlane, lines)
+    nightlane.run()
+    batch = nightlane.batch(batch_id)
+    assert (batch.status, batch.completed, batch.failed) == (BatchStatus.COMPLETED, lines - 1, 1)
+    (line,) = nightlane.lines(batch.error_file_id)
+    assert line["response"]["status_code"] == 500
+    assert upstream.asked["Question 0?"] == 5
+
+
+def test_a_checkpoint_that_fails_repeats_no_request(
+    nightlane: World, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nightlane.ports.settings.__dict__.update(checkpoint_seconds=0.05, shard_max_lines=50)
+    upstream.delay_seconds = 0.05
+    batches, asked = nightlane.ports.batches, []
+    commit = batches.commit_checkpoint
+
+    def commit_at_times(shard: Shard, checkpoint: Checkpoint) -> Shard:
+        asked.append((shard.commits, checkpoint.part))
+        if len(asked) % 2:
+            raise EndpointConnectionError(endpoint_url="https://dynamodb")
+        return commit(shard, checkpoint)
+
+    monkeypatch.setattr(batches, "commit_checkpoint", commit_at_times)
+    batch_id = nightlane.create(nightlane.upload(requests(30)))
+    nightlane.run()
+    batch = nightlane.batch(batch_id)
+    assert (batch.status, batch.completed) == (BatchStatus.COMPLETED, 30)
+    assert set(upstream.asked.values()) == {1}
+    assert len(asked) >= 4
+    # What failed was tried again as it was, under the same key.
+    assert asked[::2] == asked[1::2]
+    assert nightlane.ports.batches.admitted_batches() == frozenset()
+
+
+def test_what_was_answered_is_kept_when_the_input_cannot_be_read_on(
+    nightlane: World, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nightlane.ports.settings.__dict__.update(max_concurrent_requests_per_batch=1, shard_max_lines=50)
+    blobs = nightlane.ports.blobs
+    stream = blobs.stream
+    reads: list[int] = []
+
+    def stream_once(key: str, start: int = 0, end: int | None = None) -> Any:
+        reads.append(start)
+        if key.endswith("input.jsonl") and len(reads) == 3:
+            raise EndpointConnectionError(endpoint_url="https://s3")
+        return stream(key, start, end)
+
+    batch_id = nightlane.create(nightlane.upload(requests(12, user="x" * 50_000)))
+    nightlane.deliver("plan")
+    monkeypatch.setattr(blobs, "stream", stream_once)
+    message: Any = nightlane.receive("infer")
+    with pytest.raises(ExceptionGroup):
+        nightlane.invoke("infer", sqs_event("infer", message))
+    assert nightlane.batch(batch_id).completed == len(upstream.raw) > 0
+    nightlane.invoke("infer", sqs_event("infer", message))
+    assert nightlane.batch(batch_id).completed == 12
+    assert set(upstream.asked.values()) == {1}
