@@ -4,7 +4,7 @@ import contextlib
 import json
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import openai
 
@@ -13,6 +13,7 @@ from infra.local.ledger import FunctionUse
 from infra.local.mock_process import MockUpstream
 from nightlane.settings import Settings
 
+Endpoint = Literal["/v1/chat/completions", "/v1/embeddings"]
 KEY = "bench"
 POLL_SECONDS = 1.0
 
@@ -35,17 +36,24 @@ def input_file(count: int, size: int = 0) -> bytes:
     )
 
 
+def embedding_file(count: int) -> bytes:
+    """A batch of requests for embeddings."""
+    body = b'{"model":"large","input":["x"]}'
+    line = b'{"custom_id":"request-%d","method":"POST","url":"/v1/embeddings","body":%b}\n'
+    return b"".join(line % (number, body) for number in range(count))
+
+
 @contextlib.contextmanager
-def home(upstream: MockUpstream, **settings: Any) -> Iterator[LocalHome]:
-    """A home in front of a mock model."""
-    values = Settings(**{**LOCAL_DEFAULTS, "upstream_url": upstream.url, **settings})
+def home(upstream_url: str, **settings: Any) -> Iterator[LocalHome]:
+    """A home in front of an endpoint."""
+    values = Settings(**{**LOCAL_DEFAULTS, "upstream_url": upstream_url, **settings})
     with LocalHome(values, {KEY: "bench"}) as started:
         yield started
 
 
 def used_by(data: bytes) -> dict[str, FunctionUse]:
     """What each function used for one batch, in processes that ran nothing else."""
-    with MockUpstream() as upstream, home(upstream, max_concurrent_requests_per_batch=20) as place:
+    with MockUpstream() as upstream, home(upstream.url, max_concurrent_requests_per_batch=20) as place:
         run_batch(place, data)
         used = place.ledger.functions
         # The batch ends a moment before the function that ended it.
@@ -54,13 +62,13 @@ def used_by(data: bytes) -> dict[str, FunctionUse]:
         return used
 
 
-def run_batch(place: LocalHome, data: bytes) -> openai.types.Batch:
+def run_batch(
+    place: LocalHome, data: bytes, endpoint: Endpoint = "/v1/chat/completions"
+) -> openai.types.Batch:
     """Run a batch to its end; every line must be completed."""
     with openai.OpenAI(base_url=place.base_url, api_key=KEY, timeout=300) as client:
         file = client.files.create(file=data, purpose="batch")
-        batch = client.batches.create(
-            input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h"
-        )
+        batch = client.batches.create(input_file_id=file.id, endpoint=endpoint, completion_window="24h")
         while batch.status not in ("completed", "failed", "expired", "cancelled"):
             time.sleep(POLL_SECONDS)
             batch = client.batches.retrieve(batch.id)

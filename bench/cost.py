@@ -32,7 +32,7 @@ def measured() -> Ledger:
     with (
         MockUpstream(latency_mean=REQUEST_SECONDS / SCALE) as upstream,
         home(
-            upstream,
+            upstream.url,
             max_concurrent_requests_per_batch=IN_FLIGHT,
             shard_max_lines=deployed.shard_max_lines,
             checkpoint_seconds=deployed.checkpoint_seconds / SCALE,

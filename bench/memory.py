@@ -1,18 +1,30 @@
-"""Peak memory of plan, infer and assemble: 50,000 lines of 200 MB against 500 lines."""
+"""Peak memory: 50,000 lines of 200 MB against 500 lines, and large answers within infer's memory."""
 
-from bench.batches import input_file, used_by
+from bench.batches import embedding_file, home, input_file, run_batch, used_by
+from bench.large_answers import large_answers
 from bench.report import Figure, report
+from infra.resources import functions
+from nightlane.settings import MIB, Settings
 
 FUNCTIONS = ("plan", "infer", "assemble")
 SMALL_LINES, LARGE_LINES = 500, 50_000
 LINE_BYTES = 3_950
 KIB_A_MIB = 1_024
+ANSWERS = 40
+ANSWER_BYTES = (4 * MIB, 15 * MIB)
 
 
 def peaks(lines: int) -> dict[str, float]:
     """MiB by function, in processes that ran this one batch."""
     used = used_by(input_file(lines, LINE_BYTES))
     return {name: used[name].peak_rss_kib / KIB_A_MIB for name in FUNCTIONS}
+
+
+def peak_with_large_answers(size: int) -> float:
+    """MiB of infer, ten answers of so many bytes at once."""
+    with large_answers(size) as url, home(url) as place:
+        run_batch(place, embedding_file(ANSWERS), "/v1/embeddings")
+        return place.ledger.functions["infer"].peak_rss_kib / KIB_A_MIB
 
 
 def main() -> None:
@@ -25,4 +37,8 @@ def main() -> None:
             Figure(f"{name}, {LARGE_LINES:,} lines", large[name], "MiB"),
             Figure(f"{name}, ratio", large[name] / small[name], "ratio", "≤ 1.3"),
         ]
+    memory = next(each.memory for each in functions(Settings()) if each.name == "infer")
+    for answer in ANSWER_BYTES:
+        name = f"infer, ten answers of {answer // MIB} MiB at once"
+        figures.append(Figure(name, peak_with_large_answers(answer), "MiB", f"≤ {memory}"))
     report("memory", figures)

@@ -190,7 +190,7 @@ def _elapsed(lines: int, behaviour: Behaviour) -> float:
     options = {"latency_mean": behaviour.latency_mean, "latency_sigma": behaviour.latency_sigma}
     with (
         MockUpstream(**options) as upstream,
-        home(upstream, max_concurrent_requests_per_batch=ANCHOR_LIMIT) as place,
+        home(upstream.url, max_concurrent_requests_per_batch=ANCHOR_LIMIT) as place,
         ThreadPoolExecutor(ANCHOR_BATCHES) as clients,
     ):
         list(clients.map(run_batch, [place] * ANCHOR_BATCHES, [data] * ANCHOR_BATCHES))

@@ -15,8 +15,8 @@ from nightlane.settings import MIB
 from nightlane.upstream.http import http_upstream
 from nightlane.wiring import clients, ports
 
-# Of the function's memory: an answer is held up to three times while it is read, kept and committed.
-BUDGET_SHARE = 0.2
+# Of the function's memory: an answer is held several times while it is read, kept and committed.
+BUDGET_SHARE = 0.125
 
 
 @logger.inject_lambda_context(clear_state=True)

@@ -18,7 +18,7 @@ from infra.deploy.layers import Code
 from infra.deploy.queues import Queues
 from infra.deploy.storage import Storage
 from infra.permissions import PERMISSIONS, Grant, Target
-from infra.resources import QUEUES, FunctionSpec
+from infra.resources import ALLOCATION, QUEUES, FunctionSpec
 from nightlane.settings import Settings
 
 RUNTIME = lambda_.Runtime.PYTHON_3_13
@@ -91,9 +91,11 @@ class Functions(Construct):
             self._layer("Dependencies", code.dependencies, "Third-party packages, from uv.lock"),
             self._layer("Nightlane", code.shared, "The shared package"),
         ]
-        self._environment = surroundings.settings(deployment).to_environment() | {
-            "POWERTOOLS_SERVICE_NAME": deployment.stack_name
-        }
+        self._environment = (
+            surroundings.settings(deployment).to_environment()
+            | ALLOCATION
+            | {"POWERTOOLS_SERVICE_NAME": deployment.stack_name}
+        )
         self.by_name = {spec.name: self._function(spec) for spec in specs}
 
     def _layer(self, name: str, folder: Path, description: str) -> lambda_.LayerVersion:

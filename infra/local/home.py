@@ -18,7 +18,7 @@ from infra.local.functions import Function
 from infra.local.ledger import EVENT_SOURCE, Ledger
 from infra.local.provision import provision
 from infra.local.sources import EventSource, run_timer
-from infra.resources import QUEUES, functions
+from infra.resources import ALLOCATION, QUEUES, functions
 from nightlane.aws.clients import Clients
 from nightlane.aws.table import DynamoKeys
 from nightlane.settings import MIB, Settings
@@ -144,7 +144,7 @@ class LocalHome:
 
     def _make_functions(self, stack: AsyncExitStack) -> None:
         own = {name: value for name, value in os.environ.items() if not name.startswith("NIGHTLANE_")}
-        environment = own | AWS_ENVIRONMENT | self.settings.to_environment()
+        environment = own | ALLOCATION | AWS_ENVIRONMENT | self.settings.to_environment()
         environment["AWS_ENDPOINT_URL"] = self.endpoint_url
         for spec in functions(self.settings):
             use = self.ledger.of(spec.name, spec.memory)

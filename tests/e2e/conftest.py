@@ -48,6 +48,18 @@ class Place:
             assert time.monotonic() < deadline, batch
             time.sleep(0.1)
 
+    def wait_for_progress(
+        self, batch_id: str, until: Callable[[Any], bool], seconds: float = 60
+    ) -> dict[str, Any]:
+        """Poll the progress of a batch until it is as asked."""
+        deadline = time.monotonic() + seconds
+        while True:
+            progress: Any = self.client.get(f"/batches/{batch_id}/progress", cast_to=object)
+            if until(progress):
+                return dict(progress)
+            assert time.monotonic() < deadline, progress
+            time.sleep(0.1)
+
     def text(self, file_id: str | None) -> str:
         return self.client.files.content(file_id).text if file_id else ""
 

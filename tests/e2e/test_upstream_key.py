@@ -18,8 +18,12 @@ def test_every_function_that_calls_the_upstream_brings_the_key() -> None:
         assert counts.completed == 3
 
 
-def test_a_wrong_key_is_the_upstreams_answer_to_every_line() -> None:
+def test_a_wrong_key_fails_no_line_and_says_why_the_batch_waits() -> None:
     with living({"api_key": KEY}, upstream_key="sk-of-yesterday") as place:
-        batch = place.wait(place.create(requests(3)).id)
-        assert batch.status == "completed"
-        assert place.text(batch.error_file_id).count('"status_code":401') == 3
+        batch = place.create(requests(3))
+        progress = place.wait_for_progress(batch.id, lambda each: each["waits_for"] == "endpoint")
+        assert progress["last_refusal"]["status"] == 401
+        assert "sk-of-yesterday" not in str(progress)
+        assert progress["lines"] == {"total": 3, "completed": 0, "failed": 0, "unfinished": 3}
+        place.client.batches.cancel(batch.id)
+        assert place.wait(batch.id).status == "cancelled"

@@ -45,8 +45,7 @@ def plan_batch(ports: Ports, batch_id: str) -> None:
     if batch is None:
         _dispatch_if_missed(ports, batch_id)
     else:
-        with held(ports, batch) as hold:
-            _validate_and_plan(ports, batch, hold)
+        _validate_and_plan(ports, batch)
     admit_waiting(ports)
 
 
@@ -57,7 +56,12 @@ def _dispatch_if_missed(ports: Ports, batch_id: str) -> None:
         dispatch(ports, batch)
 
 
-def _validate_and_plan(ports: Ports, batch: Batch, hold: Hold) -> None:
+def _validate_and_plan(ports: Ports, batch: Batch) -> None:
+    with held(ports, batch) as hold:
+        _read_and_plan(ports, batch, hold)
+
+
+def _read_and_plan(ports: Ports, batch: Batch, hold: Hold) -> None:
     errors, lines = ErrorList(), Lines()
     checker = LineChecker(batch.request.endpoint, ports.models.model_ids())
     try:

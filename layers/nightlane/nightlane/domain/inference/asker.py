@@ -1,5 +1,6 @@
 """Asks one line after another, and puts limiter, health and quarantine to work on what comes of it."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -24,7 +25,9 @@ from nightlane.domain.inference.supervisor import Stop, Supervisor
 from nightlane.domain.inference.traffic import Traffic
 from nightlane.domain.ports import Ports
 from nightlane.domain.trouble import Trouble
+from nightlane.settings import MIB
 
+LARGE_BYTES = MIB
 # Nothing but a used-up quota for so long, and nothing ever answered: its user must hear of it now.
 QUOTA_PATIENCE_SECONDS = 10.0
 # A longer Retry-After, with nothing in flight, is spent at rest and not in a paid worker.
@@ -73,6 +76,7 @@ class Asker:
         self._finish = finish
         self._served = served
         self._quota_since: float | None = None
+        self._judging = asyncio.Lock()
 
     async def ask(self, candidate: Candidate) -> None:
         """One attempt on a line, and what follows from it."""
@@ -102,9 +106,16 @@ class Asker:
         del self.in_flight[candidate]
         if isinstance(end, Answer):
             parts.supervisor.slowest = max(parts.supervisor.slowest, seconds)
-        outcome = judge(end)
+        outcome = await self._judge(end)
         parts.traffic.note(outcome, seconds)
         return outcome
+
+    async def _judge(self, end: Answer | NoAnswer) -> Outcome:
+        """A large answer takes seconds to read at worst, and nothing else may wait for that."""
+        if isinstance(end, NoAnswer) or len(end.body) < LARGE_BYTES:
+            return judge(end)
+        async with self._judging:
+            return await asyncio.to_thread(judge, end)
 
     def _end(self, candidate: Candidate, result: Result) -> None:
         self._parts.quarantine.forget(candidate.line.number)
@@ -227,17 +238,26 @@ class Asker:
         except NoAnswer as silence:
             end = silence
         parts.feed.end_probe()
-        alive, now = is_alive(end), self._ports.monotonic()
+        alive = is_alive(end)
         parts.health.on_probe(succeeded=alive)
-        if not alive:
-            outcome = judge(end)
-            self._note(outcome, alone=not self.in_flight)
-            self._pause(outcome, alone=True)
-            self._rest_if_down(outcome)
-        elif not parts.feed.has_new:
+        if alive and (parts.feed.has_new or self._prove_held(end)):
+            return
+        outcome = judge(end)
+        self._note(outcome, alone=not self.in_flight)
+        self._pause(outcome, alone=True)
+        self._rest_if_down(outcome)
+
+    def _prove_held(self, end: Answer | NoAnswer) -> bool:
+        """Hold against each line that is due what it got; False if the probe speaks against none of them."""
+        parts, now = self._parts, self._ports.monotonic()
+        # One that is refused itself does not speak against a line that is.
+        refused = isinstance(end, Answer) and end.status in (401, 403)
+        proven = parts.feed.release(lambda each: each.due <= now and not (refused and each.is_refused))
+        if proven:
             parts.health.on_alive()
-            for held in parts.feed.release(lambda each: each.due <= now):
-                self._on_proof(held)
+        for held in proven:
+            self._on_proof(held)
+        return bool(proven)
 
     def _rest_if_down(self, outcome: Outcome) -> None:
         parts = self._parts

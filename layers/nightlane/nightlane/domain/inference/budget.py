@@ -9,7 +9,7 @@ class ByteBudget:
     """Bytes in use, and large answers that wait for their place, in order.
 
     What is small, or held already, is only counted (`take`). A large answer waits (`reserve`) until it fits,
-    or until no other one is being read: so nobody waits for ever, however small the budget.
+    or until no other one is read or kept: so nobody waits for ever, however small the budget.
     """
 
     def __init__(self, limit: int) -> None:
@@ -18,6 +18,7 @@ class ByteBudget:
         self.on_pressure: Callable[[], None] = lambda: None
         """Called when somebody has to wait: a commit would free bytes."""
         self._reserved = 0
+        self._kept = 0
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
     @property
@@ -33,6 +34,16 @@ class ByteBudget:
         """These bytes are free again."""
         self.used -= size
         self._admit()
+
+    def keep(self, size: int) -> None:
+        """Count bytes of a result, until it is committed."""
+        self._kept += size
+        self.take(size)
+
+    def drop(self, size: int) -> None:
+        """Results of so many bytes are committed."""
+        self._kept -= size
+        self.give_back(size)
 
     async def reserve(self, size: int) -> None:
         """Return once there is room for so many bytes, and count them."""
@@ -55,7 +66,7 @@ class ByteBudget:
         self.give_back(size)
 
     def _fits(self, size: int) -> bool:
-        return self.used + size <= self.limit or not self._reserved
+        return self.used + size <= self.limit or not (self._reserved or self._kept)
 
     def _grant(self, size: int) -> None:
         self._reserved += size

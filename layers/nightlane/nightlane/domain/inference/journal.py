@@ -47,7 +47,7 @@ class Journal:
         """A line is finished; it counts once it is committed."""
         self._gathered.append(result)
         self._gathered_bytes += len(result.record.data)
-        self._budget.take(len(result.record.data))
+        self._budget.keep(len(result.record.data))
         if self._gathered_bytes >= self._ports.settings.checkpoint_bytes or self._budget.is_full:
             self.is_due.set()
 
@@ -106,7 +106,7 @@ class Journal:
         self._committing = []
         for result in results:
             self.done.add(result.record.line)
-        self._budget.give_back(sum(len(result.record.data) for result in results))
+        self._budget.drop(sum(len(result.record.data) for result in results))
 
 
 def save_results(

@@ -231,11 +231,11 @@ def judge(end: Answer | NoAnswer) -> Outcome:
 
 
 def is_alive(end: Answer | NoAnswer) -> bool:
-    """Whether the answer to a probe shows that the upstream works; many have no list of models."""
+    """Whether a probe shows that the upstream works; many have no list of models, or guard it."""
     if isinstance(end, NoAnswer):
         return False
-    body = read_body(end.body)
-    return (200 <= end.status < 300 or end.status in (404, 405)) and not _is_html(end, body)
+    known = 200 <= end.status < 300 or end.status in (401, 403, 404, 405)
+    return known and not _is_html(end, read_body(end.body))
 
 
 def _is_html(answer: Answer, body: Body) -> bool:

@@ -68,8 +68,8 @@ class Upkeep:
             except Exception as error:
                 # Nothing is lost: the results are still in the journal.
                 self._ports.log("a checkpoint failed", error=repr(error))
-                self._journal.is_due.clear()
-                interval, pause = pause, min(LONGEST_PAUSE_SECONDS, 2 * pause)
+                await asyncio.sleep(pause)
+                interval, pause = 0.0, min(LONGEST_PAUSE_SECONDS, 2 * pause)
             self.report()
 
     async def _look_at_batch(self) -> None:
