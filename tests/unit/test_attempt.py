@@ -18,8 +18,9 @@ from nightlane.domain.inference.attempt import (
     pause_after_refusal,
     pause_before_probe,
 )
-from nightlane.domain.inference.outcomes import SILENT, Outcome, Verdict
+from nightlane.domain.inference.outcomes import SILENT, Outcome
 from nightlane.domain.inference.ports import Kind
+from nightlane.domain.inference.table import Verdict
 
 NEW, SERVED = Evidence(served=False), Evidence(served=True)
 ALONE = Evidence(served=True, refused_alone=True)

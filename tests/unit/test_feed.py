@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from nightlane.domain.inference.feed import MOST_PENDING, PROBE, Candidate, Feed, Probe
 from nightlane.domain.inference.lines import UnfinishedLines
-from nightlane.domain.inference.outcomes import SILENT, Outcome, Verdict
+from nightlane.domain.inference.outcomes import SILENT, Outcome
 from nightlane.domain.inference.ports import Kind
+from nightlane.domain.inference.table import Verdict
 from nightlane.domain.shard import DoneLines, ShardMessage, ShardSpec
 from tests.unit.test_unfinished_lines import OneBlob, request
 

@@ -9,17 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nightlane.domain.inference import outcomes
-from nightlane.domain.inference.outcomes import (
-    SHOWN_BYTES,
-    TABLE,
-    Outcome,
-    Row,
-    Seen,
-    Verdict,
-    is_alive,
-    judge,
-)
+from nightlane.domain.inference.outcomes import SHOWN_BYTES, Outcome, is_alive, judge
 from nightlane.domain.inference.ports import Answer, Kind, NoAnswer
+from nightlane.domain.inference.table import TABLE, Row, Seen, Verdict
 from nightlane.domain.trouble import MAX_MESSAGE_CHARACTERS
 
 ERROR = b'{"error":{"message":"no","type":"some_error","param":null,"code":"some_code"}}'

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from nightlane.domain.batch import Usage
 from nightlane.domain.inference.lines import Line
-from nightlane.domain.inference.outcomes import SHOWN_BYTES, Verdict, judge
+from nightlane.domain.inference.outcomes import SHOWN_BYTES, judge
 from nightlane.domain.inference.ports import Answer, Kind, NoAnswer
 from nightlane.domain.inference.results import Result, answered, given_up, unanswered
+from nightlane.domain.inference.table import Verdict
 from nightlane.domain.lines import LineError, RequestLine
 
 LINE = Line(3, "batch_req_1", RequestLine("a\u2028b", msgspec.Raw(b"{}")))

@@ -5,8 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from nightlane.domain.inference.outcomes import Outcome, Verdict
+from nightlane.domain.inference.outcomes import Outcome
 from nightlane.domain.inference.ports import Kind
+from nightlane.domain.inference.table import Verdict
 
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 10.0

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from nightlane.domain.inference.lines import Line, UnfinishedLines
-from nightlane.domain.inference.outcomes import Outcome, Verdict
+from nightlane.domain.inference.outcomes import Outcome
+from nightlane.domain.inference.table import Verdict
 
 # Lines that wait keep their bodies: with more than these, and twice the lane's slots, no new one is begun.
 MOST_PENDING = 50

@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Kind(StrEnum):
-    """What an attempt came to: the name of a row of `outcomes.TABLE`, and a dimension of metrics."""
+    """What an attempt came to: the name of a row of `table.TABLE`, and a dimension of metrics."""
 
     ANSWERED = "answered"
     REJECTED = "rejected"

@@ -3,12 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
+from nightlane.domain.inference.ports import Kind
 from nightlane.domain.shard import Suspicion
 
 # So many are remembered beyond the run; the shard's item has 400 KB for everything.
 MOST_REMEMBERED = 500
 # A line is refused so often with nothing else in flight before it may be the line's own doing.
 LONE_REFUSALS_NEEDED = 3
+# These say nothing of a single line, however lonely it is.
+NEVER_THE_LINES = frozenset({Kind.UNREACHABLE, Kind.MISCONFIGURED})
 NOTHING = Suspicion()
 
 

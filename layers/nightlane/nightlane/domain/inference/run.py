@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from nightlane.domain.batch import Batch
-from nightlane.domain.inference.asker import Asker, Parts
+from nightlane.domain.inference.asker import Asker, Tools
 from nightlane.domain.inference.budget import ByteBudget
 from nightlane.domain.inference.feed import Candidate, Feed, Probe
 from nightlane.domain.inference.health import Health
@@ -16,6 +16,7 @@ from nightlane.domain.inference.pool import Pool
 from nightlane.domain.inference.ports import LeaseView, Upstream
 from nightlane.domain.inference.quarantine import Quarantine
 from nightlane.domain.inference.results import unanswered
+from nightlane.domain.inference.standing import Standing
 from nightlane.domain.inference.supervisor import Limits, Stop, Supervisor
 from nightlane.domain.inference.traffic import Traffic
 from nightlane.domain.inference.upkeep import Upkeep
@@ -61,9 +62,12 @@ class ShardRun:
         self.supervisor = Supervisor(limits, lease, ports.now, ports.monotonic)
         self._limiter = Limiter(slots, probing=rest is not None)
         self._traffic = Traffic(ports.settings.upstream_url, ports.monotonic)
-        parts = Parts(
+        self._standing = Standing(
+            ports, self._feed, self._limiter, self._health, self.supervisor, served=batch.completed > 0
+        )
+        tools = Tools(
             self._feed,
-            self._limiter,
+            self._standing,
             self._health,
             self._quarantine,
             self.supervisor,
@@ -71,7 +75,7 @@ class ShardRun:
             budget,
         )
         path = batch.request.endpoint.removeprefix("/v1")
-        self._asker = Asker(ports, upstream, path, parts, self.journal.add, served=batch.completed > 0)
+        self._asker = Asker(ports, upstream, path, tools, self.journal.add)
         self._upkeep = Upkeep(ports, batch, self.journal, self._health, self.supervisor, self._traffic, rest)
         self._pool: Pool[Candidate | Probe] = Pool(
             slots,
@@ -91,7 +95,7 @@ class ShardRun:
     @property
     def retry_after(self) -> float | None:
         """How long the upstream asked everybody to stay away."""
-        return self._asker.retry_after
+        return self._standing.retry_after
 
     async def run(self) -> Stop | None:
         """Why it stopped; None if every line of the shard is finished."""

@@ -3,8 +3,9 @@
 from collections import Counter
 from collections.abc import Callable
 
-from nightlane.domain.inference.outcomes import Outcome, Verdict
+from nightlane.domain.inference.outcomes import Outcome
 from nightlane.domain.inference.ports import Kind
+from nightlane.domain.inference.table import Verdict
 from nightlane.domain.metrics import Meter, Metric
 
 REFUSALS = frozenset({Verdict.REFUSED, Verdict.DENIED})
