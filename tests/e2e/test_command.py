@@ -74,7 +74,13 @@ def test_local_prints_one_line_serves_and_ends_with_its_children(
 
 @pytest.mark.parametrize(
     "arguments",
-    [("--set", "nonsense=1"), ("--set", "checkpoint_seconds=soon"), ("--set", "x"), ("--api-key", "=")],
+    [
+        ("--set", "nonsense=1"),
+        ("--set", "checkpoint_seconds=soon"),
+        ("--set", "upstream_timeout_seconds=900"),
+        ("--set", "x"),
+        ("--api-key", "="),
+    ],
 )
 def test_local_refuses_what_it_does_not_know(arguments: tuple[str, str]) -> None:
     ended = run("local", "--port", "0", *arguments)

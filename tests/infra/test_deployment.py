@@ -33,6 +33,10 @@ DOMAIN = {"name": "batch.acme.test", "certificate_arn": "arn:aws:acm:us-east-1:1
         ),
         (UPSTREAM | {"max_concurent_batches": 2}, "nightlane.max_concurent_batches: Extra inputs"),
         (UPSTREAM | {"upstream_key": "sk-1"}, "nightlane.upstream_key: Extra inputs"),
+        (
+            UPSTREAM | {"upstream_timeout_seconds": 900},
+            "nightlane.upstream_timeout_seconds: Input should be less than or equal to 840",
+        ),
         (UPSTREAM | {"table_name": "mine"}, "nightlane.table_name: Extra inputs"),
         (UPSTREAM | {"log_retention_days": 2}, "nightlane.log_retention_days: Input should be 1, 3,"),
         (UPSTREAM | {"alarm_topic_arn": "pager"}, "nightlane.alarm_topic_arn: String should match"),
