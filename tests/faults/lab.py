@@ -19,6 +19,7 @@ import functions.infer.handler
 import functions.plan.handler
 import nightlane.wiring
 from infra.local.events import REGION, scheduled_event, sqs_event
+from infra.local.moto import stay_small
 from infra.resources import QUEUES
 from nightlane.aws.clients import Clients
 from nightlane.domain.batch import Batch
@@ -304,6 +305,7 @@ class Bench:
 @contextmanager
 def laboratory() -> Iterator[Bench]:
     """A moto of one's own."""
+    stay_small()
     with mock_aws():
         faults = Faults(bare=new_clients())
         yield Bench(faults, new_clients(faults.session()), new_clients())
