@@ -26,7 +26,8 @@ test: check ## Check style and types, then run the tests
 	$(RUN) pytest -n 2 --dist loadgroup
 	$(RUN) pytest tests/infra/policies.py
 
-faults: $(VENV)/.dev ## Play five thousand random schedules of faults (half an hour on two cores)
+faults: $(VENV)/.dev ## Break every call of every story, then play five thousand random schedules (an hour)
+	NIGHTLANE_EVERY_CALL=1 $(RUN) pytest -n 2 tests/faults/test_crash_points.py --timeout 3000
 	$(RUN) tests.faults.test_interleavings 0 2500 & first=$$!; \
 	$(RUN) tests.faults.test_interleavings 2500 5000 && wait $$first
 

@@ -9,6 +9,7 @@ import boto3
 from botocore import xform_name
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
+from botocore.exceptions import ClientError
 
 from infra.local.events import REGION
 from nightlane.aws.clients import Clients
@@ -27,7 +28,7 @@ class Fault(Enum):
     ERROR = auto()
     """The service answers that it is too busy, and it has no effect."""
     REPEATED = auto()
-    """The answer was lost on the way, and the SDK asked again."""
+    """The answer was lost on the way, and the SDK asked again: the second answer counts."""
     LOST = auto()
     """The service answers as if, and it has no effect."""
     FREEZE = auto()
@@ -98,7 +99,7 @@ class Faults:
                 self.meanwhile()
         return None
 
-    def _after(self, model: Any, **_: Any) -> None:
+    def _after(self, model: Any, parsed: Any, http_response: Any, **_: Any) -> None:
         if model.service_model.service_name == "dynamodb" and model.name in (
             "UpdateItem",
             "TransactWriteItems",
@@ -109,15 +110,19 @@ class Faults:
         if self.fault is Fault.CRASH_AFTER:
             self.dead = True
             raise Crash
-        if self.fault is Fault.REPEATED:
-            self._repeat(model)
+        if self.fault is Fault.REPEATED and model.name not in READS:
+            try:
+                again = self._repeat(model)
+            except ClientError as error:
+                again = error.response
+                http_response.status_code = again["ResponseMetadata"]["HTTPStatusCode"]
+            parsed.clear()
+            parsed.update(again)
 
-    def _repeat(self, model: Any) -> None:
+    def _repeat(self, model: Any) -> Any:
         assert self.bare is not None
         client = getattr(self.bare, model.service_model.service_name)
-        operation = xform_name(model.name)
-        if model.name not in READS and hasattr(client, operation):
-            getattr(client, operation)(**self._asked)
+        return getattr(client, xform_name(model.name))(**self._asked)
 
 
 def _response(status: int) -> AWSResponse:

@@ -4,6 +4,7 @@ Nobody lists the calls: a run without faults counts them, and a new call in the 
 point of the next run.
 """
 
+import os
 import random
 from collections.abc import Callable, Iterator
 from itertools import takewhile
@@ -62,6 +63,9 @@ def expired(lab: Lab, deliveries: int = 1) -> None:
     assert {lab.batch(each).status for each in ids} - may_end == {BatchStatus.EXPIRED}
 
 
+# Of the later stories' calls, `make test` breaks one in so many, each fault others; `make faults` breaks all.
+ONE_IN = {"completed": 1, "cancelled": 2, "expired": 3}
+EVERY_CALL = "NIGHTLANE_EVERY_CALL" in os.environ
 STORIES: dict[str, Callable[..., None]] = {"completed": completed, "cancelled": cancelled, "expired": expired}
 
 
@@ -108,11 +112,13 @@ def test_every_call_may_fail(
     names = tell(bench, name)
     shared = parted(name, names, tell(bench, "completed"))
     points = [at for at in chosen(names, fault) if at > shared]
+    if not EVERY_CALL:
+        points = points[list(Fault).index(fault) % ONE_IN[name] :: ONE_IN[name]]
     failures = [failure for at in points if (failure := failure_of(bench, name, at, fault))]
     with capsys.disabled():
         print(f"\n{name}, {fault.name}: survived {len(points) - len(failures)}/{len(points)}", end=" ")
     assert failures == []
-    assert len(points) > 2
+    assert points
 
 
 @pytest.mark.parametrize("name", STORIES)

@@ -14,7 +14,7 @@ from tests.faults.faults import Fault
 from tests.faults.hostile import FAILURES, SHAPES, Outage
 from tests.faults.lab import Bench, Lab, laboratory
 
-SEEDS = 100
+SEEDS = 60
 CHUNKS = 8
 STEPS = 30
 

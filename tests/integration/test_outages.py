@@ -9,7 +9,7 @@ from botocore.exceptions import EndpointConnectionError
 
 from infra.local.events import sqs_event
 from nightlane.domain.batch import BatchStatus
-from nightlane.domain.inference import asker
+from nightlane.domain.inference import standing
 from nightlane.domain.inference.run import STRIKES_BEFORE_CARE
 from nightlane.domain.inference.worker import MOST_RECEIVES
 from nightlane.domain.shard import Checkpoint, Shard
@@ -99,7 +99,7 @@ def test_a_batch_says_what_it_waits_for(nightlane: World, upstream: Upstream, sh
 def test_a_used_up_quota_ends_a_batch_that_was_never_served(
     nightlane: World, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(asker, "QUOTA_PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(standing, "QUOTA_PATIENCE_SECONDS", 0.1)
     upstream.script = lambda _body, _seen: quota()
     batch_id = nightlane.create(nightlane.upload(requests(12)))
     nightlane.run()
@@ -113,7 +113,7 @@ def test_a_used_up_quota_ends_a_batch_that_was_never_served(
 def test_a_used_up_quota_rests_a_batch_that_was_served(
     nightlane: World, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(asker, "QUOTA_PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(standing, "QUOTA_PATIENCE_SECONDS", 0.0)
     upstream.script = Outage(quota, 10**6, after=4)
     batch_id = nightlane.create(nightlane.upload(requests(12)))
     nightlane.run()

@@ -75,7 +75,7 @@ class Asker:
         tools.feed.end_probe()
         alive = is_alive(end)
         tools.health.on_probe(succeeded=alive)
-        if alive and (tools.feed.has_new or self._prove_held(end)):
+        if alive and (tools.feed.has_new or self._prove_held(end) or not _is_refused(end)):
             return
         outcome = judge(end)
         tools.standing.on_trouble(outcome, alone=not self.in_flight)
@@ -114,8 +114,8 @@ class Asker:
 
     def _on_trouble(self, candidate: Candidate, outcome: Outcome, before: int) -> None:
         tools, others = self._tools, len(self.in_flight)
-        # A suspect's failure says nothing of the upstream: a probe will.
-        tells = tools.feed.has_new or outcome.verdict is not Verdict.FAILED
+        # A suspect that fails again says nothing of the upstream: a probe will.
+        tells = candidate.last is None or tools.feed.has_new or outcome.verdict is not Verdict.FAILED
         tools.standing.on_trouble(outcome, alone=tells and not others)
         candidate.last = outcome
         step = decide(outcome, self._evidence(candidate, outcome, before, alone=not others))
@@ -177,7 +177,7 @@ class Asker:
         """Hold against each line that is due what it got; False if the probe speaks against none of them."""
         tools, now = self._tools, self._ports.monotonic()
         # One that is refused itself does not speak against a line that is.
-        refused = isinstance(end, Answer) and end.status in (401, 403)
+        refused = _is_refused(end)
         proven = tools.feed.release(lambda each: each.due <= now and not (refused and each.is_refused))
         if proven:
             tools.health.on_alive()
@@ -190,3 +190,7 @@ class Asker:
         left = [] if feed.has_new or not idle else feed.pending
         lonely = bool(left) and all(quarantine.of(each.line.number).others_answered for each in left)
         self._tools.standing.rest_if_down(outcome, idle=idle, lonely=lonely)
+
+
+def _is_refused(end: Answer | NoAnswer) -> bool:
+    return isinstance(end, Answer) and end.status in (401, 403)
