@@ -41,13 +41,15 @@ PART_KEY = f"work/{BATCH_ID}/parts/00000/00001-00000.jsonl"
 PART_ENTRY_BYTES = len(part_to_text(Part(PART_KEY, 1_000, 4_999))) + 1
 SHARD_ITEM_BYTES = 200
 SHARDS_A_PAGE = 25
+# assemble lists the shards for their results, for their objects and to delete them.
+SHARD_LISTS = 3
 # The input and the output: both expire, and the sweeper removes them.
 BATCH_FILES = 2
 
 PER_BATCH = Counter(
     {
         "dynamodb:PutItem": 2,
-        "dynamodb:UpdateItem": 2,
+        "dynamodb:UpdateItem": 4,
         "dynamodb:TransactWriteItems": 3,
         "dynamodb:GetItem": 7,
         "dynamodb:Query": 3,
@@ -55,7 +57,7 @@ PER_BATCH = Counter(
         "s3:GetObject": 3,
         "s3:CopyObject": 1,
         "s3:HeadObject": 1,
-        "s3:DeleteObjects": 1,
+        "s3:DeleteObjects": 2,
         "sqs:SendMessage": 2,
         "sqs:ReceiveMessage": 2,
         "sqs:DeleteMessage": 2,
@@ -65,7 +67,7 @@ PER_BATCH = Counter(
 PER_INVOCATION = Counter(
     {
         "dynamodb:UpdateItem": 1,
-        "dynamodb:GetItem": 2,
+        "dynamodb:GetItem": 3,
         "sqs:ReceiveMessage": 1,
         "sqs:DeleteMessage": 1,
         "sqs:ChangeMessageVisibility": 1,
@@ -74,8 +76,10 @@ PER_INVOCATION = Counter(
 PER_CHECKPOINT = Counter({"dynamodb:TransactWriteItems": 1, "s3:PutObject": 1, "s3:GetObject": 1})
 # In the transactions of a batch: plan 2, admit 3, finish 4.
 ITEMS_A_BATCH = 9
-# by_wake: a first put, four moves (a delete and a put), a last delete, four a file; by_tenant: five.
-WAKE_WRITES = 1 + 4 * 2 + 1 + 4 * BATCH_FILES
+# by_wake: a first put, six moves (a delete and a put), a last delete, four a file; by_tenant: five.
+# The moves are: planning begun, planned, admitted, dispatched, closed, assembly begun. A step that begins
+# within the second in which it was asked for moves nothing: they are six at most.
+WAKE_WRITES = 1 + 6 * 2 + 1 + 4 * BATCH_FILES
 INDEX_WRITES = WAKE_WRITES + 5
 
 
@@ -105,8 +109,8 @@ class Run:
     worker_seconds: float
     inference_seconds: float
     assemble_seconds: float
-    checkpoint_units: int
-    """Write units of all checkpoints."""
+    shard_units: int
+    """Write units of all checkpoints, and of each shard's item when it is deleted in the end."""
     largest_shard_item: int
 
     @property
@@ -193,8 +197,9 @@ def run_of(shape: Shape) -> Run:
         invocations += runs
         made = commits_of(shape, lines, seconds, runs)
         commits += made
-        units += checkpoint_units(lines, made)
-        largest = max(largest, shard_item_bytes(lines, made))
+        item_bytes = shard_item_bytes(lines, made)
+        units += checkpoint_units(lines, made) + math.ceil(item_bytes / KIB)
+        largest = max(largest, item_bytes)
     return Run(
         len(shards),
         invocations,
@@ -243,7 +248,8 @@ def calls_of(shape: Shape) -> Counter[str]:
         calls["s3:GetObject"] += math.ceil(lines * shape.input_bytes / READ_BYTES)
     inference = run.worker_seconds / run.invocations - SHARD_START_SECONDS
     calls["dynamodb:GetItem"] += run.invocations * int(inference / settings.watch_seconds)
-    calls["dynamodb:Query"] += 2 * (run.shards // SHARDS_A_PAGE + 1)
+    calls["dynamodb:Query"] += SHARD_LISTS * (run.shards // SHARDS_A_PAGE + 1)
+    calls["dynamodb:DeleteItem"] = run.shards
     renewals = int(inference / (settings.worker_lease_seconds / 3))
     calls["sqs:ChangeMessageVisibility"] += run.invocations * renewals
     calls["sqs:SendMessageBatch"] = math.ceil(run.shards / ENTRIES_A_SEND)
@@ -261,7 +267,7 @@ def write_units(shape: Shape) -> float:
     """Write units of a batch; a plain item counts as the two kilobytes that a batch's may have."""
     calls = calls_of(shape)
     items = calls["dynamodb:PutItem"] + calls["dynamodb:UpdateItem"] + ITEMS_A_BATCH * TRANSACTION
-    return items * ITEM_WRITE_UNITS + INDEX_WRITES + run_of(shape).checkpoint_units
+    return items * ITEM_WRITE_UNITS + INDEX_WRITES + run_of(shape).shard_units
 
 
 def attempts_a_transaction(per_second: float, seconds: float = TRANSACTION_SECONDS) -> float:
