@@ -100,7 +100,7 @@ class HttpUpstream:
                     response.status,
                     self._without_key(response.status, await self._read(response)),
                     _request_id(response.headers.get("x-request-id")),
-                    retry_after(response.status, response.headers, self._now()),
+                    None if response.ok else retry_after(response.status, response.headers, self._now()),
                     response.headers.get("content-type", ""),
                 )
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from nightlane.domain.inference.bodies import Body, read_body
 from nightlane.domain.inference.ports import Answer, Kind, NoAnswer
-from nightlane.domain.inference.table import TABLE, Seen, Verdict
+from nightlane.domain.inference.table import TABLE, Row, Seen, Verdict
 from nightlane.domain.trouble import MAX_MESSAGE_CHARACTERS
 from nightlane.settings import KIB, MIB
 
@@ -36,15 +36,18 @@ SILENT = Body()
 def judge(end: Answer | NoAnswer) -> Outcome:
     """What an attempt came to."""
     if isinstance(end, NoAnswer):
-        seen = Seen(end.kind, 0, SILENT, is_html=False)
-        message, answer = end.reason, None
-    else:
-        body = read_body(end.body)
-        seen = Seen(None, end.status, body, is_html=_is_html(end, body))
+        row = _row_of(Seen(end.kind, 0, SILENT, is_html=False))
+        return Outcome(row.verdict, row.kind, None, SILENT, end.reason[:MAX_MESSAGE_CHARACTERS])
+    body = read_body(end.body)
+    row = _row_of(Seen(None, end.status, body, is_html=_is_html(end, body)))
+    if row.verdict is not Verdict.ANSWERED:
         # What is kept of it may wait for minutes: a JSON body is in `body` already.
-        message, answer = body.message, replace(end, body=b"" if body.is_object else end.body[:SHOWN_BYTES])
-    row = next(row for row in TABLE if row.matches(seen))
-    return Outcome(row.verdict, row.kind, answer, seen.body, message[:MAX_MESSAGE_CHARACTERS])
+        end = replace(end, body=b"" if body.is_object else end.body[:SHOWN_BYTES])
+    return Outcome(row.verdict, row.kind, end, body, body.message[:MAX_MESSAGE_CHARACTERS])
+
+
+def _row_of(seen: Seen) -> Row:
+    return next(row for row in TABLE if row.matches(seen))
 
 
 class Judge:

@@ -1,6 +1,5 @@
 """From an upstream's answer to a result line."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,7 +68,7 @@ def _wrapped(status: int, body: bytes) -> bytes:
 
 
 def _usage(usage: Any) -> Usage:
-    if not isinstance(usage, Mapping):
+    if not isinstance(usage, dict):
         return NO_USAGE
     given = _first(usage, "input_tokens", "prompt_tokens")
     made = _first(usage, "output_tokens", "completion_tokens")
@@ -84,7 +83,7 @@ def _usage(usage: Any) -> Usage:
     )
 
 
-def _first(usage: Mapping[str, Any], *names: str) -> int:
+def _first(usage: dict[str, Any], *names: str) -> int:
     for name in names:
         count = _count(usage.get(name))
         if count is not None and 0 <= count < LARGEST_COUNT:
@@ -94,6 +93,8 @@ def _first(usage: Mapping[str, Any], *names: str) -> int:
 
 def _count(value: Any) -> int | None:
     """A whole number, also as 3.0 or "3": some servers write their counts so."""
+    if type(value) is int or value is None:
+        return value
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
@@ -102,8 +103,8 @@ def _count(value: Any) -> int | None:
         return None
 
 
-def _detail(usage: Mapping[str, Any], detail: str, *groups: str) -> int:
+def _detail(usage: dict[str, Any], detail: str, *groups: str) -> int:
     for group in groups:
-        if isinstance(details := usage.get(group), Mapping):
+        if isinstance(details := usage.get(group), dict):
             return _first(details, detail)
     return 0

@@ -61,6 +61,13 @@ def _status(*statuses: int) -> Callable[[Seen], bool]:
 
 TABLE: tuple[Row, ...] = (
     Row(
+        "2xx with a JSON object that is not an error",
+        Kind.ANSWERED,
+        Verdict.ANSWERED,
+        "a result",
+        lambda seen: seen.ok and seen.body.is_object and not seen.body.has_error,
+    ),
+    Row(
         "no connection: refused, unknown host, certificate, nobody listens",
         Kind.UNREACHABLE,
         Verdict.REFUSED,
@@ -123,7 +130,6 @@ TABLE: tuple[Row, ...] = (
         "routers answer 200 before they know that their provider fails",
         lambda seen: seen.ok and seen.body.has_error,
     ),
-    Row("2xx otherwise", Kind.ANSWERED, Verdict.ANSWERED, "a result", lambda seen: seen.ok),
     Row(
         "1xx, 3xx",
         Kind.REDIRECT,
