@@ -173,9 +173,9 @@ def test_an_outcome_says_it_in_the_upstreams_words_and_keeps_no_more_than_it_nee
     "end",
     [
         answer(200, b'{"object":"list","data":[]}'),
-        answer(200, b""),
-        answer(200, b"[]"),
-        answer(204, b""),
+        answer(200, b'[{"id":"m"}]'),
+        answer(401),
+        answer(403, PLAIN, "text/plain"),
         answer(404),
         answer(404, b"404: Not Found", "text/plain"),
         answer(405, PLAIN, "text/plain"),
@@ -191,6 +191,9 @@ def test_an_upstream_that_answers_a_probe_or_has_no_list_of_models_is_alive(end:
     [
         *map(silence, (Kind.UNREACHABLE, Kind.TIMEOUT, Kind.DISCONNECTED, Kind.UNREADABLE)),
         *(answer(status) for status in (302, 408, 429, 500, 502, 503)),
+        answer(200, b""),
+        answer(200, b'[{"id":'),
+        answer(200, ERROR),
         answer(200, PAGE, "text/html"),
         answer(200, b"\r\n<?xml version='1.0'?>", "text/xml"),
         answer(404, PAGE, "text/html"),

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from nightlane.domain.inference.bodies import Body, read_body
 from nightlane.domain.inference.ports import Answer, Kind, NoAnswer
 from nightlane.domain.inference.table import TABLE, Row, Seen, Verdict
+from nightlane.domain.inference.tolerant_json import tidy
 from nightlane.domain.trouble import MAX_MESSAGE_CHARACTERS
 from nightlane.settings import KIB, MIB
 
@@ -68,8 +69,10 @@ def is_alive(end: Answer | NoAnswer) -> bool:
     """Whether a probe shows that the upstream works; many have no list of models, or guard it."""
     if isinstance(end, NoAnswer):
         return False
-    known = 200 <= end.status < 300 or end.status in (401, 403, 404, 405)
-    return known and not _is_html(end, read_body(end.body))
+    if 200 <= end.status < 300:
+        # Some list their models as a bare array.
+        return judge(end).verdict is Verdict.ANSWERED or (tidy(end.body) or b"")[:1] == b"["
+    return end.status in (401, 403, 404, 405) and not _is_html(end, read_body(end.body))
 
 
 def _is_html(answer: Answer, body: Body) -> bool:

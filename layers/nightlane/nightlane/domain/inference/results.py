@@ -85,16 +85,15 @@ def _usage(usage: Any) -> Usage:
 
 def _first(usage: dict[str, Any], *names: str) -> int:
     for name in names:
-        count = _count(usage.get(name))
-        if count is not None and 0 <= count < LARGEST_COUNT:
-            return count
+        if (value := usage.get(name)) is not None:
+            count = value if type(value) is int else _count(value)
+            if count is not None and 0 <= count < LARGEST_COUNT:
+                return count
     return 0
 
 
 def _count(value: Any) -> int | None:
     """A whole number, also as 3.0 or "3": some servers write their counts so."""
-    if type(value) is int or value is None:
-        return value
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
