@@ -3,7 +3,7 @@
 import pytest
 from aiohttp import web
 
-from nightlane.domain.batch import BatchStatus, Usage
+from nightlane.domain.batch import BatchStatus, Outcome, Usage
 from nightlane.domain.ports import BlobMissing
 from tests.upstream import Upstream, question, refusal
 from tests.world import World, requests
@@ -218,3 +218,18 @@ def test_an_assembly_that_fails_leaves_no_unfinished_upload_and_can_be_done_agai
     batch = nightlane.batch(batch_id)
     assert (batch.status, batch.completed) == (BatchStatus.COMPLETED, 10)
     assert len(nightlane.lines(batch.output_file_id)) == 10
+
+
+def test_a_batch_that_expired_while_it_waited_is_ended_by_whoever_would_admit_it(nightlane: World) -> None:
+    first, second = (nightlane.create(nightlane.upload(requests(2))) for _ in range(2))
+    nightlane.deliver("plan")
+    nightlane.deliver("plan")
+    assert nightlane.batch(second).is_waiting
+    nightlane.pass_time(nightlane.ports.settings.completion_window_seconds + 1)
+    nightlane.ports.settings.__dict__["max_concurrent_batches"] = 2
+    third = nightlane.create(nightlane.upload(requests(2)))
+    nightlane.deliver("plan")
+    assert nightlane.batch(second).outcome is Outcome.EXPIRED
+    nightlane.run()
+    ends = [nightlane.batch(each).status for each in (first, second, third)]
+    assert ends == [BatchStatus.EXPIRED, BatchStatus.EXPIRED, BatchStatus.COMPLETED]
