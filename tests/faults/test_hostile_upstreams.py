@@ -45,6 +45,13 @@ def test_a_minute_of_an_outage_fails_no_line(lab: Lab, shape: str, lives: bool) 
     assert lab.upstream.in_outage < 40
 
 
+@pytest.mark.parametrize("lines", [1, 3])
+def test_an_outage_is_held_against_no_line_though_all_that_are_left_have_failed(lab: Lab, lines: int) -> None:
+    lab.upstream.outage = Outage(SHAPES["500"], lab.clock.now() + 60)
+    settled(lab, lines)
+    assert lab.upstream.probes > 0
+
+
 @pytest.mark.parametrize("shape", ["429", "500"])
 def test_an_outage_of_seventeen_hours_fails_no_line_and_costs_next_to_nothing(lab: Lab, shape: str) -> None:
     batch_id = lab.create(lab.upload(40, "one"), "one")

@@ -111,10 +111,11 @@ def test_an_answer_that_does_not_arrive_has_its_kind(data: bytes, kind: Kind) ->
         ({"upstream_url": "https://127.0.0.1:9/v1"}, Kind.UNREACHABLE),
         ({"upstream_url": "nowhere"}, Kind.MISCONFIGURED),
         ({"upstream_url": "http://[::1/v1"}, Kind.MISCONFIGURED),
+        ({"upstream_url": "http://two..dots/v1"}, Kind.MISCONFIGURED),
         ({"upstream_timeout_seconds": 0.05}, Kind.TIMEOUT),
         ({"max_answer_bytes": KIB}, Kind.TOO_LARGE),
     ],
-    ids=["nobody listens", "no TLS", "no URL", "a bad URL", "late", "too large"],
+    ids=["nobody listens", "no TLS", "no URL", "a bad URL", "a bad host", "late", "too large"],
 )
 def test_an_answer_that_cannot_be_had_has_its_kind(settings: dict[str, Any], kind: Kind) -> None:
     pause = 0.2 if kind is Kind.TIMEOUT else 0.0

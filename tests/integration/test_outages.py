@@ -14,6 +14,7 @@ from nightlane.domain.inference.run import STRIKES_BEFORE_CARE
 from nightlane.domain.inference.worker import MOST_RECEIVES
 from nightlane.domain.shard import Checkpoint, Shard
 from nightlane.domain.trouble import Rest, Trouble
+from nightlane.observability import logger
 from nightlane.settings import Settings
 from tests.upstream import Body, Upstream, refusal, serving
 from tests.world import World, requests, world
@@ -94,6 +95,45 @@ def test_a_batch_says_what_it_waits_for(nightlane: World, upstream: Upstream, sh
     assert batch.trouble == rest.trouble
     assert batch.trouble is not None
     assert batch.trouble.status == SHAPES[shape]().status
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
+    """What an operator reads in the log."""
+    events: list[tuple[str, dict[str, Any]]] = []
+    monkeypatch.setattr(logger, "warning", lambda event, extra: events.append((event, extra)))
+    return events
+
+
+@pytest.mark.parametrize("after", [0, 4])
+def test_an_operator_reads_once_that_an_upstream_does_not_answer_and_once_that_it_does_again(
+    nightlane: World, upstream: Upstream, told: list[tuple[str, dict[str, Any]]], after: int
+) -> None:
+    upstream.script = Outage(SHAPES["503"], 4, after)
+    nightlane.create(nightlane.upload(requests(8)))
+    nightlane.run()
+    silent, again = told
+    assert silent[0] == "the upstream does not answer"
+    assert (silent[1]["upstream"], silent[1]["kind"], silent[1]["status"]) == (
+        upstream.url,
+        "overloaded",
+        503,
+    )
+    assert silent[1]["reason"]
+    assert again == ("the upstream answers again", {"upstream": upstream.url})
+
+
+def test_an_operator_reads_of_each_rest_how_long_it_is_and_why(
+    nightlane: World, upstream: Upstream, told: list[tuple[str, dict[str, Any]]]
+) -> None:
+    upstream.script = Outage(SHAPES["503"], 10**6)
+    nightlane.create(nightlane.upload(requests(3)))
+    nightlane.deliver("plan")
+    nightlane.deliver("infer")
+    event, details = told[-1]
+    assert event == "all lanes rest"
+    assert (details["upstream"], details["reason"][:3]) == (upstream.url, "503")
+    assert 55 < details["seconds"] <= 60
 
 
 def test_a_used_up_quota_ends_a_batch_that_was_never_served(
@@ -232,19 +272,14 @@ def test_a_long_rest_and_a_message_received_often_are_the_sweepers(
     assert len(upstream.raw) == 3 + 8
 
 
-def test_a_batch_that_is_cancelled_at_rest_ends_with_the_next_sweep(
-    nightlane: World, upstream: Upstream
-) -> None:
+def test_a_batch_that_is_cancelled_at_rest_ends_at_once(nightlane: World, upstream: Upstream) -> None:
     nightlane.ports.settings.__dict__["upstream_pause_seconds"] = 300
     upstream.script = lambda _body, _seen: refusal(503, **AT_ONCE)
     batch_id = nightlane.create(nightlane.upload(requests(4)))
     nightlane.run()
     assert nightlane.batch(batch_id).is_resting
     assert nightlane.call("POST", f"/batches/{batch_id}/cancel")[0] == 200
-    for _ in range(2):
-        nightlane.pass_time(301)
-        nightlane.sweep()
-        nightlane.run()
+    nightlane.run()
     batch = nightlane.batch(batch_id)
     assert (batch.status, batch.completed, batch.failed) == (BatchStatus.CANCELLED, 0, 0)
     assert len(nightlane.lines(batch.error_file_id)) == 4
