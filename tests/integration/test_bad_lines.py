@@ -77,7 +77,8 @@ def test_an_error_that_others_do_not_get_is_the_lines_own(
 def test_what_an_unreliable_upstream_does_by_chance_is_no_lines_fault(
     nightlane: World, upstream: Upstream
 ) -> None:
-    nightlane.ports.settings.__dict__["shard_max_lines"] = 100
+    # So unreliable an upstream is given a rest now and then: none that the test has to wait for.
+    nightlane.ports.settings.__dict__.update(shard_max_lines=100, upstream_pause_seconds=0)
     # Six lines of seven fail, though none always: some more often than a bad one would be let.
     upstream.script = lambda body, seen: (
         refusal(500, **AT_ONCE) if seen < int(question(body)[9:-1]) % 7 else None
