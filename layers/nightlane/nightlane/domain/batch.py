@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+import msgspec
+
 from nightlane.domain.trouble import Trouble
 
 
@@ -50,8 +52,7 @@ class BatchError:
     line: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(msgspec.Struct, frozen=True):
     """Tokens, in the Responses API's names whatever the endpoint."""
 
     input_tokens: int = 0
@@ -68,6 +69,9 @@ class Usage:
             self.reasoning_tokens + other.reasoning_tokens,
             self.total_tokens + other.total_tokens,
         )
+
+
+NO_USAGE = Usage()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +122,7 @@ class Batch:
     total: int = 0
     completed: int = 0
     failed: int = 0
-    usage: Usage = Usage()
+    usage: Usage = NO_USAGE
     output_file_id: str | None = None
     error_file_id: str | None = None
 

@@ -7,8 +7,9 @@ import heapq
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import chain
+
+import msgspec
 
 from nightlane.domain.shard import Part
 
@@ -16,8 +17,7 @@ from nightlane.domain.shard import Part
 PARTS_AHEAD = 16
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(msgspec.Struct, frozen=True):
     """The result line of one line of a shard; `data` ends with a line feed."""
 
     line: int

@@ -76,7 +76,7 @@ class HttpUpstream:
                     raise NoAnswer(
                         Kind.MISCONFIGURED, f"the upstream's key cannot be used: {error}"
                     ) from error
-                self._headers = key, HEADERS | bearer(key)
+                self._headers = key, bearer(key)
             return self._headers
 
     async def _send(
@@ -150,6 +150,7 @@ async def http_upstream(
     async with aiohttp.ClientSession(
         # The pool is the limit; a second one here would only queue.
         connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60, socket_factory=_socket),
+        headers=HEADERS,
         cookie_jar=aiohttp.DummyCookieJar(),
         max_line_size=MAX_HEADER_BYTES,
         max_field_size=MAX_HEADER_BYTES,

@@ -1,7 +1,8 @@
 """Shards: epochs that fence off replaced workers, and the checkpoint transaction."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
+
+import msgspec
 
 from nightlane.aws.table.connection import (
     ConditionFailed,
@@ -17,7 +18,7 @@ from nightlane.aws.table.items import (
     shard_key,
     suspicions_to_text,
 )
-from nightlane.domain.batch import BatchStatus, Usage
+from nightlane.domain.batch import BatchStatus
 from nightlane.domain.ports import Fenced
 from nightlane.domain.shard import Checkpoint, Shard, Suspicion
 
@@ -136,7 +137,7 @@ def _shard_update(shard: Shard, checkpoint: Checkpoint) -> Item:
 
 def _batch_update(batch_id: str, checkpoint: Checkpoint) -> Item:
     counts: Item = {"completed": checkpoint.completed, "failed": checkpoint.failed}
-    counts |= {field.name: getattr(checkpoint.usage, field.name) for field in fields(Usage)}
+    counts |= msgspec.structs.asdict(checkpoint.usage)
     counts |= {"shards_done": int(checkpoint.finished)}
     counts = {name: count for name, count in counts.items() if count}
     values: Item = {

@@ -1,15 +1,13 @@
 """What is read of an upstream's body; the rest of it passes through as it came."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-from nightlane.domain.inference.tolerant_json import tidy
+from nightlane.domain.inference.tolerant_json import read
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
+class Body(msgspec.Struct, frozen=True):
     """A body as a JSON object on one line, and what Nightlane wants to know of it."""
 
     line: bytes = b""
@@ -26,64 +24,32 @@ class Body:
         return bool(self.line)
 
 
-class _Choice(msgspec.Struct):
-    error: Any = None
-    finish_reason: Any = None
-
-
-class _Envelope(msgspec.Struct):
-    """Everything else is skipped: a choice's text, a vector's numbers."""
-
-    object: Any = None
-    error: Any = None
-    message: Any = None
-    code: Any = None
-    model: Any = None
-    usage: Any = None
-    choices: list[_Choice] | None = None
-
-
-_SIMPLE_FIELDS = frozenset(_Envelope.__struct_fields__) - {"choices"}
-_decode = msgspec.json.Decoder(_Envelope).decode
-
-
 def read_body(raw: bytes) -> Body:
     """Read an answer's body, whatever it is."""
-    line = tidy(raw)
-    if line is None or line[:1] != b"{":
+    found = read(raw)
+    if found is None or not isinstance(found[1], dict):
         return Body(message=raw[:1000].decode(errors="replace").strip())
-    envelope = _envelope(line)
-    error = _error_of(envelope)
+    line, value = found
+    usage, model = value.get("usage"), value.get("model")
+    if not isinstance(model, str):
+        model = None
+    error = _error_of(value)
+    if error is None:
+        return Body(line, usage=usage, model=model or None)
     code, message = _said(error)
-    return Body(
-        line=line,
-        has_error=error is not None,
-        error_code=code,
-        message=message,
-        usage=envelope.usage,
-        model=envelope.model if isinstance(envelope.model, str) and envelope.model else None,
-    )
+    return Body(line, True, code, message, usage, model or None)
 
 
-def _envelope(line: bytes) -> _Envelope:
-    try:
-        return _decode(line)
-    except msgspec.ValidationError:
-        # Its choices are not what a chat's are: none is looked at.
-        fields = msgspec.json.decode(line, type=dict[str, msgspec.Raw])
-        known = {name: raw for name, raw in fields.items() if name in _SIMPLE_FIELDS}
-        return _Envelope(**{name: msgspec.json.decode(raw) for name, raw in known.items()})
-
-
-def _error_of(envelope: _Envelope) -> Any:
+def _error_of(value: dict[str, Any]) -> Any:
     """The error in a body: OpenAI's, older vLLM's (`"object": "error"`), or that of a choice."""
-    if envelope.error:
-        return envelope.error
-    if envelope.object == "error":
-        return {"message": envelope.message, "code": envelope.code}
-    for choice in envelope.choices or ():
-        if choice.error or choice.finish_reason == "error":
-            return choice.error or {"message": "the generation ended with an error"}
+    if error := value.get("error"):
+        return error
+    if value.get("object") == "error":
+        return {"message": value.get("message"), "code": value.get("code")}
+    choices = value.get("choices")
+    for choice in choices if isinstance(choices, list) else ():
+        if isinstance(choice, dict) and (choice.get("error") or choice.get("finish_reason") == "error"):
+            return choice.get("error") or {"message": "the generation ended with an error"}
     return None
 
 

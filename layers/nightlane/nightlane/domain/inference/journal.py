@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
-from nightlane.domain.batch import Usage
+from nightlane.domain.batch import NO_USAGE
 from nightlane.domain.inference.budget import ByteBudget
 from nightlane.domain.inference.results import Result
 from nightlane.domain.metrics import Meter, Metric
@@ -138,7 +138,7 @@ def save_results(
         done=bytes(now_done),
         completed=sum(result.record.ok for result in results),
         failed=sum(not result.record.ok for result in results),
-        usage=sum((result.usage for result in results), Usage()),
+        usage=sum((result.usage for result in results), NO_USAGE),
         model=next((result.model for result in reversed(results) if result.model), None),
         finished=finished,
         suspicions=suspicions or {},

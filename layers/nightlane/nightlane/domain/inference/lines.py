@@ -3,7 +3,8 @@
 import asyncio
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from nightlane.domain.lines import RequestLine, read_request, request_lines, result_id
 from nightlane.domain.ports import Blobs
@@ -14,8 +15,7 @@ from nightlane.settings import KIB
 READ_BYTES = 256 * KIB
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(msgspec.Struct, frozen=True):
     """A request to run; `number` counts from 0 in the shard."""
 
     number: int

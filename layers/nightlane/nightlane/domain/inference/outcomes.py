@@ -1,7 +1,8 @@
 """What an attempt came to: its end, judged by the table."""
 
 import asyncio
-from dataclasses import dataclass, replace
+
+import msgspec
 
 from nightlane.domain.inference.bodies import Body, read_body
 from nightlane.domain.inference.ports import Answer, Kind, NoAnswer
@@ -15,8 +16,7 @@ SHOWN_BYTES = 64 * KIB
 LARGE_BYTES = MIB
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True):
     """One attempt's end, judged."""
 
     verdict: Verdict
@@ -37,13 +37,13 @@ SILENT = Body()
 def judge(end: Answer | NoAnswer) -> Outcome:
     """What an attempt came to."""
     if isinstance(end, NoAnswer):
-        row = _row_of(Seen(end.kind, 0, SILENT, is_html=False))
+        row = _row_of(Seen(end.kind, 0, SILENT, False))
         return Outcome(row.verdict, row.kind, None, SILENT, end.reason[:MAX_MESSAGE_CHARACTERS])
     body = read_body(end.body)
-    row = _row_of(Seen(None, end.status, body, is_html=_is_html(end, body)))
+    row = _row_of(Seen(None, end.status, body, _is_html(end, body)))
     if row.verdict is not Verdict.ANSWERED:
         # What is kept of it may wait for minutes: a JSON body is in `body` already.
-        end = replace(end, body=b"" if body.is_object else end.body[:SHOWN_BYTES])
+        end = msgspec.structs.replace(end, body=b"" if body.is_object else end.body[:SHOWN_BYTES])
     return Outcome(row.verdict, row.kind, end, body, body.message[:MAX_MESSAGE_CHARACTERS])
 
 

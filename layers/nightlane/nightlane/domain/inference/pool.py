@@ -74,7 +74,11 @@ class Pool(Generic[Item]):
             if self.in_flight < limit and wake_at is None:
                 # Counted before it is read, so that no other slot takes the same place.
                 self.in_flight += 1
-                item = await self._take_or_give_back(now)
+                try:
+                    item = await self._take(now, self.in_flight == 1)
+                except BaseException:
+                    self.in_flight -= 1
+                    raise
                 # Reading may have taken long, and who halts meanwhile wakes only those that wait.
                 may_start = self._may_start()
                 if item is not None and may_start:
@@ -86,13 +90,6 @@ class Pool(Generic[Item]):
             await self._something_happens(wake_at)
         self.wake()
         return None
-
-    async def _take_or_give_back(self, now: float) -> Item | None:
-        try:
-            return await self._take(now, self.in_flight == 1)
-        except BaseException:
-            self.in_flight -= 1
-            raise
 
     async def _something_happens(self, wake_at: float | None) -> None:
         loop = asyncio.get_running_loop()

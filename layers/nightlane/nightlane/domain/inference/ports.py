@@ -1,8 +1,9 @@
 """What a worker asks of the upstream and of its message."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
+
+import msgspec
 
 
 class Kind(StrEnum):
@@ -35,8 +36,7 @@ class NoAnswer(Exception):
         self.reason = reason
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """What the upstream answered; `retry_after` in seconds."""
 
     status: int

@@ -1,25 +1,22 @@
 """From an upstream's answer to a result line."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-from nightlane.domain.batch import Usage
+from nightlane.domain.batch import NO_USAGE, Usage
 from nightlane.domain.inference.lines import Line
 from nightlane.domain.inference.outcomes import Outcome
 from nightlane.domain.inference.ports import Kind
 from nightlane.domain.lines import LineError, error_line, escape_separators, response_line
 from nightlane.domain.parts import Record
 
-NO_USAGE = Usage()
 LARGEST_COUNT = 10**12
 # A 2xx that is an error is shown with its own code, or as what a gateway would have said.
 BAD_GATEWAY = 502
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(msgspec.Struct, frozen=True):
     """A finished line: what goes into the part and into the counts."""
 
     record: Record

@@ -1,6 +1,7 @@
 """One run over one shard: what it is made of, and how it ends."""
 
 import asyncio
+from collections.abc import Awaitable
 from contextlib import suppress
 from dataclasses import replace
 
@@ -80,7 +81,7 @@ class ShardRun:
         self._pool: Pool[Candidate | Probe] = Pool(
             slots,
             lambda now, idle: self._feed.take(now, idle=idle),
-            self._work,
+            self._work_carefully if self._careful else self._work,
             room=lambda: (self._limiter.limit(), self._limiter.pause_until),
             next_due=self._feed.next_due,
             is_done=lambda: self._feed.is_empty,
@@ -147,15 +148,12 @@ class ShardRun:
                     self._quarantine.forget(line)
                     self.journal.add(unanswered(candidate.line, LineError.TIMEOUT))
 
-    async def _work(self, item: Candidate | Probe) -> None:
-        if isinstance(item, Probe):
-            await self._asker.probe()
-        elif self._careful:
-            await self._ask_carefully(item)
-        else:
-            await self._asker.ask(item)
-        if self._careful:
-            await self.journal.flush()
+    def _work(self, item: Candidate | Probe) -> Awaitable[None]:
+        return self._asker.probe() if isinstance(item, Probe) else self._asker.ask(item)
+
+    async def _work_carefully(self, item: Candidate | Probe) -> None:
+        await (self._asker.probe() if isinstance(item, Probe) else self._ask_carefully(item))
+        await self.journal.flush()
 
     async def _ask_carefully(self, candidate: Candidate) -> None:
         """What is committed is beyond suspicion: the first line not committed is the one that kills."""

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
+import msgspec
+
 from nightlane.domain.inference.bodies import Body
 from nightlane.domain.inference.ports import Kind
 
@@ -26,8 +28,7 @@ class Verdict(Enum):
     """May be the line's fault: counts against it once the upstream is seen to work."""
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(msgspec.Struct, frozen=True):
     """An outcome as the table looks at it."""
 
     silence: Kind | None

@@ -9,6 +9,7 @@ import math
 import re
 from codecs import BOM_UTF8
 from itertools import accumulate
+from typing import Any
 
 import msgspec
 
@@ -46,6 +47,7 @@ _find_brackets = re.compile(
 ).finditer
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
+LARGE_BYTES = 16 * 1024
 _skip = msgspec.json.Decoder(msgspec.Raw).decode
 
 
@@ -54,22 +56,29 @@ def tidy(body: bytes) -> bytes | None:
 
     None if it is not JSON to anybody. A value that is fine already keeps its bytes.
     """
+    found = read(body)
+    return found[0] if found else None
+
+
+def read(body: bytes) -> tuple[bytes, Any] | None:
+    """What `tidy` returns, and the value that it holds."""
     body = body.removeprefix(BOM_UTF8).strip(b" \t\r\n")
-    line = _strict_line(body) or _mended_line(body)
-    if line and not line.isascii():
+    found = _strict(body) or _mended(body)
+    if found and not found[0].isascii():
+        line, value = found
         for mark, escape in _SEPARATORS.items():
             line = line.replace(mark, escape)
-    return line
+        return line, value
+    return found
 
 
-def _strict_line(body: bytes) -> bytes | None:
-    """The line of a body that needs no mending."""
+def _strict(body: bytes) -> tuple[bytes, Any] | None:
+    """The line and the value of a body that needs no mending."""
     try:
-        # Sooner done than to skip the values and then check what that does not: UTF-8, the size of numbers.
-        msgspec.json.decode(body)
+        value = msgspec.json.decode(body)
         if _is_deep(body):
             return None
-        return msgspec.json.format(body, indent=-1) if b"\n" in body or b"\r" in body else body
+        return msgspec.json.format(body, indent=-1) if b"\n" in body or b"\r" in body else body, value
     except (ValueError, RecursionError):
         return None
 
@@ -82,6 +91,8 @@ def _is_deep(body: bytes) -> bool:
 
 
 def _has_many(bracket: bytes, body: bytes) -> bool:
+    if len(body) < LARGE_BYTES:
+        return body.count(bracket) >= MAX_DEPTH // 2
     # Sooner done than to count them all.
     after = 0
     for _ in range(MAX_DEPTH // 2):
@@ -91,17 +102,17 @@ def _has_many(bracket: bytes, body: bytes) -> bool:
     return True
 
 
-def _mended_line(body: bytes) -> bytes | None:
+def _mended(body: bytes) -> tuple[bytes, Any] | None:
     try:
         mended = bytearray()
         for token in _find_tokens(body.decode(errors="replace").encode()):
-            mended += _mended(token)
-        return _strict_line(bytes(mended)) or _strict_line(_flattened(bytes(mended)))
+            mended += _mended_tokens(token)
+        return _strict(bytes(mended)) or _strict(_flattened(bytes(mended)))
     except (ValueError, RecursionError):
         return None
 
 
-def _mended(found: re.Match[bytes]) -> bytes:
+def _mended_tokens(found: re.Match[bytes]) -> bytes:
     """Some tokens, in whatever order: the whole is read again. Raises: ValueError: it is no token."""
     sound, words, string, number = found.groups()
     if sound:
