@@ -13,7 +13,7 @@ CDK := .build/cdk/node_modules/.bin/cdk
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-extra faults check format bench clean bootstrap synth diff deploy destroy rehearse
+.PHONY: help demo test test-extra crash-points faults check format bench clean bootstrap synth diff deploy destroy rehearse
 
 help: ## Show the targets
 	@grep -hE '^[a-z -]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-40s %s\n", $$1, $$2}'
@@ -26,8 +26,10 @@ test: check ## Check style and types, then run the tests
 	$(RUN) pytest -n 2 --dist loadgroup
 	$(RUN) pytest tests/infra/policies.py
 
-faults: $(VENV)/.dev ## Break every call of every story, then play five thousand random schedules (an hour)
+crash-points: $(VENV)/.dev ## Break every call of every story (five minutes)
 	NIGHTLANE_EVERY_CALL=1 $(RUN) pytest -n 2 tests/faults/test_crash_points.py --timeout 3000
+
+faults: crash-points ## Break every call of every story, then play five thousand random schedules (an hour)
 	$(RUN) tests.faults.test_interleavings 0 2500 & first=$$!; \
 	$(RUN) tests.faults.test_interleavings 2500 5000 && wait $$first
 

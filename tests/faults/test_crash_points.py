@@ -63,8 +63,8 @@ def expired(lab: Lab, deliveries: int = 1) -> None:
     assert {lab.batch(each).status for each in ids} - may_end == {BatchStatus.EXPIRED}
 
 
-# Of the later stories' calls, `make test` breaks one in so many, each fault others; `make faults` breaks all.
-ONE_IN = {"completed": 1, "cancelled": 2, "expired": 3}
+# `make test` breaks one call in so many, each fault others; `make test-extra` and `make faults` break all.
+ONE_IN = {"completed": 3, "cancelled": 4, "expired": 5}
 EVERY_CALL = "NIGHTLANE_EVERY_CALL" in os.environ
 STORIES: dict[str, Callable[..., None]] = {"completed": completed, "cancelled": cancelled, "expired": expired}
 
