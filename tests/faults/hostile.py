@@ -80,6 +80,10 @@ class Outage:
     shape: Shape
     until: float
     lives: bool = False
+    since: float = 0.0
+
+    def is_on(self, now: float) -> bool:
+        return self.since <= now < self.until
 
 
 @dataclass
@@ -135,7 +139,7 @@ class HostileUpstream:
         self.asked_at[key].append(self.clock.now())
 
     async def _answer(self, key: str, number: str, place: tuple[str, int], worker: int) -> Answer:
-        if self.outage is not None and self.clock.now() < self.outage.until:
+        if self.outage is not None and self.outage.is_on(self.clock.now()):
             self.in_outage += 1
             return self.outage.shape()
         if self.capacity is not None and self._in_flight[place] > self.capacity:
@@ -156,6 +160,6 @@ class HostileUpstream:
     async def probe(self) -> Answer:
         self.probes += 1
         await asyncio.sleep(0)
-        if self.outage is not None and self.clock.now() < self.outage.until and not self.outage.lives:
+        if self.outage is not None and self.outage.is_on(self.clock.now()) and not self.outage.lives:
             return self.outage.shape()
         return answer(200, {"object": "list", "data": []})

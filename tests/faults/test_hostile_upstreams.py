@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from nightlane.domain.batch import BatchStatus
-from tests.faults.hostile import DENIALS, FAILURES, SHAPES, Outage
+from tests.faults.hostile import DENIALS, FAILURES, REFUSALS, SHAPES, Outage
 from tests.faults.lab import Bench, Lab, laboratory
 
 HOUR = 3_600.0
@@ -43,6 +43,14 @@ def test_a_minute_of_an_outage_fails_no_line(lab: Lab, shape: str, lives: bool) 
     lab.upstream.outage = Outage(SHAPES[shape], lab.clock.now() + 60, lives)
     settled(lab, 40)
     assert lab.upstream.in_outage < 40
+
+
+@pytest.mark.parametrize("shape", [*REFUSALS, *DENIALS])
+def test_an_outage_that_begins_meanwhile_fails_no_line_though_models_are_listed(lab: Lab, shape: str) -> None:
+    began = lab.clock.now() + 7
+    lab.upstream.outage = Outage(SHAPES[shape], began + 60, lives=True, since=began)
+    settled(lab, 40)
+    assert 0 < lab.upstream.in_outage < 60
 
 
 @pytest.mark.parametrize("lines", [1, 3])

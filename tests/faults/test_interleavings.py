@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.faults.faults import Fault
-from tests.faults.hostile import FAILURES, SHAPES, Outage
+from tests.faults.hostile import DENIALS, FAILURES, REFUSALS, SHAPES, Outage
 from tests.faults.lab import Bench, Lab, laboratory
 
 SEEDS = 60
@@ -99,8 +99,9 @@ class Schedule:
         shape = self.random.choice(list(SHAPES))
         seconds = self.random.choice((5, 60, 600))
         self.steps[-1] += f" {shape} {seconds}"
-        # Nobody can tell a batch whose every line fails from an upstream that fails everybody, if that lives.
-        lives = shape not in FAILURES and self.random.random() < 0.5
+        # Nobody can tell lines that all fail, or are denied for long, from an outage of one that lives.
+        may_live = shape in REFUSALS or (shape in DENIALS and seconds == 5)
+        lives = may_live and self.random.random() < 0.5
         self.lab.upstream.outage = Outage(SHAPES[shape], self.lab.clock.now() + seconds, lives)
 
     def spoil_line(self) -> None:

@@ -51,20 +51,24 @@ def test_what_becomes_of_a_line_depends_on_its_answer_and_on_what_others_got(
 
 
 @pytest.mark.parametrize(
-    ("verdict", "attempts_needed", "given_up_at"),
+    ("verdict", "attempts_needed", "given_up_at", "by_probe"),
     [
-        (Verdict.FAILED, 1, 1),
-        (Verdict.FAILED, 5, 5),
-        (Verdict.FAILED, 40, 40),
-        (Verdict.DENIED, 5, DENIALS_NEEDED),
-        (Verdict.DENIED, 40, DENIALS_NEEDED),
-        (Verdict.REFUSED, 5, 0),
+        (Verdict.FAILED, 1, 1, False),
+        (Verdict.FAILED, 5, 5, True),
+        (Verdict.FAILED, 40, 40, False),
+        (Verdict.DENIED, 5, DENIALS_NEEDED, False),
+        (Verdict.DENIED, 40, DENIALS_NEEDED, False),
+        (Verdict.DENIED, 5, 5, True),
+        (Verdict.REFUSED, 5, 0, False),
     ],
 )
 def test_a_held_line_is_given_up_with_proof_once_it_failed_often_enough(
-    verdict: Verdict, attempts_needed: int, given_up_at: int
+    verdict: Verdict, attempts_needed: int, given_up_at: int, by_probe: bool
 ) -> None:
-    steps = [decide_with_proof(outcome(verdict), failures, attempts_needed) for failures in range(50)]
+    steps = [
+        decide_with_proof(outcome(verdict), failures, attempts_needed, by_probe=by_probe)
+        for failures in range(50)
+    ]
     assert steps == [Step.ASK_AGAIN] * given_up_at + [Step.GIVE_UP] * (50 - given_up_at)
 
 

@@ -75,7 +75,7 @@ class Asker:
         tools.feed.end_probe()
         alive = is_alive(end)
         tools.health.on_probe(succeeded=alive)
-        if alive and (tools.feed.has_new or self._prove_held(end) or not _is_refused(end)):
+        if alive and (tools.feed.has_new or self._prove_held(end)):
             return
         outcome = judge(end)
         tools.standing.on_trouble(outcome, alone=not self.in_flight)
@@ -110,7 +110,7 @@ class Asker:
         tools = self._tools
         tools.standing.on_answered(candidate.serial, tools.quarantine.failures(candidate.line.number))
         for held in tools.feed.release(lambda each: tools.health.worked_since(each.serial)):
-            self._on_proof(held)
+            self._on_proof(held, by_probe=False)
 
     def _on_trouble(self, candidate: Candidate, outcome: Outcome, before: int) -> None:
         tools, others = self._tools, len(self.in_flight)
@@ -158,7 +158,7 @@ class Asker:
     def _attempts_needed(self) -> int:
         return self._tools.health.attempts_needed(self._ports.settings.line_attempts)
 
-    def _on_proof(self, held: Candidate) -> None:
+    def _on_proof(self, held: Candidate, *, by_probe: bool) -> None:
         """The upstream works, so what a held line got is the line's own doing, if it got it often enough."""
         tools, line, last = self._tools, held.line.number, held.last
         now = self._ports.monotonic()
@@ -168,22 +168,21 @@ class Asker:
         if last.verdict is not Verdict.REFUSED:
             tools.quarantine.prove(line)
         failures = tools.quarantine.of(line).failures
-        if decide_with_proof(last, failures, self._attempts_needed) is Step.GIVE_UP:
+        step = decide_with_proof(last, failures, self._attempts_needed, by_probe=by_probe)
+        if step is Step.GIVE_UP:
             self._end(held, given_up(held.line, last))
         else:
             tools.feed.ask_again(held, now + pause_after_failure(failures - 1, last.retry_after))
 
     def _prove_held(self, end: Answer | NoAnswer) -> bool:
-        """Hold against each line that is due what it got; False if the probe speaks against none of them."""
+        """Hold against each line that is due what it got; False if the probe speaks against none of those."""
         tools, now = self._tools, self._ports.monotonic()
-        # One that is refused itself does not speak against a line that is.
-        refused = _is_refused(end)
-        proven = tools.feed.release(lambda each: each.due <= now and not (refused and each.is_refused))
+        proven = tools.feed.release(lambda each: each.due <= now and _speaks_against(each, end))
         if proven:
             tools.health.on_alive()
         for held in proven:
-            self._on_proof(held)
-        return bool(proven)
+            self._on_proof(held, by_probe=True)
+        return bool(proven) or not any(each.due <= now for each in tools.feed.held)
 
     def _rest_if_down(self, outcome: Outcome) -> None:
         feed, quarantine, idle = self._tools.feed, self._tools.quarantine, not self.in_flight
@@ -192,5 +191,9 @@ class Asker:
         self._tools.standing.rest_if_down(outcome, idle=idle, lonely=lonely)
 
 
-def _is_refused(end: Answer | NoAnswer) -> bool:
-    return isinstance(end, Answer) and end.status in (401, 403)
+def _speaks_against(held: Candidate, end: Answer | NoAnswer) -> bool:
+    """A probe that is refused itself does not speak against a line that is, or was denied."""
+    if held.last is None or held.last.verdict is Verdict.FAILED:
+        return True
+    is_guarded = isinstance(end, Answer) and end.status in (401, 403)
+    return not is_guarded and judge(end).verdict is not Verdict.DENIED

@@ -17,7 +17,8 @@ LONGEST_RETRY_AFTER_SECONDS = 300.0
 # together about half a minute, as long as most restarts take.
 PROBE_PAUSES_SECONDS = (2.0, 5.0, 10.0, 15.0)
 LAST_PROBE_PAUSE_SECONDS = 1.0
-# An error that others do not get must come twice: once it may be a gateway's moment.
+# An error that others do not get must come twice: once it may be a gateway's moment. A list of models says
+# less than an answer: models are unloaded and budgets used up while it is served.
 DENIALS_NEEDED = 2
 
 
@@ -62,13 +63,15 @@ def decide(outcome: Outcome, evidence: Evidence) -> Step:
     return Step.HOLD if evidence.refused_alone else Step.ASK_AGAIN
 
 
-def decide_with_proof(outcome: Outcome, failures: int, attempts_needed: int) -> Step:
-    """What to do with a held line, now that the upstream is seen to work; `failures` counts its last one."""
-    match outcome.verdict:
-        case Verdict.REFUSED:
-            return Step.GIVE_UP
-        case Verdict.DENIED:
-            return Step.GIVE_UP if failures >= DENIALS_NEEDED else Step.ASK_AGAIN
+def decide_with_proof(outcome: Outcome, failures: int, attempts_needed: int, *, by_probe: bool) -> Step:
+    """What to do with a held line, now that the upstream is seen to work; `failures` counts its last one.
+
+    It answered another line, or no more than a probe.
+    """
+    if outcome.verdict is Verdict.REFUSED:
+        return Step.GIVE_UP
+    if outcome.verdict is Verdict.DENIED and not by_probe:
+        return Step.GIVE_UP if failures >= DENIALS_NEEDED else Step.ASK_AGAIN
     return Step.GIVE_UP if failures >= attempts_needed else Step.ASK_AGAIN
 
 

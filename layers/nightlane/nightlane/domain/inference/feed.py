@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from nightlane.domain.inference.lines import Line, UnfinishedLines
 from nightlane.domain.inference.outcomes import Outcome
-from nightlane.domain.inference.table import Verdict
 
 # Lines that wait keep their bodies: with more than these, and twice the lane's slots, no new one is begun.
 MOST_PENDING = 50
@@ -23,11 +22,6 @@ class Candidate:
     last: Outcome | None = None
     due: float = 0.0
     """When it may be asked again, or, if it is held, when a probe may speak against it."""
-
-    @property
-    def is_refused(self) -> bool:
-        """Whether its last attempt was refused or denied, and did not fail."""
-        return self.last is not None and self.last.verdict is not Verdict.FAILED
 
 
 class Probe:
@@ -63,6 +57,11 @@ class Feed:
     def is_empty(self) -> bool:
         """Nothing waits and nothing is new: what is left is in flight."""
         return self._exhausted and not self._due and not self._held
+
+    @property
+    def held(self) -> list[Candidate]:
+        """The lines that wait for proof."""
+        return list(self._held)
 
     @property
     def pending(self) -> list[Candidate]:
