@@ -1,0 +1,95 @@
+"""One SQLite database for everything that is not an object: durable, and safe to use from several processes.
+
+Write-ahead log with `synchronous=FULL`: what was committed survives a power loss.
+https://www.sqlite.org/wal.html#performance_considerations
+"""
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+SCHEMA_VERSION = 1
+# A writer waits this long for another process; each transaction takes milliseconds.
+BUSY_SECONDS = 30.0
+SCHEMA = """
+CREATE TABLE batches (
+    id TEXT PRIMARY KEY, tenant TEXT NOT NULL, listed TEXT NOT NULL, wake_at INTEGER,
+    waiting INTEGER NOT NULL DEFAULT 0, admitted INTEGER NOT NULL DEFAULT 0, data TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX batches_by_tenant ON batches (tenant, listed);
+CREATE INDEX batches_by_wake ON batches (wake_at) WHERE wake_at IS NOT NULL;
+CREATE INDEX batches_waiting ON batches (listed) WHERE waiting;
+CREATE INDEX batches_admitted ON batches (id) WHERE admitted;
+CREATE TABLE shards (
+    batch_id TEXT NOT NULL, number INTEGER NOT NULL, forget_at INTEGER, data TEXT NOT NULL,
+    PRIMARY KEY (batch_id, number)
+) WITHOUT ROWID;
+CREATE TABLE files (
+    id TEXT PRIMARY KEY, tenant TEXT NOT NULL, purpose TEXT NOT NULL, listed TEXT NOT NULL,
+    expires_at INTEGER, deleted_at INTEGER, wake_at INTEGER, data TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX files_by_tenant ON files (tenant, listed) WHERE deleted_at IS NULL;
+CREATE INDEX files_by_wake ON files (wake_at) WHERE wake_at IS NOT NULL;
+CREATE TABLE rests (upstream TEXT PRIMARY KEY, data TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE keys (
+    sha256 TEXT PRIMARY KEY, tenant TEXT NOT NULL, listed TEXT NOT NULL, data TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE messages (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, queue TEXT NOT NULL, lane TEXT, body TEXT NOT NULL,
+    visible_at REAL NOT NULL, receives INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX messages_by_lane ON messages (queue, lane, id);
+"""
+
+
+class SchemaTooNew(Exception):
+    """The database was written by a newer version of Nightlane."""
+
+
+class Database:
+    """A connection for each thread, and transactions that exclude all other writers."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._local = threading.local()
+        # Threads take turns here: SQLite's own way to wait is to sleep and try again.
+        self._writing = threading.Lock()
+        with self.write() as connection:
+            _migrate(connection)
+
+    @contextmanager
+    def write(self) -> Iterator[sqlite3.Connection]:
+        """A transaction: committed to disk at the end, rolled back if the block raises."""
+        with self._writing:
+            connection = self.read()
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+    def read(self) -> sqlite3.Connection:
+        """This thread's connection, to read what is committed."""
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None)
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            self._local.connection = connection
+        return connection
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    """Bring the schema up to date, within the transaction. Raises: SchemaTooNew."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > SCHEMA_VERSION:
+        raise SchemaTooNew(f"the data has schema {version}, this version of Nightlane knows {SCHEMA_VERSION}")
+    if version == 0:
+        for statement in SCHEMA.split(";"):
+            connection.execute(statement)
+    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")

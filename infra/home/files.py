@@ -1,0 +1,140 @@
+"""File records, API keys and the rests of upstreams on SQLite."""
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from infra.home.database import Database
+from infra.home.rows import insert_file, to_json
+from nightlane.domain.file import FilePurpose, StoredFile
+from nightlane.domain.keys import ApiKey, digest
+from nightlane.domain.trouble import Rest
+
+_decode_file = msgspec.json.Decoder(StoredFile).decode
+_decode_key = msgspec.json.Decoder(ApiKey).decode
+_decode_rest = msgspec.json.Decoder(Rest).decode
+
+
+class SqliteFiles:
+    """`domain.ports.FileStore` on SQLite. The row of a deleted file stays, so that list cursors hold."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def put_file(self, file: StoredFile) -> None:
+        with self._database.write() as connection:
+            insert_file(connection, file)
+
+    def get_file(self, file_id: str, *, deleted: bool = False) -> StoredFile | None:
+        row = (
+            self._database.read()
+            .execute("SELECT data FROM files WHERE id = ? AND (? OR deleted_at IS NULL)", (file_id, deleted))
+            .fetchone()
+        )
+        return _decode_file(row[0]) if row else None
+
+    def list_position(self, file_id: str, tenant: str) -> str | None:
+        row = (
+            self._database.read()
+            .execute("SELECT listed FROM files WHERE id = ? AND tenant = ?", (file_id, tenant))
+            .fetchone()
+        )
+        return row[0] if row else None
+
+    def list_files(
+        self,
+        tenant: str,
+        purposes: Sequence[FilePurpose],
+        after: str | None,
+        limit: int,
+        now: float,
+        *,
+        newest_first: bool,
+    ) -> list[StoredFile]:
+        sign, order = ("<", "DESC") if newest_first else (">", "ASC")
+        rows = self._database.read().execute(
+            "SELECT data FROM files WHERE tenant = ? AND deleted_at IS NULL"
+            f" AND purpose IN ({', '.join('?' * len(purposes))}) AND (? IS NULL OR listed {sign} ?)"
+            f" AND (expires_at IS NULL OR expires_at > ?) ORDER BY listed {order} LIMIT ?",
+            (tenant, *(purpose.value for purpose in purposes), after, after, now, limit),
+        )
+        return [_decode_file(data) for (data,) in rows]
+
+    def delete_file(self, file: StoredFile, at: int) -> bool:
+        with self._database.write() as connection:
+            deleted = connection.execute(
+                "UPDATE files SET deleted_at = ?, wake_at = ? WHERE id = ? AND deleted_at IS NULL",
+                (at, at, file.id),
+            )
+        return deleted.rowcount > 0
+
+    def forget_file(self, file_id: str) -> None:
+        with self._database.write() as connection:
+            connection.execute(
+                "UPDATE files SET wake_at = NULL WHERE id = ? AND deleted_at IS NOT NULL", (file_id,)
+            )
+
+
+class SqliteUpstreams:
+    """`domain.ports.UpstreamStore` on SQLite."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def get_rest(self, upstream: str) -> Rest | None:
+        row = (
+            self._database.read().execute("SELECT data FROM rests WHERE upstream = ?", (upstream,)).fetchone()
+        )
+        return _decode_rest(row[0]) if row else None
+
+    def begin_rest(self, upstream: str, rest: Rest, previous: Rest | None) -> Rest:
+        with self._database.write() as connection:
+            row = connection.execute("SELECT data FROM rests WHERE upstream = ?", (upstream,)).fetchone()
+            stored = _decode_rest(row[0]) if row else None
+            if stored is not None and (previous is None or stored.until != previous.until):
+                return stored
+            connection.execute("INSERT OR REPLACE INTO rests VALUES (?, ?)", (upstream, to_json(rest)))
+        return rest
+
+    def end_rest(self, upstream: str) -> None:
+        with self._database.write() as connection:
+            connection.execute("DELETE FROM rests WHERE upstream = ?", (upstream,))
+
+
+class SqliteKeys:
+    """Who has which API key. Only the SHA-256 of a key is stored."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def create_key(self, key: ApiKey) -> None:
+        """Store a key; one that exists stays as it is."""
+        with self._database.write() as connection:
+            connection.execute(
+                "INSERT OR IGNORE INTO keys VALUES (?, ?, ?, ?)",
+                (key.sha256, key.tenant, key.listed, to_json(key)),
+            )
+
+    def tenant_of(self, secret: str) -> str | None:
+        """The owner of a key; None if nobody has it."""
+        row = (
+            self._database.read()
+            .execute("SELECT tenant FROM keys WHERE sha256 = ?", (digest(secret),))
+            .fetchone()
+        )
+        return row[0] if row else None
+
+    def list_keys(self, tenant: str | None = None, digits: str = "") -> Iterator[ApiKey]:
+        """The keys whose SHA-256 begins with the digits, by tenant and time."""
+        rows = self._database.read().execute(
+            "SELECT data FROM keys WHERE (? IS NULL OR tenant = ?) AND substr(sha256, 1, ?) = ?"
+            " ORDER BY listed",
+            (tenant, tenant, len(digits), digits),
+        )
+        return (_decode_key(data) for (data,) in rows.fetchall())
+
+    def revoke_key(self, key: ApiKey) -> bool:
+        """Remove a key; False if there is none any more."""
+        with self._database.write() as connection:
+            removed = connection.execute("DELETE FROM keys WHERE sha256 = ?", (key.sha256,))
+        return removed.rowcount > 0

@@ -1,0 +1,100 @@
+"""Planning and assembly on SQLite: only the step with the newest epoch may write."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from infra.home.database import Database
+from infra.home.rows import (
+    find_batch,
+    insert_file,
+    is_active,
+    is_unfinished,
+    is_unplanned,
+    next_epoch,
+    update_batch,
+    write_batch,
+)
+from nightlane.domain.batch import Batch, BatchError, BatchStatus, Outcome
+from nightlane.domain.file import StoredFile
+
+
+class SqliteSteps:
+    """`domain.ports.StepStore` on SQLite."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def begin_planning(self, batch_id: str, wake_at: int) -> Batch | None:
+        return update_batch(self._database, batch_id, is_unplanned, next_epoch, wake_at=wake_at)
+
+    def begin_assembly(self, batch_id: str, wake_at: int) -> Batch | None:
+        return update_batch(self._database, batch_id, is_unfinished, next_epoch, wake_at=wake_at)
+
+    def hold_step(self, batch: Batch, wake_at: int) -> bool:
+        def holds(stored: Batch) -> bool:
+            return (stored.epoch, stored.status) == (batch.epoch, batch.status) and is_active(stored)
+
+        return update_batch(self._database, batch.id, holds, wake_at=wake_at) is not None
+
+    def fail_batch(self, batch: Batch, errors: Sequence[BatchError], at: int) -> bool:
+        def is_ours(stored: Batch) -> bool:
+            return is_unplanned(stored) and stored.epoch == batch.epoch
+
+        def fail(stored: Batch) -> Batch:
+            return replace(stored, status=BatchStatus.FAILED, failed_at=at, errors=tuple(errors))
+
+        return update_batch(
+            self._database, batch.id, is_ours, fail, wake_at=None
+        ) is not None or self._was_ended_by(batch)
+
+    def record_plan(
+        self, batch: Batch, *, manifest_key: str, shards: int, total: int, model: str | None
+    ) -> bool:
+        def is_ours(stored: Batch) -> bool:
+            return is_unplanned(stored) and stored.epoch == batch.epoch
+
+        def plan(stored: Batch) -> Batch:
+            return replace(
+                stored,
+                manifest_key=manifest_key,
+                shards_total=shards,
+                total=total,
+                model=model or stored.model,
+            )
+
+        planned = update_batch(
+            self._database, batch.id, is_ours, plan, wake_at=batch.expires_at, waiting=True
+        )
+        stored = planned or find_batch(self._database.read(), batch.id)
+        return stored is not None and stored.manifest_key == manifest_key
+
+    def finish_batch(
+        self, batch: Batch, outcome: Outcome, at: int, output: StoredFile | None, error: StoredFile | None
+    ) -> bool:
+        times: dict[str, Any] = {f"{outcome.value}_at": at}
+        with self._database.write() as connection:
+            stored = find_batch(connection, batch.id)
+            if (
+                stored is not None
+                and (stored.epoch, stored.status) == (batch.epoch, batch.status)
+                and is_unfinished(stored)
+            ):
+                ended = replace(
+                    stored,
+                    status=BatchStatus(outcome.value),
+                    outcome=outcome,
+                    output_file_id=output.id if output else None,
+                    error_file_id=error.id if error else None,
+                    **times,
+                )
+                write_batch(connection, ended, wake_at=None, waiting=False, admitted=False)
+                for file in filter(None, (output, error)):
+                    insert_file(connection, file)
+                return True
+        return self._was_ended_by(batch)
+
+    def _was_ended_by(self, batch: Batch) -> bool:
+        """Ended before by the same step: only the holder of the epoch can have done it."""
+        stored = find_batch(self._database.read(), batch.id)
+        return stored is not None and stored.status.is_terminal and stored.epoch == batch.epoch

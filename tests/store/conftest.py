@@ -1,0 +1,119 @@
+"""Every store there is: on moto, on SQLite, and on DynamoDB Local where NIGHTLANE_TEST_DYNAMODB names one."""
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from infra.home.batches import SqliteBatches
+from infra.home.blobs import FolderBlobs
+from infra.home.database import Database
+from infra.home.files import SqliteFiles, SqliteKeys, SqliteUpstreams
+from infra.local.provision import create_table
+from nightlane.aws.blobs import S3Blobs
+from nightlane.aws.clients import Clients
+from nightlane.aws.table import DynamoBatches, DynamoFiles, DynamoKeys, DynamoUpstreams
+from nightlane.domain.ports import BatchStore, Blobs, FileStore, UpstreamStore
+from tests.moto_lock import one_write_at_a_time
+
+DYNAMODB_LOCAL = os.environ.get("NIGHTLANE_TEST_DYNAMODB")
+DYNAMODB_ENGINES = ["moto", *(["DynamoDB Local"] if DYNAMODB_LOCAL else [])]
+SESSION = boto3.Session("testing", "testing", region_name="us-east-1")
+BUCKET = "bucket"
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """All stores of one engine, on the same data."""
+
+    batches: BatchStore
+    files: FileStore
+    upstreams: UpstreamStore
+    keys: DynamoKeys | SqliteKeys
+
+
+@pytest.fixture(params=["SQLite", *DYNAMODB_ENGINES])
+def stores(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[Stores]:
+    if request.param == "SQLite":
+        yield on_sqlite(Database(tmp_path / "nightlane.db"))
+    else:
+        with dynamodb(request.param, monkeypatch) as (clients, table):
+            yield on_dynamodb(clients, table)
+
+
+@pytest.fixture(params=DYNAMODB_ENGINES)
+def table(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Clients, str]]:
+    with dynamodb(request.param, monkeypatch) as made:
+        yield made
+
+
+@contextmanager
+def dynamodb(engine: str, patch: pytest.MonkeyPatch) -> Iterator[tuple[Clients, str]]:
+    """A table for as long as the context is open."""
+    name = f"table-{uuid.uuid4().hex}"
+    if engine == "moto":
+        one_write_at_a_time(patch)
+        with mock_aws():
+            clients = Clients(SESSION)
+            create_table(clients, name)
+            yield clients, name
+    else:
+        clients = Clients(SESSION, DYNAMODB_LOCAL)
+        create_table(clients, name)
+        yield clients, name
+        clients.dynamodb.delete_table(TableName=name)
+
+
+def on_sqlite(database: Database) -> Stores:
+    return Stores(
+        SqliteBatches(database), SqliteFiles(database), SqliteUpstreams(database), SqliteKeys(database)
+    )
+
+
+def on_dynamodb(clients: Clients, table: str) -> Stores:
+    client = clients.dynamodb
+    return Stores(
+        DynamoBatches(client, table),
+        DynamoFiles(client, table),
+        DynamoUpstreams(client, table),
+        DynamoKeys(client, table),
+    )
+
+
+@pytest.fixture
+def store(stores: Stores) -> BatchStore:
+    return stores.batches
+
+
+@pytest.fixture
+def files(stores: Stores) -> FileStore:
+    return stores.files
+
+
+@pytest.fixture
+def upstreams(stores: Stores) -> UpstreamStore:
+    return stores.upstreams
+
+
+@pytest.fixture
+def keys(stores: Stores) -> DynamoKeys | SqliteKeys:
+    return stores.keys
+
+
+@pytest.fixture(params=["S3", "folder"])
+def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Blobs]:
+    if request.param == "folder":
+        yield FolderBlobs(tmp_path)
+        return
+    with mock_aws():
+        clients = Clients(SESSION)
+        clients.s3.create_bucket(Bucket=BUCKET)
+        yield S3Blobs(clients.s3, BUCKET)

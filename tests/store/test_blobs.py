@@ -1,0 +1,75 @@
+"""Objects, on S3 and in a folder."""
+
+from contextlib import suppress
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from nightlane.domain.ports import BlobMissing, Blobs
+
+
+def test_an_object_is_as_it_was_put(blobs: Blobs) -> None:
+    blobs.put("work/a/1", b"first")
+    blobs.put("work/a/1", b"second")
+    blobs.put("work/a/empty", b"")
+    assert blobs.get("work/a/1") == b"".join(blobs.stream("work/a/1")) == b"second"
+    assert blobs.get("work/a/empty") == b""
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(start=st.integers(0, 12), length=st.integers(1, 12))
+def test_a_part_of_an_object_can_be_read(blobs: Blobs, start: int, length: int) -> None:
+    data = b"0123456789abcdefghijklmnopqrstuvwxyz"
+    blobs.put("work/a", data)
+    assert b"".join(blobs.stream("work/a", start, start + length)) == data[start : start + length]
+
+
+def test_what_is_missing_is_said_to_be_missing(blobs: Blobs) -> None:
+    with pytest.raises(BlobMissing):
+        blobs.get("work/none")
+    with pytest.raises(BlobMissing):
+        next(blobs.stream("work/none"))
+    with pytest.raises(BlobMissing):
+        blobs.copy("work/none", "work/other")
+
+
+def test_a_copy_outlives_its_source(blobs: Blobs) -> None:
+    blobs.put("files/acme/1", b"content")
+    assert blobs.copy("files/acme/1", "work/b/input") == 7
+    blobs.delete(["files/acme/1", "files/acme/none"])
+    assert blobs.get("work/b/input") == b"content"
+    with pytest.raises(BlobMissing):
+        blobs.get("files/acme/1")
+
+
+def test_an_object_is_visible_once_it_is_whole(blobs: Blobs) -> None:
+    data = bytes(range(256)) * 4_096
+    with blobs.writer("work/large") as writer:
+        for _ in range(11):
+            writer.write(data)
+        assert writer.size == 11 * len(data)
+        with pytest.raises(BlobMissing):
+            blobs.get("work/large")
+    assert blobs.get("work/large") == data * 11
+
+
+def test_nothing_written_and_nothing_finished_leave_no_object(blobs: Blobs) -> None:
+    with blobs.writer("work/empty"):
+        pass
+    with suppress(KeyError), blobs.writer("work/broken") as writer:
+        writer.write(b"half")
+        raise KeyError
+    for key in ("work/empty", "work/broken"):
+        with pytest.raises(BlobMissing):
+            blobs.get(key)
+
+
+def test_thousands_can_be_deleted_at_once(blobs: Blobs) -> None:
+    keys = [f"work/parts/{number:05d}" for number in range(1_200)]
+    for key in keys[::100]:
+        blobs.put(key, b"x")
+    blobs.delete(keys)
+    for key in keys[::100]:
+        with pytest.raises(BlobMissing):
+            blobs.get(key)

@@ -1,0 +1,31 @@
+"""File records, on every store."""
+
+from nightlane.domain.file import FilePurpose
+from nightlane.domain.ports import BatchStore, Due, FileStore
+from tests.store.examples import NOW, file
+
+
+def test_files_are_listed_both_ways_across_purposes(files: FileStore) -> None:
+    purposes = (FilePurpose.BATCH, FilePurpose.VISION, FilePurpose.BATCH_OUTPUT)
+    for number in range(6):
+        files.put_file(file(number, purposes[number % 3]))
+    files.put_file(file(9, tenant="other"))
+    newest = files.list_files("acme", purposes, None, 4, NOW, newest_first=True)
+    assert [each.id for each in newest] == ["file-5", "file-4", "file-3", "file-2"]
+    position = files.list_position("file-2", "acme")
+    oldest = files.list_files("acme", purposes[:2], position, 10, NOW, newest_first=False)
+    assert [each.id for each in oldest] == ["file-3", "file-4"]
+    assert files.list_position("file-2", "other") is None
+
+
+def test_a_deleted_file_leaves_its_place(files: FileStore, store: BatchStore) -> None:
+    files.put_file(file(1))
+    assert files.delete_file(file(1), NOW)
+    assert not files.delete_file(file(1), NOW)
+    assert files.get_file("file-1") is None
+    assert files.get_file("file-1", deleted=True) == file(1)
+    assert files.list_position("file-1", "acme") == file(1).listed
+    assert list(store.due(NOW)) == [Due(file_id="file-1")]
+    files.forget_file("file-1")
+    files.forget_file("file-none")
+    assert list(store.due(NOW + 10**6)) == []

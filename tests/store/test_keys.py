@@ -1,0 +1,29 @@
+"""API keys, on every store."""
+
+from infra.home.files import SqliteKeys
+from nightlane.aws.table import DynamoKeys
+from nightlane.domain.keys import ApiKey, digest
+
+
+def test_a_key_has_one_tenant(keys: DynamoKeys | SqliteKeys) -> None:
+    keys.create_key(ApiKey.of("sk-1", "acme", 1))
+    keys.create_key(ApiKey.of("sk-1", "other", 2))
+    assert (keys.tenant_of("sk-1"), keys.tenant_of("sk-2")) == ("acme", None)
+
+
+def test_keys_are_listed_by_tenant_and_time_and_found_by_their_digits(keys: DynamoKeys | SqliteKeys) -> None:
+    made = [ApiKey.of(f"sk-{number}", tenant, number) for number, tenant in enumerate(("b", "a", "b", "ab"))]
+    for key in made:
+        keys.create_key(key)
+    assert list(keys.list_keys()) == [made[1], made[3], made[0], made[2]]
+    assert list(keys.list_keys("a")) == [made[1]]
+    assert list(keys.list_keys(digits=digest("sk-2")[:12])) == [made[2]]
+
+
+def test_a_revoked_key_is_nobodys(keys: DynamoKeys | SqliteKeys) -> None:
+    key = ApiKey.of("sk-1", "acme", 1)
+    keys.create_key(key)
+    assert keys.revoke_key(key)
+    assert not keys.revoke_key(key)
+    assert keys.tenant_of("sk-1") is None
+    assert list(keys.list_keys()) == []

@@ -1,0 +1,111 @@
+"""Shards, checkpoints and fenced workers, on every store."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+
+from nightlane.domain.batch import BatchStatus, Outcome, Usage
+from nightlane.domain.ports import BatchStore, Fenced
+from nightlane.domain.shard import Suspicion
+from tests.store.examples import (
+    NOW,
+    checkpoint,
+    look,
+    running,
+)
+
+
+def test_a_checkpoint_counts_once(store: BatchStore) -> None:
+    batch = running(store)
+    shard = store.begin_shard(batch.id, 0)
+    saved = store.commit_checkpoint(shard, checkpoint(shard, 0, 2))
+    # The answer was lost: the same checkpoint is sent again.
+    assert store.commit_checkpoint(shard, checkpoint(shard, 0, 2)).commits == 1
+    assert saved == store.get_shard(batch.id, 0) == next(store.shards(batch.id))
+    store.commit_checkpoint(saved, checkpoint(saved, 1, finished=True))
+    counted = look(store, batch)
+    assert (counted.completed, counted.shards_done, counted.model) == (3, 1, "m-2")
+    assert counted.usage == Usage(2, 4, 6, 8, 10)
+    assert store.begin_shard(batch.id, 0).finished
+    assert store.get_shard(batch.id, 0).epoch == 1
+
+
+def test_a_replaced_worker_is_fenced_off(store: BatchStore) -> None:
+    batch = running(store)
+    old = store.begin_shard(batch.id, 0)
+    new = store.begin_shard(batch.id, 0)
+    assert (new.epoch, new.strikes) == (2, 2)
+    with pytest.raises(Fenced):
+        store.commit_checkpoint(old, checkpoint(old, 0))
+    with pytest.raises(Fenced):
+        store.mark_suspect(old, 0)
+    store.release_shard(old, {})
+    assert store.get_shard(batch.id, 0).strikes == 2
+    suspected = store.mark_suspect(store.mark_suspect(new, 1), 1)
+    assert (suspected.suspect, suspected.suspect_strikes) == (1, 2)
+    store.commit_checkpoint(suspected, checkpoint(suspected, 1))
+    calm = store.get_shard(batch.id, 0)
+    assert (calm.suspect, calm.strikes) == (None, 0)
+
+
+def test_what_is_held_against_lines_is_kept_by_commits_and_by_an_orderly_end(store: BatchStore) -> None:
+    batch = running(store)
+    shard = store.begin_shard(batch.id, 0)
+    first = {4_799: Suspicion(failures=3), 0: Suspicion(1, NOW, 17, others_answered=True)}
+    saved = store.commit_checkpoint(shard, replace(checkpoint(shard, 0), suspicions=first))
+    assert saved.suspicions == store.get_shard(batch.id, 0).suspicions == first
+    then = {2: Suspicion(refused_since=NOW)}
+    store.release_shard(saved, then)
+    assert store.begin_shard(batch.id, 0).suspicions == then
+    # A worker that was replaced says nothing any more.
+    store.release_shard(saved, first)
+    assert store.get_shard(batch.id, 0).suspicions == then
+
+
+def test_an_orderly_end_clears_the_suspect_and_the_strikes(store: BatchStore) -> None:
+    batch = running(store)
+    for _ in range(5):
+        shard = store.begin_shard(batch.id, 0)
+    suspected = store.mark_suspect(shard, 1)
+    assert (suspected.strikes, suspected.suspect, suspected.suspect_strikes) == (5, 1, 1)
+    store.release_shard(suspected, {})
+    calm = store.get_shard(batch.id, 0)
+    assert (calm.strikes, calm.suspect, calm.suspect_strikes, calm.suspicions) == (0, None, 0, {})
+
+
+def test_lanes_that_commit_at_once_all_count(store: BatchStore) -> None:
+    batch = running(store, shards=8)
+    shards = [store.begin_shard(batch.id, index) for index in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        list(
+            pool.map(
+                lambda shard: store.commit_checkpoint(shard, checkpoint(shard, 0, 1, finished=True)), shards
+            )
+        )
+    counted = look(store, batch)
+    assert (counted.completed, counted.shards_done) == (16, 8)
+
+
+def test_a_closed_batch_takes_no_commit(store: BatchStore) -> None:
+    batch = running(store)
+    shard = store.begin_shard(batch.id, 0)
+    assert not store.close_batch(batch, Outcome.COMPLETED, NOW, NOW, drained=True)
+    assert store.close_batch(batch, Outcome.EXPIRED, NOW + 9, NOW, drained=False)
+    assert not store.close_batch(batch, Outcome.EXPIRED, NOW, NOW, drained=False)
+    with pytest.raises(Fenced):
+        store.commit_checkpoint(shard, checkpoint(shard, 0))
+    closed = look(store, batch)
+    assert (closed.status, closed.finalizing_at) == (BatchStatus.FINALIZING, NOW + 9)
+
+
+def test_the_shards_of_a_batch_can_be_forgotten(store: BatchStore) -> None:
+    batch, other = running(store), running(store, 1)
+    for index in range(60):
+        store.begin_shard(batch.id, index)
+    store.begin_shard(other.id, 0)
+    store.forget_shards(batch.id)
+    store.forget_shards(batch.id)
+    assert list(store.shards(batch.id)) == []
+    assert len(list(store.shards(other.id))) == 1
+    assert look(store, batch) == batch

@@ -1,0 +1,115 @@
+"""Planning and assembly: only the newest step writes, whatever races, on every store."""
+
+from nightlane.domain.batch import BatchError, BatchStatus, Outcome
+from nightlane.domain.file import FilePurpose
+from nightlane.domain.ports import BatchStore, Due, FileStore
+from tests.store.examples import NOW, assembling, checkpoint, file, look, planned, planning, running
+
+
+def test_only_an_unplanned_batch_fails(store: BatchStore) -> None:
+    batch = planning(store)
+    errors = [BatchError("invalid_url", "no", "url", 3), BatchError("empty_file", "none")]
+    assert store.fail_batch(batch, errors, NOW + 5)
+    # As after an answer that was lost: it was this planner that failed the batch, and it stays as it is.
+    assert store.fail_batch(batch, errors, NOW + 6)
+    failed = look(store, batch)
+    assert (failed.status, failed.failed_at, failed.errors) == (BatchStatus.FAILED, NOW + 5, tuple(errors))
+    assert list(store.due(NOW + 10**6)) == []
+    assert store.begin_planning(batch.id, NOW) is None
+    assert not store.fail_batch(planned(store, 1), errors, NOW)
+
+
+def test_finishing_is_one_write(store: BatchStore, files: FileStore) -> None:
+    batch = running(store, shards=1)
+    shard = store.begin_shard(batch.id, 0)
+    store.commit_checkpoint(shard, checkpoint(shard, 0, 1, 2, finished=True))
+    assert not store.finish_batch(look(store, batch), Outcome.COMPLETED, NOW, None, None)
+    closed = assembling(store, look(store, batch), Outcome.COMPLETED)
+    output = file(1, FilePurpose.BATCH_OUTPUT)
+    assert store.finish_batch(closed, Outcome.COMPLETED, NOW + 20, output, None)
+    # As after an answer that was lost: it was this assembler that ended the batch, and it stays as it is.
+    assert store.finish_batch(closed, Outcome.COMPLETED, NOW + 21, None, None)
+    ended = look(store, batch)
+    assert (ended.status, ended.completed_at) == (BatchStatus.COMPLETED, NOW + 20)
+    assert (ended.output_file_id, ended.error_file_id) == (output.id, None)
+    assert files.get_file(output.id) == output
+    assert store.admitted_batches() == frozenset()
+    assert store.request_cancel(batch.id, NOW, NOW) is None
+
+
+def test_a_cancel_and_an_end_have_one_winner(store: BatchStore) -> None:
+    batch = running(store)
+    closed = assembling(store, batch)
+    cancelling = store.request_cancel(batch.id, NOW + 3, NOW + 3)
+    assert cancelling is not None
+    assert (cancelling.status, cancelling.cancelling_at) == (BatchStatus.CANCELLING, NOW + 3)
+    assert store.request_cancel(batch.id, NOW + 4, NOW) is None
+    assert not store.finish_batch(closed, Outcome.EXPIRED, NOW, None, None)
+    assert store.finish_batch(cancelling, Outcome.CANCELLED, NOW + 5, None, None)
+    assert look(store, batch).cancelled_at == NOW + 5
+
+
+def test_of_two_planners_only_the_later_one_plans_or_fails_the_batch(store: BatchStore) -> None:
+    for number, fails in enumerate((False, True)):
+        earlier = planning(store, number)
+        later = store.begin_planning(earlier.id, NOW + 90)
+        assert later is not None
+        assert (earlier.epoch, later.epoch) == (1, 2)
+        assert not store.fail_batch(earlier, [], NOW)
+        assert not store.record_plan(earlier, manifest_key="work/1", shards=1, total=1, model="m")
+        if fails:
+            assert store.fail_batch(later, [], NOW)
+        else:
+            assert store.record_plan(later, manifest_key="work/2", shards=2, total=6, model="m")
+        assert not store.fail_batch(earlier, [], NOW)
+        assert not store.record_plan(earlier, manifest_key="work/1", shards=1, total=1, model="m")
+        assert store.begin_planning(earlier.id, NOW) is None
+        assert look(store, earlier).manifest_key == (None if fails else "work/2")
+
+
+def test_a_plan_whose_answer_was_lost_is_recorded_once(store: BatchStore) -> None:
+    batch = planning(store)
+    for _ in range(2):
+        assert store.record_plan(batch, manifest_key="work/m", shards=2, total=6, model="m")
+    assert list(store.waiting_batches()) == [batch.id]
+
+
+def test_of_two_assemblers_only_the_later_one_ends_the_batch(store: BatchStore, files: FileStore) -> None:
+    earlier = assembling(store, running(store))
+    later = store.begin_assembly(earlier.id, NOW + 90)
+    assert later is not None
+    assert later.epoch == earlier.epoch + 1
+    for _ in range(2):
+        assert not store.finish_batch(earlier, Outcome.EXPIRED, NOW, file(1), None)
+        assert store.finish_batch(later, Outcome.EXPIRED, NOW + 1, file(2), None)
+    assert look(store, earlier).output_file_id == "file-2"
+    assert files.get_file("file-1") is None
+    assert store.begin_assembly(earlier.id, NOW) is None
+
+
+def test_a_batch_that_is_open_or_unknown_is_not_assembled(store: BatchStore) -> None:
+    assert store.begin_assembly(running(store).id, NOW) is None
+    assert store.begin_assembly(planning(store, 1).id, NOW) is None
+    assert store.begin_assembly("batch_none", NOW) is None
+    assert store.begin_planning("batch_none", NOW) is None
+    assert store.get_batch("batch_none") is None
+
+
+def test_only_the_newest_step_keeps_the_sweeper_away(store: BatchStore) -> None:
+    earlier = planning(store)
+    later = store.begin_planning(earlier.id, NOW + 70)
+    assert later is not None
+    assert not store.hold_step(earlier, NOW + 500)
+    assert list(store.due(NOW + 70)) == [Due(batch_id=earlier.id)]
+    assert store.hold_step(later, NOW + 500)
+    assert list(store.due(NOW + 499)) == []
+    assert store.request_cancel(later.id, NOW, NOW + 60) is not None
+    assert not store.hold_step(later, NOW + 500)
+    assert list(store.due(NOW + 60)) == [Due(batch_id=later.id)]
+
+
+def test_a_step_of_a_batch_that_has_ended_does_not_wake_the_sweeper(store: BatchStore) -> None:
+    batch = assembling(store, running(store))
+    assert store.finish_batch(batch, Outcome.EXPIRED, NOW, None, None)
+    assert not store.hold_step(look(store, batch), NOW)
+    assert list(store.due(NOW + 10**6)) == []

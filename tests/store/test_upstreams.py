@@ -1,0 +1,45 @@
+"""What all lanes know of an upstream, on every store."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+from nightlane.domain.ports import UpstreamStore
+from nightlane.domain.trouble import Rest
+from tests.store.examples import (
+    BUSY,
+    NOW,
+    SILENT,
+)
+
+
+def test_a_rest_is_agreed_on_and_ends(upstreams: UpstreamStore) -> None:
+    here, there = "https://one.example/v1", "https://two.example/v1"
+    assert upstreams.get_rest(here) is None
+    first = Rest(NOW + 60, 1, BUSY)
+    assert upstreams.begin_rest(here, first, None) == first
+    assert upstreams.get_rest(here) == first
+    assert upstreams.get_rest(there) is None
+    second = Rest(NOW + 180, 2, SILENT)
+    assert upstreams.begin_rest(here, second, first) == second
+    assert upstreams.get_rest(here) == second
+    for _ in range(2):
+        upstreams.end_rest(here)
+        assert upstreams.get_rest(here) is None
+    upstreams.end_rest(there)
+    # Who saw the earlier rest may still begin the next, though it was ended meanwhile.
+    assert upstreams.begin_rest(here, second, first) == second
+
+
+def test_of_lanes_that_find_out_together_one_says_how_long_all_rest(upstreams: UpstreamStore) -> None:
+    for round_ in range(2):
+        previous = upstreams.get_rest("https://one.example/v1")
+        rests = [Rest(NOW + 1_000 * round_ + lane, round_ + 1, BUSY) for lane in range(8)]
+        with ThreadPoolExecutor(8) as pool:
+            agreed = list(
+                pool.map(
+                    lambda rest, known=previous: upstreams.begin_rest("https://one.example/v1", rest, known),
+                    rests,
+                )
+            )
+        assert len(set(agreed)) == 1
+        assert agreed[0] in rests
+        assert upstreams.get_rest("https://one.example/v1") == agreed[0]
