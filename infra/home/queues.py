@@ -1,0 +1,112 @@
+"""The queues as a table of messages: at least once, and one message of a lane at a time."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import msgspec
+
+from infra.home.database import Database
+from nightlane.aws.queues import BatchMessage
+from nightlane.domain.shard import ShardMessage
+
+
+class Queue(StrEnum):
+    """The queues of `infra.resources.QUEUES`."""
+
+    PLAN = "plan"
+    INFER = "infer"
+    ASSEMBLE = "assemble"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message that was received; `receives` counts this time, and fences off earlier receivers."""
+
+    id: int
+    queue: Queue
+    body: str
+    receives: int
+
+
+class SqliteQueues:
+    """`domain.ports.Queues` on SQLite, and the receiving side. `now` returns seconds since 1970."""
+
+    def __init__(self, database: Database, now: Callable[[], float]) -> None:
+        self._database = database
+        self._now = now
+        self.on_sent: Callable[[], None] = lambda: None
+        """Called after messages were committed."""
+
+    def send_plan(self, batch_id: str) -> None:
+        self._send(Queue.PLAN, [(None, _body(BatchMessage(batch_id)))])
+
+    def send_assemble(self, batch_id: str) -> None:
+        self._send(Queue.ASSEMBLE, [(None, _body(BatchMessage(batch_id)))])
+
+    def send_shards(self, messages: Sequence[ShardMessage], attempt: int) -> None:  # noqa: ARG002 (the port's)
+        # A repeat does no harm: its lane hands it out after the first, when the shard is finished.
+        self._send(Queue.INFER, [(f"{each.batch_id}-{each.shard.lane}", _body(each)) for each in messages])
+
+    def receive(self, queue: Queue, seconds: float) -> Message | None:
+        """The oldest message that is visible, hidden from others for so long; None if there is none.
+
+        Of a lane only its oldest message is ever handed out.
+        """
+        now = self._now()
+        with self._database.write() as connection:
+            row = connection.execute(
+                "SELECT id, body, receives + 1 FROM messages AS message"
+                " WHERE queue = ? AND visible_at <= ? AND NOT EXISTS ("
+                "  SELECT 1 FROM messages AS earlier WHERE earlier.queue = message.queue"
+                "  AND earlier.lane = message.lane AND earlier.id < message.id)"
+                " ORDER BY id LIMIT 1",
+                (queue.value, now),
+            ).fetchone()
+            if row is None:
+                return None
+            message = Message(row[0], queue, row[1], row[2])
+            connection.execute(
+                "UPDATE messages SET visible_at = ?, receives = ? WHERE id = ?",
+                (now + seconds, message.receives, message.id),
+            )
+        return message
+
+    def hide(self, message: Message, seconds: float) -> bool:
+        """Hide it from now on for so long; 0 hands it back. False if another has received it."""
+        with self._database.write() as connection:
+            hidden = connection.execute(
+                "UPDATE messages SET visible_at = ? WHERE id = ? AND receives = ?",
+                (self._now() + seconds, message.id, message.receives),
+            )
+        return hidden.rowcount > 0
+
+    def delete(self, message: Message) -> bool:
+        """It is done. False if another has received it."""
+        with self._database.write() as connection:
+            deleted = connection.execute(
+                "DELETE FROM messages WHERE id = ? AND receives = ?", (message.id, message.receives)
+            )
+        return deleted.rowcount > 0
+
+    def next_visible(self, queue: Queue) -> float | None:
+        """When the next message of the queue becomes visible; None if the queue is empty."""
+        row = (
+            self._database.read()
+            .execute("SELECT min(visible_at) FROM messages WHERE queue = ?", (queue.value,))
+            .fetchone()
+        )
+        return row[0] if row else None
+
+    def _send(self, queue: Queue, messages: Sequence[tuple[str | None, str]]) -> None:
+        now = self._now()
+        with self._database.write() as connection:
+            connection.executemany(
+                "INSERT INTO messages (queue, lane, body, visible_at) VALUES (?, ?, ?, ?)",
+                [(queue.value, lane, body, now) for lane, body in messages],
+            )
+        self.on_sent()
+
+
+def _body(message: BatchMessage | ShardMessage) -> str:
+    return msgspec.json.encode(message).decode()

@@ -1,0 +1,101 @@
+"""The home's queues: what a receiver may rely on, as on SQS."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from infra.home.database import Database
+from infra.home.queues import Message, Queue, SqliteQueues
+from nightlane.aws.queues import read_batch_message, read_shard_message
+from nightlane.domain.shard import ShardMessage, ShardSpec
+
+
+class Clock:
+    now = 1_800_000_000.0
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def queue(tmp_path: Path, clock: Clock) -> SqliteQueues:
+    return SqliteQueues(Database(tmp_path / "nightlane.db"), lambda: clock.now)
+
+
+def shard_message(index: int, lane: int, batch_id: str = "batch_1") -> ShardMessage:
+    return ShardMessage(batch_id, ShardSpec(index, lane, 0, 10, 0, 1), "work/input", 5)
+
+
+def received(queue: SqliteQueues, name: Queue = Queue.INFER) -> Message:
+    message = queue.receive(name, 30)
+    assert message is not None
+    return message
+
+
+def shard_of(message: Message) -> int:
+    return read_shard_message(message.body).shard.index
+
+
+def test_messages_come_in_order_and_once_they_are_deleted_never_again(queue: SqliteQueues) -> None:
+    for number in range(3):
+        queue.send_plan(f"batch_{number}")
+    queue.send_assemble("batch_9")
+    messages = [received(queue, Queue.PLAN) for _ in range(3)]
+    assert [read_batch_message(each.body) for each in messages] == ["batch_0", "batch_1", "batch_2"]
+    assert queue.receive(Queue.PLAN, 30) is None
+    assert all(queue.delete(each) for each in messages)
+    assert queue.next_visible(Queue.PLAN) is None
+    assert read_batch_message(received(queue, Queue.ASSEMBLE).body) == "batch_9"
+
+
+def test_a_message_that_is_not_deleted_comes_again_and_its_first_receiver_is_fenced_off(
+    queue: SqliteQueues, clock: Clock
+) -> None:
+    queue.send_plan("batch_1")
+    first = received(queue, Queue.PLAN)
+    clock.now += 29
+    assert queue.hide(first, 30)
+    clock.now += 29
+    assert queue.receive(Queue.PLAN, 30) is None
+    clock.now += 1
+    second = received(queue, Queue.PLAN)
+    assert (second.id, first.receives, second.receives) == (first.id, 1, 2)
+    assert not queue.hide(first, 0)
+    assert not queue.delete(first)
+    assert queue.hide(second, 0)
+    assert received(queue, Queue.PLAN).receives == 3
+
+
+def test_of_a_lane_one_message_is_out_at_a_time_and_other_lanes_go_on(
+    queue: SqliteQueues, clock: Clock
+) -> None:
+    queue.send_shards([shard_message(index, lane=index % 2) for index in range(4)], 1)
+    queue.send_shards([shard_message(0, lane=0, batch_id="batch_2")], 1)
+    out = [received(queue) for _ in range(3)]
+    assert [shard_of(each) for each in out] == [0, 1, 0]
+    assert queue.receive(Queue.INFER, 30) is None
+    # One that rests keeps its place: the lane waits with it.
+    assert queue.hide(out[0], 600)
+    assert queue.delete(out[1])
+    assert shard_of(received(queue)) == 3
+    assert queue.receive(Queue.INFER, 30) is None
+    clock.now += 601
+    assert shard_of(received(queue)) == 0
+
+
+def test_racing_receivers_get_each_message_once(queue: SqliteQueues) -> None:
+    for number in range(40):
+        queue.send_plan(f"batch_{number}")
+    with ThreadPoolExecutor(8) as pool:
+        got = list(pool.map(lambda _: received(queue, Queue.PLAN).id, range(40)))
+    assert sorted(got) == sorted(set(got))
+    assert queue.receive(Queue.PLAN, 30) is None
+
+
+def test_messages_outlive_the_process(tmp_path: Path, clock: Clock) -> None:
+    path = tmp_path / "nightlane.db"
+    SqliteQueues(Database(path), lambda: clock.now).send_shards([shard_message(7, 0)], 1)
+    assert shard_of(received(SqliteQueues(Database(path), lambda: clock.now))) == 7
