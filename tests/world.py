@@ -27,9 +27,9 @@ from nightlane.domain.batch import Batch, BatchRequest, BatchStatus
 from nightlane.domain.file import FilePurpose, StoredFile
 from nightlane.domain.ports import Ports
 from nightlane.settings import Settings
+from nightlane.wiring import Wiring
 
 TENANT = "acme"
-QUEUE_FUNCTIONS = ("plan", "infer", "assemble", "sweep", "bury")
 ENDPOINT = "/v1/chat/completions"
 RUNNING: ContextVar[str | None] = ContextVar("RUNNING", default=None)
 """The function whose handler runs."""
@@ -240,15 +240,5 @@ def found(
     for queue in QUEUES:
         url = getattr(settings, f"{queue.name}_queue_url")
         urls |= {queue.name: url, queue.dead_letters: url.replace(queue.name, queue.dead_letters)}
-    _wire(patch, built, clients)
+    patch.setattr(nightlane.wiring, "_installed", Wiring(settings, clients, built))
     return World(ports=built, clients=clients, jump=jump, urls=urls)
-
-
-def _wire(patch: pytest.MonkeyPatch, ports: Ports, clients: Clients) -> None:
-    """Let the handlers find these ports where they find the real ones."""
-    rooms = ("api.files", "api.batches", "api.models", *(f"{each}.handler" for each in QUEUE_FUNCTIONS))
-    for room in rooms:
-        module = importlib.import_module(f"functions.{room}")
-        patch.setattr(module, "ports", lambda: ports)
-        if hasattr(module, "clients"):
-            patch.setattr(module, "clients", lambda: clients)

@@ -4,7 +4,7 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from nightlane.wiring import keys
+from nightlane.wiring import wiring
 
 WHERE_KEYS_COME_FROM = "Create one with `nightlane keys create`."
 
@@ -14,7 +14,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     if scheme.lower() != "bearer" or not key.strip():
         # API Gateway answers 401 to exactly this message.
         raise Exception("Unauthorized")
-    tenant = keys().tenant_of(key.strip())
+    tenant = wiring().keys.tenant_of(key.strip())
     if tenant is None:
         message = f"Incorrect API key provided: {_masked(key.strip())}. {WHERE_KEYS_COME_FROM}"
         return _policy(event, "Deny", {"message": message})

@@ -8,9 +8,9 @@ import pytest
 
 from functions.authorize import handler as authorize
 from infra.local.events import authorizer_event, proxy_event, sqs_event
-from nightlane.aws.table import DynamoKeys
 from nightlane.domain.batch import BatchStatus
 from nightlane.settings import Settings
+from nightlane.wiring import wiring
 from tests.world import LambdaContext, world
 
 EVENTS = Path(__file__).parents[1] / "events"
@@ -41,9 +41,8 @@ def test_a_message_for_a_batch_that_is_no_more_is_done(monkeypatch: pytest.Monke
 
 
 def test_the_authorizer_knows_its_keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    with world(Settings(), monkeypatch) as nightlane:
-        keys = DynamoKeys(nightlane.clients.dynamodb, nightlane.ports.settings.table_name)
-        monkeypatch.setattr(authorize, "keys", lambda: keys)
+    with world(Settings(), monkeypatch):
+        keys = wiring().keys
         context: Any = LambdaContext("authorize")
         event = golden("authorizer")
         denied = authorize.handler(event, context)

@@ -11,6 +11,7 @@ from infra.local.events import authorizer_event
 from nightlane.aws.table import DynamoKeys
 from nightlane.domain.keys import ApiKey, issue
 from nightlane.settings import Settings
+from nightlane.wiring import wiring
 from tests.world import LambdaContext, World, world
 
 NOW = 1_800_000_000
@@ -23,10 +24,8 @@ def nightlane(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
 
 
 @pytest.fixture
-def keys(nightlane: World, monkeypatch: pytest.MonkeyPatch) -> DynamoKeys:
-    made = DynamoKeys(nightlane.clients.dynamodb, nightlane.ports.settings.table_name)
-    monkeypatch.setattr(authorize, "keys", lambda: made)
-    return made
+def keys(nightlane: World) -> DynamoKeys:
+    return wiring().keys
 
 
 def ask(secret: str) -> tuple[str, dict[str, str]]:

@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from nightlane.aws.blobs import S3Blobs
 from nightlane.aws.clients import Clients
@@ -38,25 +38,49 @@ def build(values: Settings, clients: Clients) -> Ports:
     )
 
 
-@lru_cache(maxsize=1)
-def clients() -> Clients:
-    """The AWS clients of this process."""
-    return Clients()
+class Wiring:
+    """What a process works with, each part made when it is first asked for: making a client takes time."""
+
+    def __init__(self, values: Settings, clients: Clients, ports: Ports | None = None) -> None:
+        self.values = values
+        self.clients = clients
+        self._ports = ports
+
+    @cached_property
+    def ports(self) -> Ports:
+        """The ports of the domain."""
+        return self._ports or build(self.values, self.clients)
+
+    @cached_property
+    def keys(self) -> DynamoKeys:
+        """Who has which API key."""
+        return DynamoKeys(self.clients.dynamodb, self.values.table_name)
 
 
 @lru_cache(maxsize=1)
+def _on_aws() -> Wiring:
+    return Wiring(settings(), Clients())
+
+
+_installed: Wiring | None = None
+
+
+def install(wiring: Wiring) -> None:
+    """Let the handlers of this process work with these instead of AWS and the environment's settings."""
+    global _installed
+    _installed = wiring
+
+
+def wiring() -> Wiring:
+    """What this process works with."""
+    return _installed or _on_aws()
+
+
 def ports() -> Ports:
     """The ports of this process."""
-    return build(settings(), clients())
+    return wiring().ports
 
 
-@lru_cache(maxsize=1)
-def upstream_key() -> UpstreamKey:
-    """The upstream's key, read once for all invocations of this process."""
-    return UpstreamKey(settings(), clients())
-
-
-@lru_cache(maxsize=1)
-def keys() -> DynamoKeys:
-    """Who has which API key."""
-    return DynamoKeys(clients().dynamodb, settings().table_name)
+def clients() -> Clients:
+    """The AWS clients of this process."""
+    return wiring().clients
