@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from nightlane.aws.lease import Lease
+from nightlane.lease import Lease
 
 START = 1_800_000_000.0
 

@@ -22,6 +22,7 @@ from infra.local.events import REGION, scheduled_event, sqs_event
 from infra.local.moto import stay_small
 from infra.resources import QUEUES
 from nightlane.aws.clients import Clients
+from nightlane.aws.lease import extending
 from nightlane.domain.batch import Batch
 from nightlane.settings import Settings
 from tests.faults.clock import TestLease, VirtualClock
@@ -107,7 +108,7 @@ class Lab:
 
     def hold(self, clients: Clients, queue_url: str, record: Any, ports: Any) -> TestLease:
         seconds = ports.settings.worker_lease_seconds
-        lease = TestLease(clients.sqs, queue_url, record["receiptHandle"], seconds, ports.monotonic)
+        lease = TestLease(extending(clients, queue_url, record), seconds, ports.monotonic)
         self._leases.append(lease)
         return lease
 

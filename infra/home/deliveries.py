@@ -1,0 +1,70 @@
+"""Hands the messages of the queues to the domain, as the functions of the deployed system do."""
+
+import asyncio
+
+from infra.home.queues import Message, Queue, SqliteQueues
+from infra.resources import QUEUES
+from nightlane.aws.queues import read_batch_message, read_shard_message
+from nightlane.domain.assembly import assemble_batch
+from nightlane.domain.burial import bury_assembly, bury_plan, bury_shard
+from nightlane.domain.inference.budget import ByteBudget
+from nightlane.domain.inference.ports import Upstream
+from nightlane.domain.inference.worker import DONE, Delivery, Verdict, run_shard
+from nightlane.domain.metrics import Metric
+from nightlane.domain.planning import plan_batch
+from nightlane.domain.ports import Ports
+from nightlane.lease import Lease
+
+MAX_RECEIVES = {Queue(spec.name): spec.max_receive_count for spec in QUEUES}
+
+
+class Deliveries:
+    """One message at a time. What fails, or is cut off by a crash, comes again when its lease has ended."""
+
+    def __init__(self, ports: Ports, queues: SqliteQueues) -> None:
+        self._ports = ports
+        self._queues = queues
+
+    def deliver(self, queue: Queue) -> bool:
+        """Plan or assemble the next batch; False if there is none."""
+        message = self._receive(queue)
+        if message is None:
+            return False
+        batch_id = read_batch_message(message.body)
+        with self._lease(message):
+            if message.receives > MAX_RECEIVES[queue]:
+                self._ports.metrics.add(Metric.DEAD_LETTERS)
+                (bury_plan if queue is Queue.PLAN else bury_assembly)(self._ports, batch_id)
+            else:
+                (plan_batch if queue is Queue.PLAN else assemble_batch)(self._ports, batch_id)
+        self._queues.delete(message)
+        return True
+
+    async def deliver_shard(self, upstream: Upstream, budget: ByteBudget, seconds: float) -> bool:
+        """Run the next shard for at most so many seconds; False if there is none."""
+        message = await asyncio.to_thread(self._receive, Queue.INFER)
+        if message is None:
+            return False
+        shard = read_shard_message(message.body)
+        with self._lease(message) as lease:
+            if message.receives > MAX_RECEIVES[Queue.INFER]:
+                self._ports.metrics.add(Metric.DEAD_LETTERS)
+                await asyncio.to_thread(bury_shard, self._ports, shard)
+                ending = DONE
+            else:
+                deadline = self._ports.monotonic() + seconds
+                delivery = Delivery(shard, lease, deadline, message.receives)
+                ending = await run_shard(self._ports, upstream, delivery, budget)
+        match ending.verdict:
+            case Verdict.DONE:
+                await asyncio.to_thread(self._queues.delete, message)
+            case Verdict.HAND_BACK:
+                await asyncio.to_thread(self._queues.hide, message, ending.delay_seconds)
+        return True
+
+    def _receive(self, queue: Queue) -> Message | None:
+        return self._queues.receive(queue, self._ports.settings.worker_lease_seconds)
+
+    def _lease(self, message: Message) -> Lease:
+        seconds = self._ports.settings.worker_lease_seconds
+        return Lease(lambda held: self._queues.hide(message, held), seconds, self._ports.monotonic)

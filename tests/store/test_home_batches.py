@@ -1,0 +1,167 @@
+"""Whole batches on SQLite and a folder, with processes that die between two steps."""
+
+import asyncio
+import json
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.home.batches import SqliteBatches
+from infra.home.blobs import FolderBlobs
+from infra.home.database import Database
+from infra.home.deliveries import Deliveries
+from infra.home.files import SqliteFiles, SqliteUpstreams
+from infra.home.queues import Queue, SqliteQueues
+from nightlane.domain.batch import Batch, BatchRequest, BatchStatus
+from nightlane.domain.batches import create_batch
+from nightlane.domain.file import FilePurpose
+from nightlane.domain.files import create_file
+from nightlane.domain.inference.budget import ByteBudget
+from nightlane.domain.inference.ports import Answer
+from nightlane.domain.ports import Ports
+from nightlane.domain.sweeping import sweep
+from nightlane.observability import log_event, meter
+from nightlane.settings import MIB, Settings
+from tests.world import requests
+
+RUN_SECONDS = 900.0
+
+
+class Killed(BaseException):
+    """The process ended here."""
+
+
+class Echo:
+    """An upstream that answers everything; it ends the process at the requests that are named."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.deadly: set[int] = set()
+
+    async def post(self, _path: str, body: bytes) -> Answer:
+        self.asked += 1
+        if self.asked in self.deadly:
+            raise Killed
+        await asyncio.sleep(0)
+        answer = {"choices": [{"message": json.loads(body)["messages"][-1]}], "usage": {"total_tokens": 1}}
+        return Answer(200, json.dumps(answer).encode(), "req_1", None)
+
+    async def probe(self) -> Answer:
+        return Answer(200, b'{"data": []}', "req_1", None)
+
+
+class NoModels:
+    """An upstream that cannot list its models."""
+
+    def model_ids(self) -> None:
+        return None
+
+    def list_models(self) -> dict[str, Any]:
+        raise AssertionError
+
+    def retrieve_model(self, _model: str) -> dict[str, Any]:
+        raise AssertionError
+
+
+class OneMachine:
+    """The home's parts on a folder; `restart` opens it as another process would."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.skipped = 0.0
+        self.upstream = Echo()
+        self.restart()
+
+    def restart(self) -> None:
+        database = Database(self.folder / "nightlane.db")
+        self.queues = SqliteQueues(database, self.now)
+        self.ports = Ports(
+            batches=SqliteBatches(database),
+            upstreams=SqliteUpstreams(database),
+            files=SqliteFiles(database),
+            blobs=FolderBlobs(self.folder),
+            queues=self.queues,
+            models=NoModels(),
+            metrics=meter,
+            log=log_event,
+            now=self.now,
+            monotonic=time.monotonic,
+            new_id=lambda: uuid.uuid4().hex,
+            settings=Settings(shard_max_lines=10, requests_in_flight_per_worker=5, checkpoint_seconds=0.05),
+        )
+        self.deliveries = Deliveries(self.ports, self.queues)
+
+    def now(self) -> float:
+        return time.time() + self.skipped
+
+    def create(self, lines: int) -> str:
+        file = create_file(self.ports, "acme", "in.jsonl", requests(lines), FilePurpose.BATCH, None)
+        request = BatchRequest(
+            input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h"
+        )
+        return create_batch(self.ports, "acme", request, None).id
+
+    def work(self) -> None:
+        """Deliver until there is nothing left."""
+        while any(
+            [
+                self.deliveries.deliver(Queue.PLAN),
+                self.deliver_shard(),
+                self.deliveries.deliver(Queue.ASSEMBLE),
+            ]
+        ):
+            pass
+
+    def deliver_shard(self) -> bool:
+        return asyncio.run(self.deliveries.deliver_shard(self.upstream, ByteBudget(64 * MIB), RUN_SECONDS))
+
+    def batch(self, batch_id: str) -> Batch:
+        found = self.ports.batches.get_batch(batch_id)
+        assert found is not None
+        return found
+
+    def answers(self, batch_id: str) -> list[str]:
+        file = self.ports.files.get_file(self.batch(batch_id).output_file_id or "")
+        assert file is not None
+        lines = self.ports.blobs.get(file.blob_key)
+        assert len(lines) == file.size
+        return [json.loads(line)["custom_id"] for line in lines.splitlines()]
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> OneMachine:
+    return OneMachine(tmp_path)
+
+
+def test_a_batch_runs_to_its_end_and_its_results_outlive_the_process(machine: OneMachine) -> None:
+    batch_id = machine.create(25)
+    machine.work()
+    machine.restart()
+    batch = machine.batch(batch_id)
+    assert (batch.status, batch.completed, batch.usage.total_tokens) == (BatchStatus.COMPLETED, 25, 25)
+    assert machine.answers(batch_id) == [f"request-{number}" for number in range(25)]
+    assert machine.upstream.asked == 25
+    assert list(machine.folder.glob("objects/work/**/*.jsonl")) == []
+
+
+def test_a_batch_goes_on_where_killed_processes_left_it(machine: OneMachine) -> None:
+    batch_id = machine.create(25)
+    machine.upstream.deadly = {3, 14, 15, 30}
+    kills = 0
+    while not machine.batch(batch_id).status.is_terminal:
+        try:
+            machine.work()
+        except (Killed, BaseExceptionGroup):
+            kills += 1
+            machine.restart()
+        # The lease of the process that died runs out.
+        machine.skipped += machine.ports.settings.worker_lease_seconds + 1
+        sweep(machine.ports)
+    assert kills >= 3
+    assert machine.batch(batch_id).completed == 25
+    assert machine.answers(batch_id) == [f"request-{number}" for number in range(25)]
+    # Whatever was in flight or not committed yet is asked again, and no more.
+    assert machine.upstream.asked <= 25 + kills * 10
