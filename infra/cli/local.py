@@ -4,20 +4,28 @@ import contextlib
 import logging
 import os
 import sys
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
+import platformdirs
 import typer
 from pydantic import ValidationError
 
 from infra.cli.signals import wait_for_end
-from infra.local.home import LOCAL_DEFAULTS, LocalHome
+from infra.home.database import SchemaTooNew
+from infra.home.defaults import HOME_DEFAULTS
+from infra.home.lock import DataInUse
+from infra.home.server import HomeServer
 from infra.local.mock_process import MockUpstream
 from nightlane.settings import PREFIX, Settings
 
 DEFAULT_KEY = "nightlane"
 DEFAULT_TENANT = "default"
 USAGE_ERROR = 2
+IN_MEMORY = ":memory:"
+LOCALHOST = "127.0.0.1"
 
 
 def local(
@@ -32,22 +40,47 @@ def local(
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="NAME=VALUE of a setting; may be given often.")
     ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(help="Folder that keeps everything; ':memory:' for one that is deleted at the end."),
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on; any other needs --api-key.")] = LOCALHOST,
+    log_level: Annotated[str, typer.Option(help="Of standard error.")] = "warning",
 ) -> None:
-    """Serve the Batch API on this machine: the deployed handlers on moto, no AWS account."""
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(name)s: %(message)s")
+    """Serve the Batch API on this machine, on SQLite and a folder, with no AWS account."""
     keys = _keys(api_key or [])
+    if host != LOCALHOST and not api_key:
+        raise typer.BadParameter(f"other machines can reach {host}: give a key", param_hint="--api-key")
+    _log_to_stderr(log_level)
     with contextlib.ExitStack() as stack:
         url = upstream or stack.enter_context(MockUpstream()).url
         settings = _settings(set_ or [], url, upstream_key)
+        folder = _folder(data, stack)
         try:
-            home = stack.enter_context(LocalHome(settings, keys, port))
+            home = stack.enter_context(HomeServer(settings, keys, folder, host=host, port=port))
+        except (DataInUse, SchemaTooNew) as error:
+            typer.echo(f"cannot use the data: {error}", err=True)
+            raise typer.Exit(USAGE_ERROR) from error
         except OSError as error:
             typer.echo(f"cannot serve on port {port}: {error.strerror or error}", err=True)
             raise typer.Exit(USAGE_ERROR) from error
         if not api_key:
             typer.echo(f"API key: {DEFAULT_KEY} (tenant {DEFAULT_TENANT})", err=True)
+        typer.echo(f"data: {folder}", err=True)
         typer.echo(f"ready {home.base_url}")
         wait_for_end()
+
+
+def _folder(data: str | None, stack: contextlib.ExitStack) -> Path:
+    if data == IN_MEMORY:
+        return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nightlane-")))
+    return Path(data) if data else platformdirs.user_data_path("nightlane")
+
+
+def _log_to_stderr(level: str) -> None:
+    if level.upper() not in logging.getLevelNamesMapping():
+        raise typer.BadParameter(f"'{level}' is not a level of logging", param_hint="--log-level")
+    logging.basicConfig(stream=sys.stderr, level=level.upper(), format="%(name)s: %(message)s")
 
 
 def _keys(given: Sequence[str]) -> dict[str, str]:
@@ -60,7 +93,7 @@ def _keys(given: Sequence[str]) -> dict[str, str]:
 
 def _settings(given: Sequence[str], upstream_url: str, upstream_key: str | None) -> Settings:
     """Local defaults, then the environment, then `--set`."""
-    values = {PREFIX + name.upper(): str(value) for name, value in LOCAL_DEFAULTS.items()}
+    values = {PREFIX + name.upper(): str(value) for name, value in HOME_DEFAULTS.items()}
     values |= {name: value for name, value in os.environ.items() if name.startswith(PREFIX)}
     values[f"{PREFIX}UPSTREAM_URL"] = upstream_url
     if upstream_key is not None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
+from urllib.parse import urlencode
 
 from nightlane.domain.ports import BlobMissing
 from nightlane.settings import KIB
@@ -76,7 +77,7 @@ class FolderBlobs:
 
     def presigned_get(self, key: str, filename: str, seconds: int) -> str:  # noqa: ARG002 (the port's)
         """The file itself: the server that gets this from a handler sends its content."""
-        return self.path(key).as_uri()
+        return f"{self.path(key).as_uri()}?{urlencode({'filename': filename})}"
 
     def path(self, key: str) -> Path:
         """Where an object is. Raises: ValueError, if that is outside of the folder."""
@@ -110,10 +111,13 @@ class FolderBlobs:
         path = self.path(key)
         while True:
             path.parent.mkdir(parents=True, exist_ok=True)
-            # The folder may have been removed just now, with the last object in it.
-            with suppress(FileNotFoundError):
+            try:
                 aside.replace(path)
                 break
+            except FileNotFoundError:
+                # The folder may have been removed just now, with the last object in it.
+                if not aside.exists():
+                    raise
         while (path := path.parent) != self._objects.parent:
             _flush_folder(path)
 

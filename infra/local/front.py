@@ -6,7 +6,8 @@ import fnmatch
 import time
 import uuid
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from aiohttp import web
 
@@ -24,7 +25,8 @@ from infra.gateway import (
     GatewayResponse,
 )
 from infra.local.events import authorizer_event, proxy_event
-from infra.local.functions import Function, FunctionFailed, FunctionTimedOut
+from infra.local.functions import FunctionFailed, FunctionTimedOut
+from nightlane.wire.headers import content_disposition
 
 
 class Refused(Exception):
@@ -34,6 +36,13 @@ class Refused(Exception):
         super().__init__(response.kind)
         self.response = response
         self.variables = variables
+
+
+class Callee(Protocol):
+    """A function that the gateway calls."""
+
+    async def call(self, event: dict[str, Any]) -> Any:
+        """Its answer. Raises: FunctionFailed, FunctionTimedOut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +57,7 @@ class Policy:
 class Front:
     """Routes everything below the stage to `api`, once `authorize` has let it pass."""
 
-    def __init__(self, api: Function, authorize: Function, max_upload_bytes: int) -> None:
+    def __init__(self, api: Callee, authorize: Callee, max_upload_bytes: int) -> None:
         self._api = api
         self._authorize = authorize
         self._max_body_bytes = max_upload_bytes + FORM_OVERHEAD_BYTES
@@ -136,9 +145,23 @@ class Front:
         return Policy(allows, answer.get("context", {}), time.monotonic() + seconds)
 
 
-def _response(answer: dict[str, Any], accepted: str) -> web.Response:
+def _file(location: str) -> web.FileResponse:
+    """The content of a file of this machine, of any size, with ranges."""
+    parts = urlsplit(location)
+    (filename,) = parse_qs(parts.query)["filename"]
+    headers = {
+        "Content-Type": "application/octet-stream",
+        "Content-Disposition": content_disposition(filename),
+    }
+    return web.FileResponse(unquote(parts.path), headers=headers)
+
+
+def _response(answer: dict[str, Any], accepted: str) -> web.StreamResponse:
     if "statusCode" not in answer:
         raise Refused(FAILURE)
+    locations = (answer.get("multiValueHeaders") or {}).get("Location", [""])
+    if locations[0].startswith("file:"):
+        return _file(locations[0])
     body = answer.get("body") or ""
     # Only for a client that accepts a binary type first does API Gateway turn base64 back into bytes.
     binary = answer.get("isBase64Encoded") and accepted.split(",")[0].strip() == BINARY_MEDIA_TYPE

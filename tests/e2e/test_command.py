@@ -23,12 +23,14 @@ def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture
-def served() -> "Iterator[subprocess.Popen[str]]":
+def served(tmp_path: Path) -> "Iterator[subprocess.Popen[str]]":
     command = [
         *NIGHTLANE,
         "local",
         "--port",
         "0",
+        "--data",
+        str(tmp_path),
         "--api-key",
         "acme=sk-1",
         "--api-key",
@@ -65,7 +67,7 @@ def test_local_prints_one_line_serves_and_ends_with_its_children(
         assert list(openai.OpenAI(base_url=base_url, api_key=key).batches.list()) == []
     children = children_of(served.pid)
     commands = [Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")[:-1] for child in children]
-    assert {b"api", b"authorize"} <= {command[-1] for command in commands}
+    assert {b"infra.home.worker"} <= {command[2] for command in commands}
     served.send_signal(number)
     assert served.wait(5) == 0
     assert served.stdout.read() == ""
@@ -83,7 +85,7 @@ def test_local_prints_one_line_serves_and_ends_with_its_children(
     ],
 )
 def test_local_refuses_what_it_does_not_know(arguments: tuple[str, str]) -> None:
-    ended = run("local", "--port", "0", *arguments)
+    ended = run("local", "--port", "0", "--data", ":memory:", *arguments)
     assert ended.returncode == 2
     assert arguments[0] in ended.stderr
     assert "Traceback" not in ended.stderr
@@ -92,7 +94,7 @@ def test_local_refuses_what_it_does_not_know(arguments: tuple[str, str]) -> None
 
 def test_local_says_when_the_port_is_taken(place: Place) -> None:
     port = place.base_url.split(":")[2].split("/")[0]
-    ended = run("local", "--port", port)
+    ended = run("local", "--port", port, "--data", ":memory:")
     assert ended.returncode == 2
     assert f"cannot serve on port {port}" in ended.stderr
 

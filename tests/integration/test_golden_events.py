@@ -8,9 +8,10 @@ import pytest
 
 from functions.authorize import handler as authorize
 from infra.local.events import authorizer_event, proxy_event, sqs_event
+from nightlane.aws.table import DynamoKeys
 from nightlane.domain.batch import BatchStatus
+from nightlane.domain.keys import ApiKey
 from nightlane.settings import Settings
-from nightlane.wiring import wiring
 from tests.world import LambdaContext, world
 
 EVENTS = Path(__file__).parents[1] / "events"
@@ -41,8 +42,8 @@ def test_a_message_for_a_batch_that_is_no_more_is_done(monkeypatch: pytest.Monke
 
 
 def test_the_authorizer_knows_its_keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    with world(Settings(), monkeypatch):
-        keys = wiring().keys
+    with world(Settings(), monkeypatch) as nightlane:
+        keys = DynamoKeys(nightlane.clients.dynamodb, nightlane.ports.settings.table_name)
         context: Any = LambdaContext("authorize")
         event = golden("authorizer")
         denied = authorize.handler(event, context)
@@ -50,7 +51,7 @@ def test_the_authorizer_knows_its_keys(monkeypatch: pytest.MonkeyPatch) -> None:
         assert denied["context"]["message"] == (
             "Incorrect API key provided: sk-****cdef. Create one with `nightlane keys create`."
         )
-        keys.put_key("sk-acme-0123456789abcdef", "acme")
+        keys.create_key(ApiKey.of("sk-acme-0123456789abcdef", "acme", 1))
         allowed = authorize.handler(event, context)
         (statement,) = allowed["policyDocument"]["Statement"]
         assert statement["Effect"] == "Allow"

@@ -11,7 +11,6 @@ from infra.local.events import authorizer_event
 from nightlane.aws.table import DynamoKeys
 from nightlane.domain.keys import ApiKey, issue
 from nightlane.settings import Settings
-from nightlane.wiring import wiring
 from tests.world import LambdaContext, World, world
 
 NOW = 1_800_000_000
@@ -25,7 +24,7 @@ def nightlane(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
 
 @pytest.fixture
 def keys(nightlane: World) -> DynamoKeys:
-    return wiring().keys
+    return DynamoKeys(nightlane.clients.dynamodb, nightlane.ports.settings.table_name)
 
 
 def ask(secret: str) -> tuple[str, dict[str, str]]:

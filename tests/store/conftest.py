@@ -19,7 +19,7 @@ from infra.local.provision import create_table
 from nightlane.aws.blobs import S3Blobs
 from nightlane.aws.clients import Clients
 from nightlane.aws.table import DynamoBatches, DynamoFiles, DynamoKeys, DynamoUpstreams
-from nightlane.domain.ports import BatchStore, Blobs, FileStore, UpstreamStore
+from nightlane.domain.ports import BatchStore, Blobs, FileStore, KeyStore, UpstreamStore
 from tests.moto_lock import one_write_at_a_time
 
 DYNAMODB_LOCAL = os.environ.get("NIGHTLANE_TEST_DYNAMODB")
@@ -35,7 +35,7 @@ class Stores:
     batches: BatchStore
     files: FileStore
     upstreams: UpstreamStore
-    keys: DynamoKeys | SqliteKeys
+    keys: KeyStore
 
 
 @pytest.fixture(params=["SQLite", *DYNAMODB_ENGINES])
@@ -104,7 +104,7 @@ def upstreams(stores: Stores) -> UpstreamStore:
 
 
 @pytest.fixture
-def keys(stores: Stores) -> DynamoKeys | SqliteKeys:
+def keys(stores: Stores) -> KeyStore:
     return stores.keys
 
 

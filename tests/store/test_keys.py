@@ -1,17 +1,16 @@
 """API keys, on every store."""
 
-from infra.home.files import SqliteKeys
-from nightlane.aws.table import DynamoKeys
 from nightlane.domain.keys import ApiKey, digest
+from nightlane.domain.ports import KeyStore
 
 
-def test_a_key_has_one_tenant(keys: DynamoKeys | SqliteKeys) -> None:
+def test_a_key_has_one_tenant(keys: KeyStore) -> None:
     keys.create_key(ApiKey.of("sk-1", "acme", 1))
     keys.create_key(ApiKey.of("sk-1", "other", 2))
     assert (keys.tenant_of("sk-1"), keys.tenant_of("sk-2")) == ("acme", None)
 
 
-def test_keys_are_listed_by_tenant_and_time_and_found_by_their_digits(keys: DynamoKeys | SqliteKeys) -> None:
+def test_keys_are_listed_by_tenant_and_time_and_found_by_their_digits(keys: KeyStore) -> None:
     made = [ApiKey.of(f"sk-{number}", tenant, number) for number, tenant in enumerate(("b", "a", "b", "ab"))]
     for key in made:
         keys.create_key(key)
@@ -20,7 +19,7 @@ def test_keys_are_listed_by_tenant_and_time_and_found_by_their_digits(keys: Dyna
     assert list(keys.list_keys(digits=digest("sk-2")[:12])) == [made[2]]
 
 
-def test_a_revoked_key_is_nobodys(keys: DynamoKeys | SqliteKeys) -> None:
+def test_a_revoked_key_is_nobodys(keys: KeyStore) -> None:
     key = ApiKey.of("sk-1", "acme", 1)
     keys.create_key(key)
     assert keys.revoke_key(key)

@@ -9,7 +9,7 @@ from nightlane.aws.clients import Clients
 from nightlane.aws.queues import SqsQueues
 from nightlane.aws.secrets import UpstreamKey
 from nightlane.aws.table import DynamoBatches, DynamoFiles, DynamoKeys, DynamoUpstreams
-from nightlane.domain.ports import Ports
+from nightlane.domain.ports import Ports, Tenants
 from nightlane.observability import log_event, meter
 from nightlane.settings import Settings, settings
 from nightlane.upstream.models import HttpModels
@@ -41,10 +41,17 @@ def build(values: Settings, clients: Clients) -> Ports:
 class Wiring:
     """What a process works with, each part made when it is first asked for: making a client takes time."""
 
-    def __init__(self, values: Settings, clients: Clients, ports: Ports | None = None) -> None:
+    def __init__(
+        self,
+        values: Settings,
+        clients: Clients,
+        ports: Ports | None = None,
+        keys: Tenants | None = None,
+    ) -> None:
         self.values = values
         self.clients = clients
         self._ports = ports
+        self._keys = keys
 
     @cached_property
     def ports(self) -> Ports:
@@ -52,9 +59,9 @@ class Wiring:
         return self._ports or build(self.values, self.clients)
 
     @cached_property
-    def keys(self) -> DynamoKeys:
+    def keys(self) -> Tenants:
         """Who has which API key."""
-        return DynamoKeys(self.clients.dynamodb, self.values.table_name)
+        return self._keys or DynamoKeys(self.clients.dynamodb, self.values.table_name)
 
 
 @lru_cache(maxsize=1)

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from nightlane.domain.batch import Batch, BatchError, Outcome
 from nightlane.domain.file import FilePurpose, StoredFile
+from nightlane.domain.keys import ApiKey
 from nightlane.domain.metrics import Meter
 from nightlane.domain.shard import Checkpoint, Shard, ShardMessage, Suspicion
 from nightlane.domain.trouble import Rest, Trouble
@@ -189,6 +190,26 @@ class FileStore(Protocol):
 
     def forget_file(self, file_id: str) -> None:
         """The object is gone: stop waking for it."""
+
+
+class Tenants(Protocol):
+    """Who has which API key."""
+
+    def tenant_of(self, secret: str) -> str | None:
+        """The owner of a key; None if nobody has it."""
+
+
+class KeyStore(Tenants, Protocol):
+    """API keys, by the SHA-256 of each."""
+
+    def create_key(self, key: ApiKey) -> None:
+        """Store a key; one that exists stays as it is."""
+
+    def list_keys(self, tenant: str | None = None, digits: str = "") -> Iterator[ApiKey]:
+        """The keys whose SHA-256 begins with the digits, by tenant and time."""
+
+    def revoke_key(self, key: ApiKey) -> bool:
+        """Remove a key; False if there is none any more."""
 
 
 class BlobWriter(Protocol):

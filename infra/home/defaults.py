@@ -1,0 +1,19 @@
+"""Settings that differ on one machine from those on AWS."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from nightlane.settings import MIB
+
+# No 6 MB limit of Lambda's here, and nobody wants to wait for a lease of two minutes. Content is never a
+# handler's answer: the server sends the file.
+HOME_DEFAULTS: Mapping[str, Any] = {
+    "checkpoint_seconds": 1,
+    "worker_lease_seconds": 5,
+    "watch_seconds": 1,
+    "upstream_pause_seconds": 5,
+    "redrive_seconds": 10,
+    "stall_seconds": 20,
+    "max_upload_bytes": 200 * MIB,
+    "max_inline_content_bytes": 0,
+}

@@ -1,0 +1,70 @@
+"""What a process of the home is put together from."""
+
+import logging
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from infra.home.batches import SqliteBatches
+from infra.home.blobs import FolderBlobs
+from infra.home.database import Database
+from infra.home.deliveries import Deliveries
+from infra.home.files import SqliteFiles, SqliteKeys, SqliteUpstreams
+from infra.home.queues import SqliteQueues
+from nightlane.aws.clients import Clients
+from nightlane.aws.secrets import UpstreamKey
+from nightlane.domain.metrics import Metric
+from nightlane.domain.ports import Ports
+from nightlane.settings import Settings
+from nightlane.upstream.models import HttpModels
+from nightlane.wiring import new_id
+
+log = logging.getLogger("nightlane")
+
+
+class NoMetrics:
+    """`domain.metrics.Meter` where nobody collects metrics."""
+
+    def add(self, metric: Metric, value: float = 1, **dimensions: str) -> None: ...
+
+    def publish(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The stores of a data folder, and what works on them."""
+
+    ports: Ports
+    queues: SqliteQueues
+    keys: SqliteKeys
+    blobs: FolderBlobs
+    upstream_key: UpstreamKey
+    deliveries: Deliveries
+
+
+def open_data(folder: Path, settings: Settings) -> Parts:
+    """Open a data folder, or make it. Raises: SchemaTooNew, OSError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    database = Database(folder / "nightlane.db")
+    queues, blobs = SqliteQueues(database, time.time), FolderBlobs(folder)
+    # The key is in the settings; there is no secret to read.
+    key = UpstreamKey(settings, Clients())
+    ports = Ports(
+        batches=SqliteBatches(database),
+        upstreams=SqliteUpstreams(database),
+        files=SqliteFiles(database),
+        blobs=blobs,
+        queues=queues,
+        models=HttpModels(settings.upstream_url, key),
+        metrics=NoMetrics(),
+        log=_log,
+        now=time.time,
+        monotonic=time.monotonic,
+        new_id=new_id,
+        settings=settings,
+    )
+    return Parts(ports, queues, SqliteKeys(database), blobs, key, Deliveries(ports, queues))
+
+
+def _log(event: str, **details: object) -> None:
+    log.warning("%s %s", event, " ".join(f"{name}={value!r}" for name, value in details.items()))

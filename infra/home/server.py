@@ -1,0 +1,195 @@
+"""The one-machine home: the API's handlers behind an HTTP front, and a worker process beside it."""
+
+import asyncio
+import logging
+import os
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from aiohttp import web
+
+from infra.home.lock import exclusive
+from infra.home.parts import Parts, open_data
+from infra.home.queues import Queue
+from infra.local.front import Front
+from infra.local.functions import FunctionFailed
+from nightlane.aws.clients import Clients
+from nightlane.domain.ports import Tenants
+from nightlane.domain.sweeping import sweep
+from nightlane.settings import Settings
+from nightlane.wiring import Wiring, install
+
+log = logging.getLogger("nightlane.server")
+START_SECONDS = 30
+POLL_SECONDS = 0.1
+SWEEP_SECONDS = 5.0
+PAUSE_AFTER_TROUBLE_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What Powertools wants to know of an invocation."""
+
+    function_name: str = "nightlane"
+    memory_limit_in_mb: int = 0
+    invoked_function_arn: str = "nightlane"
+    aws_request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The keys that were given to the server, and those that are stored."""
+
+    given: Mapping[str, str]
+    stored: Tenants
+
+    def tenant_of(self, secret: str) -> str | None:
+        return self.given.get(secret) or self.stored.tenant_of(secret)
+
+
+class Handler:
+    """A handler of the deployed system, called on a thread of this process."""
+
+    def __init__(self, handler: Callable[[dict[str, Any], Any], Any]) -> None:
+        self._handler = handler
+
+    async def call(self, event: dict[str, Any]) -> Any:
+        try:
+            return await asyncio.to_thread(self._handler, event, Context())
+        except Exception as error:
+            raise FunctionFailed(str(error)) from error
+
+
+class HomeServer:
+    """A Nightlane on a data folder, for as long as the context is open.
+
+    Args:
+        settings: with the upstream's URL.
+        keys: API key → tenant, valid while the server runs, beside the stored ones.
+        port: 0 takes a free one.
+
+    Raises:
+        DataInUse, SchemaTooNew, OSError: from entering the context.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        keys: Mapping[str, str],
+        folder: Path,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+    ) -> None:
+        self.base_url = ""
+        self.worker_pid = 0
+        self._settings = settings
+        self._keys = keys
+        self._folder = folder
+        self._host = host
+        self._port = port
+        self._thread = threading.Thread(target=self._run, name="server", daemon=True)
+        self._ready = threading.Event()
+        self._failure: BaseException | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopping: asyncio.Event | None = None
+        self._ended = threading.Event()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._ready.wait(START_SECONDS)
+        if self._failure is not None or not self.base_url:
+            self._thread.join()
+            raise self._failure or TimeoutError("the server did not start")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        if self._loop is not None and self._stopping is not None:
+            self._loop.call_soon_threadsafe(self._stopping.set)
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            with exclusive(self._folder):
+                asyncio.run(self._serve())
+        except BaseException as error:
+            self._failure = error
+        finally:
+            self._ready.set()
+
+    async def _serve(self) -> None:
+        self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
+        parts = await asyncio.to_thread(self._open)
+        async with AsyncExitStack() as stack:
+            await self._listen(stack)
+            loops = [
+                asyncio.create_task(asyncio.to_thread(self._deliver, parts, queue))
+                for queue in (Queue.PLAN, Queue.ASSEMBLE)
+            ]
+            loops.append(asyncio.create_task(asyncio.to_thread(self._sweep, parts)))
+            worker = asyncio.create_task(self._keep_a_worker())
+            self._ready.set()
+            await self._stopping.wait()
+            self._ended.set()
+            worker.cancel()
+            await asyncio.gather(worker, *loops, return_exceptions=True)
+
+    def _open(self) -> Parts:
+        parts = open_data(self._folder, self._settings)
+        parts.blobs.remove_incomplete()
+        install(Wiring(self._settings, Clients(), parts.ports, Keys(self._keys, parts.keys)))
+        return parts
+
+    async def _listen(self, stack: AsyncExitStack) -> None:
+        # Imported when the wiring is there, and for no longer a start of other commands.
+        from functions.api.handler import handler as api
+        from functions.authorize.handler import handler as authorize
+
+        front = Front(Handler(api), Handler(authorize), self._settings.max_upload_bytes)
+        runner = web.AppRunner(front.application(), access_log=None, shutdown_timeout=0.1)
+        stack.push_async_callback(runner.cleanup)
+        await runner.setup()
+        await web.TCPSite(runner, self._host, self._port).start()
+        self.base_url = f"http://{self._host}:{runner.addresses[0][1]}/v1"
+
+    async def _keep_a_worker(self) -> None:
+        """Start the worker process, and another one whenever it ends."""
+        own = {name: value for name, value in os.environ.items() if not name.startswith("NIGHTLANE_")}
+        while True:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "infra.home.worker", str(self._folder)),
+                stdin=asyncio.subprocess.PIPE,
+                env=own | self._settings.to_environment(),
+            )
+            self.worker_pid = process.pid
+            try:
+                await process.wait()
+            finally:
+                with suppress(ProcessLookupError):
+                    process.kill()
+                await process.wait()
+            log.warning("the worker process ended with %s; starting another", process.returncode)
+            await asyncio.sleep(PAUSE_AFTER_TROUBLE_SECONDS)
+
+    def _deliver(self, parts: Parts, queue: Queue) -> None:
+        while not self._ended.is_set():
+            try:
+                pause = 0.0 if parts.deliveries.deliver(queue) else POLL_SECONDS
+            except Exception:
+                # Its message comes again when its lease has ended.
+                log.exception("a message of %s failed", queue)
+                pause = PAUSE_AFTER_TROUBLE_SECONDS
+            self._ended.wait(pause)
+
+    def _sweep(self, parts: Parts) -> None:
+        while not self._ended.wait(SWEEP_SECONDS):
+            try:
+                sweep(parts.ports)
+            except Exception:
+                log.exception("the sweeper failed")

@@ -1,0 +1,147 @@
+"""The home on one machine: what it was told and has answered is there after kill -9 and a restart."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import openai
+import pytest
+import urllib3
+from openai.types import Batch
+
+from infra.local.mock_process import MockUpstream
+from tests.world import requests
+
+KEY = "sk-home"
+ENDED = {"completed", "failed", "expired", "cancelled"}
+
+
+class Server:
+    """A process of `nightlane local` on a folder."""
+
+    def __init__(self, data: Path, upstream: str, *options: str) -> None:
+        command = [sys.executable, "-m", "infra.cli.app", "local", "--port", "0", "--data", str(data)]
+        command += ["--upstream", upstream, "--api-key", KEY, *options]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line.startswith("ready "), self.process.communicate()
+        self.client = openai.OpenAI(base_url=line.split()[1], api_key=KEY, max_retries=0)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+    def create(self, data: bytes) -> str:
+        file = self.client.files.create(file=data, purpose="batch")
+        return self.client.batches.create(
+            input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h"
+        ).id
+
+    def wait(self, batch_id: str, seconds: float = 60) -> Batch:
+        """Until the batch has ended, or the time is over."""
+        deadline = time.monotonic() + seconds
+        while True:
+            batch = self.client.batches.retrieve(batch_id)
+            if batch.status in ENDED or time.monotonic() > deadline:
+                return batch
+            time.sleep(0.05)
+
+    def names(self, batch: Batch) -> list[str]:
+        lines = self.client.files.content(str(batch.output_file_id)).text.splitlines()
+        return [line.split('"custom_id":"')[1].split('"')[0] for line in lines]
+
+
+@contextmanager
+def running(data: Path, upstream: str, *options: str) -> Iterator[Server]:
+    server = Server(data, upstream, *options)
+    try:
+        yield server
+    finally:
+        server.kill()
+
+
+@pytest.fixture
+def upstream() -> Iterator[MockUpstream]:
+    with MockUpstream(latency_mean=0.01) as serving:
+        yield serving
+
+
+@pytest.mark.timeout(300)
+def test_a_batch_goes_on_through_kills_of_the_server_and_of_its_worker(
+    tmp_path: Path, upstream: MockUpstream
+) -> None:
+    lines, batch_id, kills = 1_500, "", 0
+    batch = None
+    while batch is None or batch.status not in ENDED:
+        with running(tmp_path, upstream.url) as server:
+            batch_id = batch_id or server.create(requests(lines))
+            if kills % 3 == 2:
+                os.kill(worker_of(server), signal.SIGKILL)
+            batch = server.wait(batch_id, 1.5 if kills < 6 else 60)
+            kills += 1
+            if batch.status in ENDED:
+                counts = batch.request_counts
+                assert counts is not None
+                assert (batch.status, counts.completed, counts.failed) == ("completed", lines, 0)
+                assert server.names(batch) == [f"request-{number}" for number in range(lines)]
+    with running(tmp_path, upstream.url) as server:
+        assert len(server.names(server.client.batches.retrieve(batch_id))) == lines
+        assert [each.id for each in server.client.batches.list()] == [batch_id]
+    assert kills > 2
+
+
+def worker_of(server: Server) -> int:
+    listed = subprocess.run(
+        ["/bin/ps", "-A", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True
+    ).stdout
+    found = [line.split() for line in listed.splitlines() if "infra.home.worker" in line]
+    return next(int(pid) for pid, parent, *_ in found if int(parent) == server.process.pid)
+
+
+def test_a_second_server_on_the_same_folder_is_refused_with_the_pid_of_the_first(
+    tmp_path: Path, upstream: MockUpstream
+) -> None:
+    with running(tmp_path, upstream.url) as server:
+        second = subprocess.run(
+            [sys.executable, "-m", "infra.cli.app", "local", "--port", "0", "--data", str(tmp_path)],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+        assert second.returncode == 2
+        assert f"in use by the server with pid {server.process.pid}" in second.stderr
+        assert "Traceback" not in second.stderr
+
+
+def test_content_of_any_size_comes_from_the_same_port_with_ranges(
+    tmp_path: Path, upstream: MockUpstream
+) -> None:
+    data = b'{"a": "%s"}' % (b"x" * 5_000_000)
+    with running(tmp_path, upstream.url) as server:
+        file = server.client.files.create(file=("größer.jsonl", data), purpose="batch")
+        url = f"{server.client.base_url}files/{file.id}/content"
+        headers = {"Authorization": f"Bearer {KEY}"}
+        whole = urllib3.request("GET", url, headers=headers, redirect=False)
+        assert (whole.status, whole.data) == (200, data)
+        assert "filename*=" in whole.headers["content-disposition"]
+        part = urllib3.request("GET", url, headers=headers | {"Range": "bytes=1000-1999"})
+        assert (part.status, part.data) == (206, data[1_000:2_000])
+
+
+def test_another_address_needs_a_key(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "infra.cli.app", "local", "--host", "127.0.0.2", "--data", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert ended.returncode == 2
+    assert "--api-key" in ended.stderr
