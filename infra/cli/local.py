@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-import platformdirs
 import typer
 from pydantic import ValidationError
 
@@ -24,7 +23,6 @@ from nightlane.settings import PREFIX, Settings
 DEFAULT_KEY = "nightlane"
 DEFAULT_TENANT = "default"
 USAGE_ERROR = 2
-IN_MEMORY = ":memory:"
 LOCALHOST = "127.0.0.1"
 
 
@@ -41,8 +39,8 @@ def local(
         list[str] | None, typer.Option("--set", help="NAME=VALUE of a setting; may be given often.")
     ] = None,
     data: Annotated[
-        str | None,
-        typer.Option(help="Folder that keeps everything; ':memory:' for one that is deleted at the end."),
+        Path | None,
+        typer.Option(help="Folder that keeps everything; without one, all of it is gone when this ends."),
     ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on; any other needs --api-key.")] = LOCALHOST,
     log_level: Annotated[str, typer.Option(help="Of standard error.")] = "warning",
@@ -71,10 +69,8 @@ def local(
         wait_for_end()
 
 
-def _folder(data: str | None, stack: contextlib.ExitStack) -> Path:
-    if data == IN_MEMORY:
-        return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nightlane-")))
-    return Path(data) if data else platformdirs.user_data_path("nightlane")
+def _folder(data: Path | None, stack: contextlib.ExitStack) -> Path:
+    return data or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nightlane-")))
 
 
 def _log_to_stderr(level: str) -> None:

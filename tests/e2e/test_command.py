@@ -85,7 +85,7 @@ def test_local_prints_one_line_serves_and_ends_with_its_children(
     ],
 )
 def test_local_refuses_what_it_does_not_know(arguments: tuple[str, str]) -> None:
-    ended = run("local", "--port", "0", "--data", ":memory:", *arguments)
+    ended = run("local", "--port", "0", *arguments)
     assert ended.returncode == 2
     assert arguments[0] in ended.stderr
     assert "Traceback" not in ended.stderr
@@ -94,7 +94,7 @@ def test_local_refuses_what_it_does_not_know(arguments: tuple[str, str]) -> None
 
 def test_local_says_when_the_port_is_taken(place: Place) -> None:
     port = place.base_url.split(":")[2].split("/")[0]
-    ended = run("local", "--port", port, "--data", ":memory:")
+    ended = run("local", "--port", port)
     assert ended.returncode == 2
     assert f"cannot serve on port {port}" in ended.stderr
 
