@@ -4,10 +4,9 @@ import contextlib
 import logging
 import os
 import sys
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from pydantic import ValidationError
@@ -17,6 +16,7 @@ from infra.home.database import SchemaTooNew
 from infra.home.defaults import HOME_DEFAULTS
 from infra.home.lock import DataInUse
 from infra.home.server import HomeServer
+from infra.local.home import LOCAL_DEFAULTS, LocalHome
 from infra.local.mock_process import MockUpstream
 from nightlane.settings import PREFIX, Settings
 
@@ -40,22 +40,26 @@ def local(
     ] = None,
     data: Annotated[
         Path | None,
-        typer.Option(help="Folder that keeps everything; without one, all of it is gone when this ends."),
+        typer.Option(
+            help="Folder that keeps everything; without one, an emulated AWS that is gone when this ends."
+        ),
     ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on; any other needs --api-key.")] = LOCALHOST,
     log_level: Annotated[str, typer.Option(help="Of standard error.")] = "warning",
 ) -> None:
-    """Serve the Batch API on this machine, on SQLite and a folder, with no AWS account."""
+    """Serve the Batch API on this machine, with no AWS account."""
     keys = _keys(api_key or [])
+    if host != LOCALHOST and not data:
+        raise typer.BadParameter(f"to listen on {host}, give a folder", param_hint="--data")
     if host != LOCALHOST and not api_key:
         raise typer.BadParameter(f"other machines can reach {host}: give a key", param_hint="--api-key")
     _log_to_stderr(log_level)
     with contextlib.ExitStack() as stack:
         url = upstream or stack.enter_context(MockUpstream()).url
-        settings = _settings(set_ or [], url, upstream_key)
-        folder = _folder(data, stack)
+        defaults = HOME_DEFAULTS if data else LOCAL_DEFAULTS
+        settings = _settings(defaults, set_ or [], url, upstream_key)
         try:
-            home = stack.enter_context(HomeServer(settings, keys, folder, host=host, port=port))
+            base_url = _serve(settings, keys, data, host, port, stack)
         except (DataInUse, SchemaTooNew) as error:
             typer.echo(f"cannot use the data: {error}", err=True)
             raise typer.Exit(USAGE_ERROR) from error
@@ -64,13 +68,24 @@ def local(
             raise typer.Exit(USAGE_ERROR) from error
         if not api_key:
             typer.echo(f"API key: {DEFAULT_KEY} (tenant {DEFAULT_TENANT})", err=True)
-        typer.echo(f"data: {folder}", err=True)
-        typer.echo(f"ready {home.base_url}")
+        if data:
+            typer.echo(f"data: {data}", err=True)
+        typer.echo(f"ready {base_url}")
         wait_for_end()
 
 
-def _folder(data: Path | None, stack: contextlib.ExitStack) -> Path:
-    return data or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nightlane-")))
+def _serve(
+    settings: Settings,
+    keys: Mapping[str, str],
+    data: Path | None,
+    host: str,
+    port: int,
+    stack: contextlib.ExitStack,
+) -> str:
+    """Its base URL. Raises: DataInUse, SchemaTooNew, OSError."""
+    if data is None:
+        return stack.enter_context(LocalHome(settings, keys, port)).base_url
+    return stack.enter_context(HomeServer(settings, keys, data, host=host, port=port)).base_url
 
 
 def _log_to_stderr(level: str) -> None:
@@ -87,9 +102,11 @@ def _keys(given: Sequence[str]) -> dict[str, str]:
     return {key: tenant for tenant, key in pairs} or {DEFAULT_KEY: DEFAULT_TENANT}
 
 
-def _settings(given: Sequence[str], upstream_url: str, upstream_key: str | None) -> Settings:
-    """Local defaults, then the environment, then `--set`."""
-    values = {PREFIX + name.upper(): str(value) for name, value in HOME_DEFAULTS.items()}
+def _settings(
+    defaults: Mapping[str, Any], given: Sequence[str], upstream_url: str, upstream_key: str | None
+) -> Settings:
+    """The defaults, then the environment, then `--set`."""
+    values = {PREFIX + name.upper(): str(value) for name, value in defaults.items()}
     values |= {name: value for name, value in os.environ.items() if name.startswith(PREFIX)}
     values[f"{PREFIX}UPSTREAM_URL"] = upstream_url
     if upstream_key is not None:
