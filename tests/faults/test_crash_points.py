@@ -113,7 +113,8 @@ def test_every_call_may_fail(
     shared = parted(name, names, tell(bench, "completed"))
     points = [at for at in chosen(names, fault) if at > shared]
     if not EVERY_CALL:
-        points = points[list(Fault).index(fault) % ONE_IN[name] :: ONE_IN[name]]
+        one_in = min(ONE_IN[name], len(points))
+        points = points[list(Fault).index(fault) % one_in :: one_in]
     failures = [failure for at in points if (failure := failure_of(bench, name, at, fault))]
     with capsys.disabled():
         print(f"\n{name}, {fault.name}: survived {len(points) - len(failures)}/{len(points)}", end=" ")
