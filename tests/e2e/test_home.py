@@ -97,11 +97,17 @@ def test_a_batch_goes_on_through_kills_of_the_server_and_of_its_worker(
 
 
 def worker_of(server: Server) -> int:
-    listed = subprocess.run(
-        ["/bin/ps", "-A", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True
-    ).stdout
-    found = [line.split() for line in listed.splitlines() if "infra.home.worker" in line]
-    return next(int(pid) for pid, parent, *_ in found if int(parent) == server.process.pid)
+    """The pid of its worker process, once there is one."""
+    command = ["/bin/ps", "-A", "-o", "pid=,ppid=,args="]
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        for line in listed.splitlines():
+            pid, parent, arguments = line.split(maxsplit=2)
+            if int(parent) == server.process.pid and "infra.home.worker" in arguments:
+                return int(pid)
+        time.sleep(0.05)
+    raise AssertionError("the server has no worker")
 
 
 def test_a_second_server_on_the_same_folder_is_refused_with_the_pid_of_the_first(
