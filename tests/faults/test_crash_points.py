@@ -63,7 +63,7 @@ def expired(lab: Lab, deliveries: int = 1) -> None:
     assert {lab.batch(each).status for each in ids} - may_end == {BatchStatus.EXPIRED}
 
 
-# `make test` breaks one call in so many, each fault others; `make test-extra` and `make faults` break all.
+# `make test` breaks one call in so many, each fault others; `make crash-points` and `make faults` break all.
 ONE_IN = {"completed": 4, "cancelled": 6, "expired": 8}
 EVERY_CALL = "NIGHTLANE_EVERY_CALL" in os.environ
 STORIES: dict[str, Callable[..., None]] = {"completed": completed, "cancelled": cancelled, "expired": expired}
