@@ -12,6 +12,7 @@ from typing import Any, Self
 import boto3
 from aiohttp import web
 
+from infra.home.defaults import ON_ONE_MACHINE
 from infra.local.events import REGION
 from infra.local.front import Front
 from infra.local.functions import Function
@@ -21,21 +22,11 @@ from infra.local.sources import EventSource, run_timer
 from infra.resources import ALLOCATION, QUEUES, functions
 from nightlane.aws.clients import Clients
 from nightlane.aws.table import DynamoKeys
-from nightlane.settings import MIB, Settings
+from nightlane.settings import Settings
 
 HOST = "127.0.0.1"
-# A laptop has no 6 MB limit, and nobody there wants to wait for a lease of two minutes.
-LOCAL_DEFAULTS: Mapping[str, Any] = {
-    "checkpoint_seconds": 1,
-    "worker_lease_seconds": 5,
-    "watch_seconds": 1,
-    "upstream_pause_seconds": 5,
-    "redrive_seconds": 10,
-    "stall_seconds": 20,
-    "max_upload_bytes": 200 * MIB,
-    # moto counts a replaced attribute twice against the 400 KB of an item.
-    "shard_max_lines": 2_400,
-}
+# moto counts a replaced attribute twice against the 400 KB of an item.
+LOCAL_DEFAULTS: Mapping[str, Any] = {**ON_ONE_MACHINE, "shard_max_lines": 2_400}
 AWS_ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "local",
     "AWS_SECRET_ACCESS_KEY": "local",

@@ -17,6 +17,7 @@ from openai.types import Batch
 from infra.local.mock_process import MockUpstream
 from tests.world import requests
 
+LOCAL = [sys.executable, "-m", "infra.cli.app", "local", "--port", "0"]
 KEY = "sk-home"
 ENDED = {"completed", "failed", "expired", "cancelled"}
 
@@ -25,8 +26,7 @@ class Server:
     """A process of `nightlane local` on a folder."""
 
     def __init__(self, data: Path, upstream: str, *options: str) -> None:
-        command = [sys.executable, "-m", "infra.cli.app", "local", "--port", "0", "--data", str(data)]
-        command += ["--upstream", upstream, "--api-key", KEY, *options]
+        command = [*LOCAL, "--data", str(data), "--upstream", upstream, "--api-key", KEY, *options]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
@@ -55,6 +55,12 @@ class Server:
     def names(self, batch: Batch) -> list[str]:
         lines = self.client.files.content(str(batch.output_file_id)).text.splitlines()
         return [line.split('"custom_id":"')[1].split('"')[0] for line in lines]
+
+
+def ended(data: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """A server that ends by itself."""
+    command = [*LOCAL, "--data", str(data), *options]
+    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
 
 
 @contextmanager
@@ -114,13 +120,7 @@ def test_a_second_server_on_the_same_folder_is_refused_with_the_pid_of_the_first
     tmp_path: Path, upstream: MockUpstream
 ) -> None:
     with running(tmp_path, upstream.url) as server:
-        second = subprocess.run(
-            [sys.executable, "-m", "infra.cli.app", "local", "--port", "0", "--data", str(tmp_path)],
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=False,
-        )
+        second = ended(tmp_path)
         assert second.returncode == 2
         assert f"in use by the server with pid {server.process.pid}" in second.stderr
         assert "Traceback" not in second.stderr
@@ -142,12 +142,6 @@ def test_content_of_any_size_comes_from_the_same_port_with_ranges(
 
 
 def test_another_address_needs_a_key(tmp_path: Path) -> None:
-    ended = subprocess.run(
-        [sys.executable, "-m", "infra.cli.app", "local", "--host", "127.0.0.2", "--data", str(tmp_path)],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
-    assert ended.returncode == 2
-    assert "--api-key" in ended.stderr
+    refused = ended(tmp_path, "--host", "127.0.0.2")
+    assert refused.returncode == 2
+    assert "--api-key" in refused.stderr

@@ -177,7 +177,8 @@ class Asker:
     def _prove_held(self, end: Answer | NoAnswer) -> bool:
         """Hold against each line that is due what it got; False if the probe speaks against none of those."""
         tools, now = self._tools, self._ports.monotonic()
-        proven = tools.feed.release(lambda each: each.due <= now and _speaks_against(each, end))
+        refused = _is_refused(end)
+        proven = tools.feed.release(lambda each: each.due <= now and not (refused and each.is_refused))
         if proven:
             tools.health.on_alive()
         for held in proven:
@@ -191,9 +192,7 @@ class Asker:
         self._tools.standing.rest_if_down(outcome, idle=idle, lonely=lonely)
 
 
-def _speaks_against(held: Candidate, end: Answer | NoAnswer) -> bool:
-    """A probe that is refused itself does not speak against a line that is, or was denied."""
-    if held.last is None or held.last.verdict is Verdict.FAILED:
-        return True
+def _is_refused(end: Answer | NoAnswer) -> bool:
+    """Whether the probe itself was refused or denied: then it does not speak against a line that was."""
     is_guarded = isinstance(end, Answer) and end.status in (401, 403)
-    return not is_guarded and judge(end).verdict is not Verdict.DENIED
+    return is_guarded or judge(end).verdict is Verdict.DENIED

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from nightlane.domain.inference.lines import Line, UnfinishedLines
 from nightlane.domain.inference.outcomes import Outcome
+from nightlane.domain.inference.table import Verdict
 
 # Lines that wait keep their bodies: with more than these, and twice the lane's slots, no new one is begun.
 MOST_PENDING = 50
@@ -22,6 +23,11 @@ class Candidate:
     last: Outcome | None = None
     due: float = 0.0
     """When it may be asked again, or, if it is held, when a probe may speak against it."""
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether its last attempt was refused or denied, and did not fail."""
+        return self.last is not None and self.last.verdict is not Verdict.FAILED
 
 
 class Probe:
