@@ -54,6 +54,7 @@ class Database:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._local = threading.local()
+        self._connections: list[sqlite3.Connection] = []
         # Threads take turns here: SQLite's own way to wait is to sleep and try again.
         self._writing = threading.Lock()
         with self.write() as connection:
@@ -77,11 +78,20 @@ class Database:
         """This thread's connection, to read what is committed."""
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
-            connection = sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None)
+            # Another thread closes it at the end.
+            connection = sqlite3.connect(
+                self._path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            )
+            self._connections.append(connection)
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             self._local.connection = connection
         return connection
+
+    def close(self) -> None:
+        """Close the connections of all threads; none of them may be at work."""
+        while self._connections:
+            self._connections.pop().close()
 
 
 def _migrate(connection: sqlite3.Connection) -> None:

@@ -34,6 +34,7 @@ class NoMetrics:
 class Parts:
     """The stores of a data folder, and what works on them."""
 
+    database: Database
     ports: Ports
     queues: SqliteQueues
     keys: SqliteKeys
@@ -63,7 +64,7 @@ def open_data(folder: Path, settings: Settings) -> Parts:
         new_id=new_id,
         settings=settings,
     )
-    return Parts(ports, queues, SqliteKeys(database), blobs, key, Deliveries(ports, queues))
+    return Parts(database, ports, queues, SqliteKeys(database), blobs, key, Deliveries(ports, queues))
 
 
 def _log(event: str, **details: object) -> None:

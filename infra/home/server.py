@@ -127,6 +127,7 @@ class HomeServer:
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
         parts = await asyncio.to_thread(self._open)
         async with AsyncExitStack() as stack:
+            stack.callback(parts.database.close)
             await self._listen(stack)
             loops = [
                 asyncio.create_task(asyncio.to_thread(self._deliver, parts, queue))

@@ -3,7 +3,7 @@
 import os
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,7 +43,8 @@ def stores(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Iterator[Stores]:
     if request.param == "SQLite":
-        yield on_sqlite(Database(tmp_path / "nightlane.db"))
+        with closing(Database(tmp_path / "nightlane.db")) as database:
+            yield on_sqlite(database)
     else:
         with dynamodb(request.param, monkeypatch) as (clients, table):
             yield on_dynamodb(clients, table)

@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -71,12 +72,14 @@ class OneMachine:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.database: Database | None = None
         self.skipped = 0.0
         self.upstream = Echo()
         self.restart()
 
     def restart(self) -> None:
-        database = Database(self.folder / "nightlane.db")
+        self.close()
+        database = self.database = Database(self.folder / "nightlane.db")
         self.queues = SqliteQueues(database, self.now)
         self.ports = Ports(
             batches=SqliteBatches(database),
@@ -93,6 +96,10 @@ class OneMachine:
             settings=Settings(shard_max_lines=10, requests_in_flight_per_worker=5, checkpoint_seconds=0.05),
         )
         self.deliveries = Deliveries(self.ports, self.queues)
+
+    def close(self) -> None:
+        if self.database is not None:
+            self.database.close()
 
     def now(self) -> float:
         return time.time() + self.skipped
@@ -132,8 +139,10 @@ class OneMachine:
 
 
 @pytest.fixture
-def machine(tmp_path: Path) -> OneMachine:
-    return OneMachine(tmp_path)
+def machine(tmp_path: Path) -> Iterator[OneMachine]:
+    made = OneMachine(tmp_path)
+    yield made
+    made.close()
 
 
 def test_a_batch_runs_to_its_end_and_its_results_outlive_the_process(machine: OneMachine) -> None:

@@ -1,6 +1,8 @@
 """The home's queues: what a receiver may rely on, as on SQS."""
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -21,8 +23,9 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def queue(tmp_path: Path, clock: Clock) -> SqliteQueues:
-    return SqliteQueues(Database(tmp_path / "nightlane.db"), lambda: clock.now)
+def queue(tmp_path: Path, clock: Clock) -> Iterator[SqliteQueues]:
+    with closing(Database(tmp_path / "nightlane.db")) as database:
+        yield SqliteQueues(database, lambda: clock.now)
 
 
 def shard_message(index: int, lane: int, batch_id: str = "batch_1") -> ShardMessage:
@@ -97,5 +100,7 @@ def test_racing_receivers_get_each_message_once(queue: SqliteQueues) -> None:
 
 def test_messages_outlive_the_process(tmp_path: Path, clock: Clock) -> None:
     path = tmp_path / "nightlane.db"
-    SqliteQueues(Database(path), lambda: clock.now).send_shards([shard_message(7, 0)], 1)
-    assert shard_of(received(SqliteQueues(Database(path), lambda: clock.now))) == 7
+    with closing(Database(path)) as database:
+        SqliteQueues(database, lambda: clock.now).send_shards([shard_message(7, 0)], 1)
+    with closing(Database(path)) as database:
+        assert shard_of(received(SqliteQueues(database, lambda: clock.now))) == 7
