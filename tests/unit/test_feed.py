@@ -1,18 +1,19 @@
 """What is asked next: lines that are due, then new ones, then suspects, then whether the upstream lives."""
 
 import asyncio
-from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nightlane.domain.inference.budget import ByteBudget
 from nightlane.domain.inference.feed import MOST_PENDING, PROBE, Candidate, Feed, Probe
 from nightlane.domain.inference.lines import UnfinishedLines
 from nightlane.domain.inference.outcomes import SILENT, Outcome
 from nightlane.domain.inference.ports import Kind
 from nightlane.domain.inference.table import Verdict
 from nightlane.domain.shard import DoneLines, ShardMessage, ShardSpec
+from nightlane.settings import MIB
 from tests.unit.test_unfinished_lines import OneBlob, request
 
 FAILURE = Outcome(Verdict.FAILED, Kind.SERVER_ERROR, None, SILENT, "")
@@ -22,25 +23,31 @@ def feed_of(
     count: int,
     suspects: frozenset[int] = frozenset(),
     slots: int = 4,
-    is_full: Callable[[], bool] = lambda: False,
+    budget: ByteBudget | None = None,
 ) -> Feed:
     data = b"".join(request(number, 0) + b"\n" for number in range(count))
     message = ShardMessage("batch_1", ShardSpec(0, 0, 0, len(data), 0, count), "input", slots)
     lines = UnfinishedLines(OneBlob(data), message, DoneLines(count))  # type: ignore[arg-type]
-    return Feed(lines, suspects.__contains__, slots, is_full)
+    return Feed(lines, suspects.__contains__, slots, budget or ByteBudget(MIB))
 
 
 async def take(feed: Feed, now: float = 0.0, *, idle: bool = False) -> int | Probe | None:
     """The number of a line, if it is one."""
-    taken = await feed.take(now, idle=idle)
+    taken = await take_or_read(feed, now, idle=idle)
     return taken.line.number if isinstance(taken, Candidate) else taken
+
+
+async def take_or_read(feed: Feed, now: float, *, idle: bool) -> Candidate | Probe | None:
+    while (taken := feed.take(now, idle)) is None and await feed.read(idle):
+        pass
+    return taken
 
 
 async def asked(feed: Feed, count: int) -> list[Candidate]:
     """New lines, after their first attempt."""
     candidates = []
     for _ in range(count):
-        candidate = await feed.take(0.0, idle=True)
+        candidate = await take_or_read(feed, 0.0, idle=True)
         assert isinstance(candidate, Candidate)
         candidate.last = FAILURE
         candidates.append(candidate)
@@ -184,15 +191,16 @@ def test_of_very_many_suspects_each_is_asked() -> None:
 
 def test_with_memory_full_a_new_line_is_begun_only_if_nothing_is_in_flight() -> None:
     async def main() -> None:
-        full = True
-        feed = feed_of(4, is_full=lambda: full)
+        budget = ByteBudget(10)
+        budget.take(10)
+        feed = feed_of(4, budget=budget)
         assert await take(feed) is None
         assert await take(feed, idle=True) == 0
         (candidate,) = await asked(feed, 1)
         feed.ask_again(candidate, 0.0)
         assert await take(feed) == 1
         assert await take(feed) is None
-        full = False
+        budget.give_back(10)
         assert await take(feed) == 2
 
     asyncio.run(main())

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from nightlane.domain.inference.pool import Pool
 
-Take = Callable[[float, bool], Awaitable[tuple[int, int] | None]]
+Read = Callable[[bool], Awaitable[bool]]
 
 
 class VirtualTime(asyncio.SelectorEventLoop):
@@ -51,34 +51,45 @@ class Work:
     """Items with their seconds; what may be given out again is in `due`, with its time."""
 
     def __init__(self, seconds: list[int], size: int) -> None:
-        self.items = deque(enumerate(seconds))
+        self.unread = deque(enumerate(seconds))
+        self.items: deque[tuple[int, int]] = deque()
         self.due: list[tuple[float, tuple[int, int]]] = []
         self.began: list[int] = []
         self.begin_times: list[float] = []
         self.running = 0
         self.most = 0
-        self.limit = size
+        self.size = self.most_at_once = size
         self.pause_until = 0.0
         self.stopped = False
         self.after: Callable[[int], None] = lambda _number: None
-        self.taking: Take = self.take
+        self.reading: Read = self.read
         self.may_start: Callable[[], bool] = lambda: not self.stopped
         self.pool: Pool[tuple[int, int]] = Pool(
             size,
-            lambda now, idle: self.taking(now, idle),
+            self.take,
+            lambda idle: self.reading(idle),
             self.work,
-            room=lambda: (self.limit, self.pause_until),
+            room=self,
             next_due=lambda: self.due[0][0] if self.due else None,
-            is_done=lambda: not self.items and not self.due,
+            is_done=lambda: not self.unread and not self.items and not self.due,
             may_start=lambda: self.may_start(),
         )
 
-    async def take(self, now: float, idle: bool) -> tuple[int, int] | None:
-        assert idle == (self.pool.in_flight == 1)
+    def limit(self) -> int:
+        return self.most_at_once
+
+    def take(self, now: float, idle: bool) -> tuple[int, int] | None:
+        assert idle == (not self.pool.in_flight)
+        assert self.running < min(self.size, self.most_at_once)
         if self.due and self.due[0][0] <= now:
             return heapq.heappop(self.due)[1]
-        await asyncio.sleep(0)
         return self.items.popleft() if self.items else None
+
+    async def read(self, _idle: bool) -> bool:
+        await asyncio.sleep(0)
+        if self.unread:
+            self.items.append(self.unread.popleft())
+        return bool(self.items)
 
     async def work(self, item: tuple[int, int]) -> None:
         number, seconds = item
@@ -115,18 +126,13 @@ def test_items_start_in_order_at_most_so_many_at_once_and_no_slot_rests(
 )
 def test_no_more_start_than_there_is_room_for(seconds: list[int], size: int, limits: list[int]) -> None:
     work = Work(seconds, size)
-    work.limit = limits[0]
+    work.most_at_once = limits[0]
     following = itertools.cycle(limits)
 
     def after(_number: int) -> None:
-        work.limit = next(following)
-
-    async def take(_now: float, _idle: bool) -> tuple[int, int] | None:
-        assert work.running < min(size, work.limit)
-        return work.items.popleft() if work.items else None
+        work.most_at_once = next(following)
 
     work.after = after
-    work.taking = take
     ended = run(work.pool.run())
     assert work.began == list(range(len(seconds)))
     assert max(seconds) <= ended <= sum(seconds)
@@ -134,10 +140,10 @@ def test_no_more_start_than_there_is_room_for(seconds: list[int], size: int, lim
 
 def test_a_limit_that_rises_with_each_answer_fills_the_slots_in_as_many_rounds_as_it_doubles() -> None:
     work = Work([1] * 63, 32)
-    work.limit = 1
+    work.most_at_once = 1
 
     def after(_number: int) -> None:
-        work.limit = min(32, work.limit + 1)
+        work.most_at_once = min(32, work.most_at_once + 1)
 
     work.after = after
     # 1 + 2 + 4 + 8 + 16 + 32.
@@ -209,15 +215,15 @@ def test_no_wake_up_is_lost(
     left, following, reading = dict(again), iter(limits), itertools.cycle(reads)
 
     def after(number: int) -> None:
-        work.limit = next(following, work.limit)
+        work.most_at_once = next(following, work.most_at_once)
         if number in left:
             due = asyncio.get_running_loop().time() + left.pop(number)
             heapq.heappush(work.due, (due, (number, 1)))
 
-    async def take(now: float, idle: bool) -> tuple[int, int] | None:
-        item = await usual(now, idle)
+    async def read(idle: bool) -> bool:
+        found = await usual(idle)
         await asyncio.sleep(next(reading))
-        return item
+        return found
 
     def stop() -> None:
         work.stopped = True
@@ -229,7 +235,7 @@ def test_no_wake_up_is_lost(
         await work.pool.run()
 
     work.after = after
-    usual, work.taking = work.take, take
+    usual, work.reading = work.read, read
     run(main())
     if stop_at is None:
         asked_again = [number for number in range(len(seconds)) if number in again]
@@ -264,21 +270,21 @@ def test_a_stop_from_outside_drains_the_pool_once_it_is_woken() -> None:
 
 def test_an_item_that_was_read_too_late_is_not_started() -> None:
     work = Work([1, 1], 1)
-    usual = work.take
+    usual = work.read
 
-    async def slow(now: float, idle: bool) -> tuple[int, int] | None:
-        item = await usual(now, idle)
+    async def slow(idle: bool) -> bool:
+        found = await usual(idle)
         await asyncio.sleep(5)
         work.stopped = True
-        return item
+        return found
 
-    work.taking = slow
+    work.reading = slow
     run(work.pool.run())
     assert work.began == []
     assert work.pool.in_flight == 0
 
 
-@pytest.mark.parametrize("where", ["work", "take"])
+@pytest.mark.parametrize("where", ["work", "read"])
 def test_a_failure_cancels_the_rest(where: str) -> None:
     work = Work([10, 10, 1, 10], 3)
     ended: list[int] = []
@@ -287,11 +293,11 @@ def test_a_failure_cancels_the_rest(where: str) -> None:
         if number == 2:
             if where == "work":
                 raise ValueError("two")
-            work.taking = failing
+            work.reading = failing
         else:
             ended.append(number)
 
-    async def failing(_now: float, _idle: bool) -> None:
+    async def failing(_idle: bool) -> bool:
         raise ValueError("two")
 
     work.after = after

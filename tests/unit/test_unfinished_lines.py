@@ -33,8 +33,9 @@ async def taken(lines: UnfinishedLines, slots: int) -> list[Line]:
     found: list[Line] = []
 
     async def slot() -> None:
-        while (line := await lines.take()) is not None:
-            found.append(line)
+        while await lines.read():
+            if (line := lines.take()) is not None:
+                found.append(line)
             await asyncio.sleep(0)
 
     await asyncio.gather(*(slot() for _ in range(slots)))

@@ -106,16 +106,13 @@ def result_id(batch_id: str, line: int) -> str:
 
 def response_line(result: str, custom_id: str, status: int, request_id: str, body: bytes) -> bytes:
     """A line with a response; `body` is a JSON object on one line."""
-    return (
-        b'{"id":"%b","custom_id":%b,"response":{"status_code":%d,"request_id":%b,"body":%b},"error":null}\n'
-        % (
-            result.encode(),
-            escape_separators(_encode(custom_id)),
-            status,
-            escape_separators(_encode(request_id)),
-            body,
-        )
+    head = b'{"id":"%b","custom_id":%b,"response":{"status_code":%d,"request_id":%b,"body":' % (
+        result.encode(),
+        _encode(custom_id),
+        status,
+        _encode(request_id),
     )
+    return b'%b%b},"error":null}\n' % (head if head.isascii() else escape_separators(head), body)
 
 
 def error_line(result: str, custom_id: str, error: LineError, detail: str = "") -> bytes:

@@ -69,9 +69,10 @@ class DoneLines:
         Raises:
             ValueError: the line was finished before.
         """
-        if line in self:
+        at, bit = line >> 3, 1 << (line & 7)
+        if self._bits[at] & bit:
             raise ValueError(f"line {line} is already finished")
-        self._bits[line >> 3] |= 1 << (line & 7)
+        self._bits[at] |= bit
         self.count += 1
 
     def missing(self, lines: Iterable[Content]) -> Iterator[tuple[int, Content]]:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import aiohttp
+from yarl import URL
 
 from nightlane.domain.inference.budget import ByteBudget
 from nightlane.domain.inference.ports import Answer, Kind, NoAnswer
@@ -47,7 +48,9 @@ class HttpUpstream:
         self._key = key
         self._budget = budget
         self._now = now
-        self._headers: tuple[str | None, dict[str, str]] | None = None
+        self._has_key = False
+        self._secret: str | None = None
+        self._urls: dict[str, URL] = {}
         self._renewing = asyncio.Lock()
 
     async def post(self, path: str, body: bytes) -> Answer:
@@ -58,58 +61,59 @@ class HttpUpstream:
 
     async def _ask(self, method: str, path: str, body: bytes | None, limits: aiohttp.ClientTimeout) -> Answer:
         """A key that is refused is read again, once for all requests that it was refused for."""
-        key, headers = self._headers or await self._renew(None, first=True)
-        answer = await self._send(method, path, body, headers, limits)
+        if not self._has_key:
+            await self._renew(None, first=True)
+        key = self._secret
+        answer = await self._send(method, path, body, limits)
         if answer.status in (401, 403):
-            other, headers = await self._renew(key)
-            if other != key:
-                answer = await self._send(method, path, body, headers, limits)
+            await self._renew(key)
+            if self._secret != key:
+                answer = await self._send(method, path, body, limits)
         return answer
 
-    async def _renew(self, refused: str | None, *, first: bool = False) -> tuple[str | None, dict[str, str]]:
+    async def _renew(self, refused: str | None, *, first: bool = False) -> None:
+        """Put the key into the session's headers: those of a request would be merged with them each time."""
         async with self._renewing:
-            if self._headers is None or (not first and self._headers[0] == refused):
+            if not self._has_key or (not first and self._secret == refused):
                 try:
                     read = self._key.get if first else lambda: self._key.get_other_than(refused)
-                    key = await asyncio.to_thread(read)
+                    self._secret = await asyncio.to_thread(read)
                 except Exception as error:
                     raise NoAnswer(
                         Kind.MISCONFIGURED, f"the upstream's key cannot be used: {error}"
                     ) from error
-                self._headers = key, bearer(key)
-            return self._headers
+                self._session.headers.pop("Authorization", None)
+                self._session.headers.update(bearer(self._secret))
+                self._has_key = True
 
     async def _send(
-        self,
-        method: str,
-        path: str,
-        body: bytes | None,
-        headers: dict[str, str],
-        limits: aiohttp.ClientTimeout,
+        self, method: str, path: str, body: bytes | None, limits: aiohttp.ClientTimeout
     ) -> Answer:
         try:
             async with self._session.request(
-                method,
-                self._base_url + path,
-                data=body,
-                headers=headers,
-                allow_redirects=False,
-                timeout=limits,
+                method, self._url(path), data=body, allow_redirects=False, timeout=limits
             ) as response:
+                status, headers = response.status, response.headers
                 return Answer(
-                    response.status,
-                    self._without_key(response.status, await self._read(response)),
-                    _request_id(response.headers.get("x-request-id")),
-                    None if response.ok else retry_after(response.status, response.headers, self._now()),
-                    response.headers.get("content-type", ""),
+                    status,
+                    await self._read(response) if status < 400 else await self._read_error(response),
+                    _request_id(headers.get("x-request-id")),
+                    None if status < 400 else retry_after(status, headers, self._now()),
+                    headers.get("content-type", ""),
                 )
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise _no_answer(error) from error
 
-    def _without_key(self, status: int, body: bytes) -> bytes:
+    def _url(self, path: str) -> URL:
+        url = self._urls.get(path)
+        if url is None:
+            url = self._urls[path] = URL(self._base_url + path)
+        return url
+
+    async def _read_error(self, response: aiohttp.ClientResponse) -> bytes:
         """Some servers repeat a key that they refuse, and what they say is shown to users."""
-        key = self._headers[0] if self._headers else None
-        return body.replace(key.encode(), b"***") if key and status >= 400 else body
+        body, key = await self._read(response), self._secret
+        return body.replace(key.encode(), b"***") if key else body
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         """The body, if it is not too large; a large one waits for its place first."""
@@ -193,4 +197,5 @@ def _request_id(value: str | None) -> str:
     """The upstream's, in characters that JSON takes; one of our own if it has none."""
     if not value:
         return f"req_{os.urandom(16).hex()}"
-    return value[:MAX_REQUEST_ID_CHARACTERS].encode(errors="replace").decode()
+    shown = value[:MAX_REQUEST_ID_CHARACTERS]
+    return shown if shown.isascii() else shown.encode(errors="replace").decode()

@@ -14,7 +14,7 @@ from nightlane.domain.inference.attempt import (
 from nightlane.domain.inference.budget import ByteBudget
 from nightlane.domain.inference.feed import Candidate, Feed
 from nightlane.domain.inference.health import Health
-from nightlane.domain.inference.outcomes import Judge, Outcome, is_alive, judge
+from nightlane.domain.inference.outcomes import Judge, Outcome, is_alive, is_large, judge
 from nightlane.domain.inference.ports import Answer, NoAnswer, Upstream
 from nightlane.domain.inference.quarantine import NEVER_THE_LINES, Quarantine
 from nightlane.domain.inference.results import Result, answered, given_up
@@ -97,7 +97,7 @@ class Asker:
         del self.in_flight[candidate]
         if isinstance(end, Answer):
             tools.supervisor.slowest = max(tools.supervisor.slowest, seconds)
-        outcome = await self._judge.judge(end)
+        outcome = await self._judge.judge(end) if is_large(end) else judge(end)
         tools.traffic.note(outcome, seconds)
         return outcome
 

@@ -33,12 +33,13 @@ class ByteBudget:
     def give_back(self, size: int) -> None:
         """These bytes are free again."""
         self.used -= size
-        self._admit()
+        if self._waiting:
+            self._admit()
 
     def keep(self, size: int) -> None:
         """Count bytes of a result, until it is committed."""
         self._kept += size
-        self.take(size)
+        self.used += size
 
     def drop(self, size: int) -> None:
         """Results of so many bytes are committed."""

@@ -5,6 +5,7 @@ import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from nightlane.domain.inference.budget import ByteBudget
 from nightlane.domain.inference.lines import Line, UnfinishedLines
 from nightlane.domain.inference.outcomes import Outcome
 from nightlane.domain.inference.table import Verdict
@@ -45,14 +46,14 @@ class Feed:
         lines: UnfinishedLines,
         is_suspect: Callable[[int], bool],
         slots: int,
-        is_full: Callable[[], bool],
+        budget: ByteBudget,
     ) -> None:
         self.wants_probe = False
         """Set it to have the next thing be a probe."""
         self._lines = lines
         self._is_suspect = is_suspect
         self._most_pending = max(MOST_PENDING, 2 * slots)
-        self._is_full = is_full
+        self._budget = budget
         self._exhausted = False
         self._due: list[tuple[float, int, Candidate]] = []
         self._order = itertools.count()
@@ -86,21 +87,30 @@ class Feed:
             times.append(min(each.due for each in self._held))
         return min(times, default=None)
 
-    async def take(self, now: float, *, idle: bool) -> Candidate | Probe | None:
-        """What to ask now, if anything; `idle` if nothing is in flight."""
+    def take(self, now: float, idle: bool) -> Candidate | Probe | None:
+        """What to ask now, if anything is known; `idle` if nothing is in flight."""
         if self.wants_probe and not self._probing:
             self.wants_probe, self._probing = False, True
             return PROBE
         if self._due and self._due[0][0] <= now:
             return heapq.heappop(self._due)[2]
-        while self.has_new and (idle or not self._is_full()):
-            if (line := await self._lines.take()) is None:
-                self._exhausted = True
-            elif self._is_suspect(line.number):
-                self._held.append(Candidate(line, due=now))
-            else:
+        while self._may_begin(idle):
+            if (line := self._lines.take()) is None:
+                return None
+            if not self._is_suspect(line.number):
                 return Candidate(line)
+            self._held.append(Candidate(line, due=now))
         return self._take_held(now)
+
+    async def read(self, idle: bool) -> bool:
+        """Read more lines if one may be begun; False if not."""
+        if not self._may_begin(idle):
+            return False
+        self._exhausted = not await self._lines.read()
+        return True
+
+    def _may_begin(self, idle: bool) -> bool:
+        return self.has_new and (idle or not self._budget.is_full)
 
     def _take_held(self, now: float) -> Candidate | Probe | None:
         """When nothing else is left: first what this run has not asked yet, then a probe."""

@@ -38,16 +38,17 @@ class UnfinishedLines:
         self._ready: deque[tuple[int, bytes]] = deque()
         self._reading = asyncio.Lock()
 
-    async def take(self) -> Line | None:
-        """The next line; None after the last one."""
-        if not self._ready:
-            async with self._reading:
-                # Another slot may have read meanwhile.
-                if not self._ready:
-                    self._ready.extend(await asyncio.to_thread(self._next))
-        if not self._ready:
-            return None
-        return line_of(self._message, *self._ready.popleft())
+    def take(self) -> Line | None:
+        """The next line, if it has been read."""
+        return line_of(self._message, *self._ready.popleft()) if self._ready else None
+
+    async def read(self) -> bool:
+        """Read lines to take; False after the last one."""
+        async with self._reading:
+            # Another slot may have read meanwhile.
+            if not self._ready:
+                self._ready.extend(await asyncio.to_thread(self._next))
+            return bool(self._ready)
 
     def _next(self) -> list[tuple[int, bytes]]:
         """Lines of about `READ_BYTES`, or one longer line."""

@@ -48,19 +48,25 @@ def judge(end: Answer | NoAnswer) -> Outcome:
 
 
 def _row_of(seen: Seen) -> Row:
-    return next(row for row in TABLE if row.matches(seen))
+    for row in TABLE:
+        if row.matches(seen):
+            return row
+    raise AssertionError("the last row matches everything")
+
+
+def is_large(end: Answer | NoAnswer) -> bool:
+    """Whether it may take seconds to judge."""
+    return isinstance(end, Answer) and len(end.body) >= LARGE_BYTES
 
 
 class Judge:
-    """Judges on a thread what takes long: a large answer takes seconds to read at worst, one at a time."""
+    """Judges large answers on a thread, one at a time."""
 
     def __init__(self) -> None:
         self._lock = asyncio.Lock()
 
     async def judge(self, end: Answer | NoAnswer) -> Outcome:
         """What an attempt came to."""
-        if isinstance(end, NoAnswer) or len(end.body) < LARGE_BYTES:
-            return judge(end)
         async with self._lock:
             return await asyncio.to_thread(judge, end)
 

@@ -3,9 +3,17 @@
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 Item = TypeVar("Item")
+
+
+class Room(Protocol):
+    """How many items may be in flight now, and from when on, on the loop's clock."""
+
+    pause_until: float
+
+    def limit(self) -> int: ...
 
 
 class Pool(Generic[Item]):
@@ -13,8 +21,9 @@ class Pool(Generic[Item]):
 
     Args:
         take: the next item, or None for now. Gets the loop's time, and whether nothing is in flight.
+        read: called when `take` has none: reads more of them, if it should; False if not.
         work: one item's work; what it raises ends the pool.
-        room: how many may be in flight now, and from when on, on the loop's clock.
+        room: how many may be in flight.
         next_due: when `take` may have something although nothing happened.
         is_done: nothing is left but what is in flight.
         may_start: once it says no, nothing is started any more, and the pool drains.
@@ -23,10 +32,11 @@ class Pool(Generic[Item]):
     def __init__(
         self,
         size: int,
-        take: Callable[[float, bool], Awaitable[Item | None]],
+        take: Callable[[float, bool], Item | None],
+        read: Callable[[bool], Awaitable[bool]],
         work: Callable[[Item], Awaitable[None]],
         *,
-        room: Callable[[], tuple[int, float]],
+        room: Room,
         next_due: Callable[[], float | None],
         is_done: Callable[[], bool],
         may_start: Callable[[], bool],
@@ -34,6 +44,7 @@ class Pool(Generic[Item]):
         self.in_flight = 0
         self._size = size
         self._take = take
+        self._read = read
         self._work = work
         self._room = room
         self._next_due = next_due
@@ -57,7 +68,8 @@ class Pool(Generic[Item]):
             self._wake_one()
 
     async def _slot(self) -> None:
-        while (item := await self._next()) is not None:
+        loop = asyncio.get_running_loop()
+        while (item := await self._next(loop)) is not None:
             try:
                 await self._work(item)
             finally:
@@ -65,26 +77,20 @@ class Pool(Generic[Item]):
             if self._waiting:
                 self._wake_one()
 
-    async def _next(self) -> Item | None:
-        loop = asyncio.get_running_loop()
+    async def _next(self, loop: asyncio.AbstractEventLoop) -> Item | None:
         while self._may_start():
-            now = loop.time()
-            limit, opens_at = self._room()
+            now, opens_at = loop.time(), self._room.pause_until
             wake_at = opens_at if opens_at > now else None
-            if self.in_flight < limit and wake_at is None:
-                # Counted before it is read, so that no other slot takes the same place.
-                self.in_flight += 1
-                try:
-                    item = await self._take(now, self.in_flight == 1)
-                except BaseException:
-                    self.in_flight -= 1
-                    raise
-                # Reading may have taken long, and who halts meanwhile wakes only those that wait.
-                may_start = self._may_start()
-                if item is not None and may_start:
+            if wake_at is None and self.in_flight < self._room.limit():
+                idle = not self.in_flight
+                item = self._take(now, idle)
+                if item is not None:
+                    self.in_flight += 1
                     return item
-                self.in_flight -= 1
-                if not may_start or self._is_done():
+                # Reading may take long: look again at whether anything may start.
+                if await self._read(idle):
+                    continue
+                if self._is_done():
                     break
                 wake_at = self._next_due()
             await self._something_happens(wake_at)

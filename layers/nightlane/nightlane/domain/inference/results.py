@@ -67,22 +67,24 @@ def _wrapped(status: int, body: bytes) -> bytes:
 def _usage(usage: Any) -> Usage:
     if not isinstance(usage, dict):
         return NO_USAGE
-    given = _first(usage, "input_tokens", "prompt_tokens")
-    made = _first(usage, "output_tokens", "completion_tokens")
+    get = usage.get
+    given = _first(get("input_tokens"), get("prompt_tokens"))
+    made = _first(get("output_tokens"), get("completion_tokens"))
+    of_given = get("input_tokens_details") or get("prompt_tokens_details")
+    of_made = get("output_tokens_details") or get("completion_tokens_details")
     return Usage(
         input_tokens=given,
-        cached_tokens=_detail(usage, "cached_tokens", "input_tokens_details", "prompt_tokens_details"),
+        cached_tokens=_first(of_given.get("cached_tokens")) if isinstance(of_given, dict) else 0,
         output_tokens=made,
-        reasoning_tokens=_detail(
-            usage, "reasoning_tokens", "output_tokens_details", "completion_tokens_details"
-        ),
-        total_tokens=_first(usage, "total_tokens") or given + made,
+        reasoning_tokens=_first(of_made.get("reasoning_tokens")) if isinstance(of_made, dict) else 0,
+        total_tokens=_first(get("total_tokens")) or given + made,
     )
 
 
-def _first(usage: dict[str, Any], *names: str) -> int:
-    for name in names:
-        if (value := usage.get(name)) is not None:
+def _first(*values: Any) -> int:
+    """The first that is a count."""
+    for value in values:
+        if value is not None:
             count = value if type(value) is int else _count(value)
             if count is not None and 0 <= count < LARGEST_COUNT:
                 return count
@@ -97,10 +99,3 @@ def _count(value: Any) -> int | None:
         return int(value)
     except (ValueError, OverflowError):
         return None
-
-
-def _detail(usage: dict[str, Any], detail: str, *groups: str) -> int:
-    for group in groups:
-        if isinstance(details := usage.get(group), dict):
-            return _first(details, detail)
-    return 0

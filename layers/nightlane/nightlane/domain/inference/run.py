@@ -57,7 +57,7 @@ class ShardRun:
         self.journal = Journal(ports, shard, message.shard.lines, budget, self._quarantine.remembered)
         budget.on_pressure = self.journal.is_due.set
         lines = UnfinishedLines(ports.blobs, message, self.journal.done)
-        self._feed = Feed(lines, self._quarantine.has_failed, slots, lambda: budget.is_full)
+        self._feed = Feed(lines, self._quarantine.has_failed, slots, budget)
         self._health = Health(probing=rest is not None)
         limits = Limits(batch.expires_at, deadline, ports.settings.cancel_grace_seconds)
         self.supervisor = Supervisor(limits, lease, ports.now, ports.monotonic)
@@ -80,9 +80,10 @@ class ShardRun:
         self._upkeep = Upkeep(ports, batch, self.journal, self._health, self.supervisor, self._traffic, rest)
         self._pool: Pool[Candidate | Probe] = Pool(
             slots,
-            lambda now, idle: self._feed.take(now, idle=idle),
+            self._feed.take,
+            self._feed.read,
             self._work_carefully if self._careful else self._work,
-            room=lambda: (self._limiter.limit(), self._limiter.pause_until),
+            room=self._limiter,
             next_due=self._feed.next_due,
             is_done=lambda: self._feed.is_empty,
             may_start=self.supervisor.may_start,

@@ -84,16 +84,18 @@ def _strict(body: bytes) -> tuple[bytes, Any] | None:
 
 
 def _is_deep(body: bytes) -> bool:
-    if not (_has_many(b"[", body) or _has_many(b"{", body)):
+    if len(body) < LARGE_BYTES:
+        is_suspicious = body.count(b"[") >= MAX_DEPTH // 2 or body.count(b"{") >= MAX_DEPTH // 2
+    else:
+        is_suspicious = _has_many(b"[", body) or _has_many(b"{", body)
+    if not is_suspicious:
         return False
     brackets = _sub_strings(b"", body).translate(None, _NO_BRACKETS)
     return max(accumulate(map(_STEPS.__getitem__, brackets)), default=0) > MAX_DEPTH
 
 
 def _has_many(bracket: bytes, body: bytes) -> bool:
-    if len(body) < LARGE_BYTES:
-        return body.count(bracket) >= MAX_DEPTH // 2
-    # Sooner done than to count them all.
+    """Sooner done than to count them all."""
     after = 0
     for _ in range(MAX_DEPTH // 2):
         after = body.find(bracket, after) + 1

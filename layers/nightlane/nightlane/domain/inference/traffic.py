@@ -8,8 +8,6 @@ from nightlane.domain.inference.ports import Kind
 from nightlane.domain.inference.table import Verdict
 from nightlane.domain.metrics import Meter, Metric
 
-REFUSALS = frozenset({Verdict.REFUSED, Verdict.DENIED})
-
 
 class Traffic:
     """Counts and times the requests of a run. Used and reported on one thread only."""
@@ -45,7 +43,7 @@ class Traffic:
         """What it came to."""
         if outcome.answer is not None:
             self._latencies.append(seconds)
-        if outcome.verdict in REFUSALS:
+        if outcome.verdict in (Verdict.REFUSED, Verdict.DENIED):
             self._kinds[Metric.UPSTREAM_REFUSALS, outcome.kind] += 1
         elif outcome.verdict is Verdict.FAILED:
             self._kinds[Metric.UPSTREAM_FAILURES, outcome.kind] += 1
