@@ -53,6 +53,14 @@ def test_an_outage_that_begins_meanwhile_fails_no_line_though_models_are_listed(
     assert 0 < lab.upstream.in_outage < 60
 
 
+@pytest.mark.parametrize("shape", DENIALS)
+def test_ten_minutes_of_denials_fail_not_even_the_last_lines(lab: Lab, shape: str) -> None:
+    began = lab.clock.now() + 17
+    lab.upstream.outage = Outage(SHAPES[shape], began + 590, lives=True, since=began)
+    settled(lab, 40)
+    assert 0 < lab.upstream.in_outage < 60
+
+
 @pytest.mark.parametrize("lines", [1, 3])
 def test_an_outage_is_held_against_no_line_though_all_that_are_left_have_failed(lab: Lab, lines: int) -> None:
     lab.upstream.outage = Outage(SHAPES["500"], lab.clock.now() + 60)

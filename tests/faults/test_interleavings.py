@@ -99,9 +99,8 @@ class Schedule:
         shape = self.random.choice(list(SHAPES))
         seconds = self.random.choice((5, 60, 600))
         self.steps[-1] += f" {shape} {seconds}"
-        # Nobody can tell lines that all fail, or are denied for long, from an outage of one that lives.
-        may_live = shape in REFUSALS or (shape in DENIALS and seconds == 5)
-        lives = may_live and self.random.random() < 0.5
+        # Nobody can tell lines that all fail from an outage of an upstream that lists its models.
+        lives = shape in (*REFUSALS, *DENIALS) and self.random.random() < 0.5
         self.lab.upstream.outage = Outage(SHAPES[shape], self.lab.clock.now() + seconds, lives)
 
     def spoil_line(self) -> None:

@@ -65,13 +65,37 @@ def test_several_bad_lines_end_each_by_itself(nightlane: World, upstream: Upstre
 def test_an_error_that_others_do_not_get_is_the_lines_own(
     nightlane: World, upstream: Upstream, status: int
 ) -> None:
+    nightlane.ports.settings.__dict__.update(max_concurrent_requests_per_batch=1, shard_max_lines=100)
+    upstream.delay_seconds = 0.005
     upstream.script = only(1, lambda: refusal(status, **AT_ONCE))
-    batch_id = nightlane.create(nightlane.upload(requests(4)))
+    batch_id = nightlane.create(nightlane.upload(requests(12)))
     nightlane.run()
     batch = nightlane.batch(batch_id)
-    assert (batch.status, batch.completed, batch.failed) == (BatchStatus.COMPLETED, 3, 1)
+    assert (batch.status, batch.completed, batch.failed) == (BatchStatus.COMPLETED, 11, 1)
     assert errors(nightlane, batch_id) == {"request-1": status}
-    assert 2 <= upstream.asked["Question 1?"] <= 5
+    assert upstream.asked["Question 1?"] == 2
+
+
+@pytest.mark.parametrize("status", [401, 402, 403, 404])
+def test_an_error_that_no_later_answer_speaks_against_is_the_lines_own_after_ten_minutes(
+    nightlane: World, upstream: Upstream, status: int
+) -> None:
+    upstream.script = only(3, lambda: refusal(status, **AT_ONCE))
+    batch_id = nightlane.create(nightlane.upload(requests(4)))
+    nightlane.run()
+    looks = 0
+    while (batch := nightlane.batch(batch_id)).status is BatchStatus.IN_PROGRESS:
+        looks += 1
+        assert (batch.completed, batch.failed, batch.is_resting) == (3, 0, True)
+        # No other batch rests for it: the upstream works.
+        assert nightlane.ports.upstreams.get_rest(upstream.url) is None
+        nightlane.pass_time(301)
+        nightlane.sweep()
+        nightlane.run()
+    assert looks == 2
+    assert (batch.status, batch.completed, batch.failed) == (BatchStatus.COMPLETED, 3, 1)
+    assert errors(nightlane, batch_id) == {"request-3": status}
+    assert upstream.asked["Question 3?"] == 7
 
 
 def test_what_an_unreliable_upstream_does_by_chance_is_no_lines_fault(

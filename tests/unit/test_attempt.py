@@ -11,6 +11,7 @@ from nightlane.domain.inference.attempt import (
     LAST_PROBE_PAUSE_SECONDS,
     PROBE_PAUSES_SECONDS,
     Evidence,
+    Proof,
     Step,
     decide,
     decide_with_proof,
@@ -50,26 +51,31 @@ def test_what_becomes_of_a_line_depends_on_its_answer_and_on_what_others_got(
     assert steps == [new, served, alone, used_up]
 
 
+BY_A_LINE, BY_A_PROBE = Proof(by_probe=False), Proof(by_probe=True)
+
+
 @pytest.mark.parametrize(
-    ("verdict", "attempts_needed", "given_up_at", "by_probe"),
+    ("verdict", "attempts_needed", "given_up_at", "proof"),
     [
-        (Verdict.FAILED, 1, 1, False),
-        (Verdict.FAILED, 5, 5, True),
-        (Verdict.FAILED, 40, 40, False),
-        (Verdict.DENIED, 5, DENIALS_NEEDED, False),
-        (Verdict.DENIED, 40, DENIALS_NEEDED, False),
-        (Verdict.DENIED, 5, 5, True),
-        (Verdict.REFUSED, 5, 0, False),
+        (Verdict.FAILED, 1, 1, BY_A_LINE),
+        (Verdict.FAILED, 5, 5, BY_A_PROBE),
+        (Verdict.FAILED, 40, 40, BY_A_LINE),
+        (Verdict.DENIED, 5, DENIALS_NEEDED, BY_A_LINE),
+        (Verdict.DENIED, 40, DENIALS_NEEDED, BY_A_LINE),
+        (Verdict.DENIED, 5, 5, Proof(by_probe=True, denied_for_long=True)),
+        (Verdict.REFUSED, 5, 0, BY_A_LINE),
     ],
 )
 def test_a_held_line_is_given_up_with_proof_once_it_failed_often_enough(
-    verdict: Verdict, attempts_needed: int, given_up_at: int, by_probe: bool
+    verdict: Verdict, attempts_needed: int, given_up_at: int, proof: Proof
 ) -> None:
-    steps = [
-        decide_with_proof(outcome(verdict), failures, attempts_needed, by_probe=by_probe)
-        for failures in range(50)
-    ]
+    steps = [decide_with_proof(outcome(verdict), failures, attempts_needed, proof) for failures in range(50)]
     assert steps == [Step.ASK_AGAIN] * given_up_at + [Step.GIVE_UP] * (50 - given_up_at)
+
+
+def test_a_list_of_models_lets_a_denied_line_wait_until_it_was_denied_for_long() -> None:
+    steps = [decide_with_proof(outcome(Verdict.DENIED), failures, 5, BY_A_PROBE) for failures in range(50)]
+    assert steps == [Step.ASK_AGAIN] * 5 + [Step.WAIT] * 45
 
 
 JITTER = st.floats(0, 1)

@@ -117,3 +117,30 @@ def test_only_a_line_that_alone_is_refused_for_long_is_at_fault(
     history: Callable[[Quarantine], Quarantine], now: float, alone: bool
 ) -> None:
     assert history(Quarantine({})).is_refused_alone(3, now, 100) == alone
+
+
+@pytest.mark.parametrize(
+    ("history", "now", "for_long"),
+    [
+        (["denied"], 1_100, True),
+        (["denied"], 1_099, False),
+        (["denied", "denied"], 1_100, True),
+        (["denied", "failed", "denied"], 1_100, False),
+        (["denied", "refused", "denied"], 1_100, False),
+        (["refused"], 10**9, False),
+        ([], 10**9, False),
+    ],
+)
+def test_a_line_is_denied_for_long_after_a_third_of_the_patience_of_nothing_but_denials(
+    history: list[str], now: float, for_long: bool
+) -> None:
+    quarantine = Quarantine({})
+    for at, what in enumerate(history, 1_000):
+        if what == "denied":
+            quarantine.on_denied(3, at)
+        elif what == "failed":
+            quarantine.on_failed(3)
+        else:
+            quarantine.on_refused(3, at, alone=True, others_answered=True)
+    assert stored(quarantine).is_denied_for_long(3, now, 300) is for_long
+    assert quarantine.failures(3) == len(history) - history.count("refused")

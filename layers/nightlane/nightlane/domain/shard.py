@@ -121,6 +121,8 @@ class Suspicion:
     """Refusals while nothing else was in flight."""
     others_answered: bool = False
     """Another line was answered between its refusals."""
+    denied_since: int = 0
+    """Seconds since 1970: nothing but denials from then on; 0 if its last attempt was not denied."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -154,6 +154,7 @@ def suspicions_to_text(suspicions: Mapping[int, Suspicion]) -> str:
     """A few bytes a line: a shard's item may have hundreds of them."""
     return ";".join(
         f"{line}:{each.failures}:{each.refused_since}:{each.lone_refusals}:{int(each.others_answered)}"
+        f":{each.denied_since}"
         for line, each in suspicions.items()
     )
 
@@ -161,8 +162,12 @@ def suspicions_to_text(suspicions: Mapping[int, Suspicion]) -> str:
 def suspicions_from_text(text: str) -> dict[int, Suspicion]:
     suspicions = {}
     for entry in filter(None, text.split(";")):
-        line, failures, refused_since, lone_refusals, others_answered = map(int, entry.split(":"))
-        suspicions[line] = Suspicion(failures, refused_since, lone_refusals, bool(others_answered))
+        line, failures, refused_since, lone_refusals, others_answered, denied_since = map(
+            int, entry.split(":")
+        )
+        suspicions[line] = Suspicion(
+            failures, refused_since, lone_refusals, bool(others_answered), denied_since
+        )
     return suspicions
 
 

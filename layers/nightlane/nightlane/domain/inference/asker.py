@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from nightlane.domain.inference.attempt import (
     Evidence,
+    Proof,
     Step,
     decide,
     decide_with_proof,
@@ -19,10 +20,13 @@ from nightlane.domain.inference.ports import Answer, NoAnswer, Upstream
 from nightlane.domain.inference.quarantine import NEVER_THE_LINES, Quarantine
 from nightlane.domain.inference.results import Result, answered, given_up
 from nightlane.domain.inference.standing import Standing
-from nightlane.domain.inference.supervisor import Supervisor
+from nightlane.domain.inference.supervisor import Stop, Supervisor
 from nightlane.domain.inference.table import Verdict
 from nightlane.domain.inference.traffic import Traffic
 from nightlane.domain.ports import Ports
+
+# A line that needs a rest is looked at again so late while other lines keep the worker.
+LOOK_PAUSE_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +121,7 @@ class Asker:
         # A suspect that fails again says nothing of the upstream: a probe will.
         tells = candidate.last is None or tools.feed.has_new or outcome.verdict is not Verdict.FAILED
         tools.standing.on_trouble(outcome, alone=tells and not others)
-        candidate.last = outcome
+        candidate.last, candidate.waits = outcome, False
         step = decide(outcome, self._evidence(candidate, outcome, before, alone=not others))
         if step is Step.GIVE_UP:
             tools.standing.on_given_up()
@@ -133,7 +137,9 @@ class Asker:
     def _hold(self, candidate: Candidate, outcome: Outcome) -> None:
         tools, line = self._tools, candidate.line.number
         failures = tools.quarantine.of(line).failures
-        if outcome.verdict is not Verdict.REFUSED:
+        if outcome.verdict is Verdict.DENIED:
+            tools.quarantine.on_denied(line, self._ports.now())
+        elif outcome.verdict is Verdict.FAILED:
             tools.quarantine.on_failed(line)
         pause = pause_before_probe(failures, self._attempts_needed, outcome.retry_after)
         tools.feed.hold(candidate, self._ports.monotonic() + pause)
@@ -168,11 +174,16 @@ class Asker:
         if last.verdict is not Verdict.REFUSED:
             tools.quarantine.prove(line)
         failures = tools.quarantine.of(line).failures
-        step = decide_with_proof(last, failures, self._attempts_needed, by_probe=by_probe)
-        if step is Step.GIVE_UP:
-            self._end(held, given_up(held.line, last))
-        else:
-            tools.feed.ask_again(held, now + pause_after_failure(failures - 1, last.retry_after))
+        patience = self._ports.settings.refusal_patience_seconds
+        for_long = tools.quarantine.is_denied_for_long(line, self._ports.now(), patience)
+        match decide_with_proof(last, failures, self._attempts_needed, Proof(by_probe, for_long)):
+            case Step.GIVE_UP:
+                self._end(held, given_up(held.line, last))
+            case Step.WAIT:
+                held.waits = True
+                tools.feed.hold(held, now + LOOK_PAUSE_SECONDS)
+            case _:
+                tools.feed.ask_again(held, now + pause_after_failure(failures - 1, last.retry_after))
 
     def _prove_held(self, end: Answer | NoAnswer) -> bool:
         """Hold against each line that is due what it got; False if the probe speaks against none of those."""
@@ -183,6 +194,9 @@ class Asker:
             tools.health.on_alive()
         for held in proven:
             self._on_proof(held, by_probe=True)
+        left = tools.feed.pending
+        if left and not self.in_flight and all(each.waits for each in left):
+            tools.supervisor.halt(Stop.REFUSED_ALONE)
         return bool(proven) or not any(each.due <= now for each in tools.feed.held)
 
     def _rest_if_down(self, outcome: Outcome) -> None:

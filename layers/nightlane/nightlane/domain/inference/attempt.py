@@ -17,8 +17,7 @@ LONGEST_RETRY_AFTER_SECONDS = 300.0
 # together about half a minute, as long as most restarts take.
 PROBE_PAUSES_SECONDS = (2.0, 5.0, 10.0, 15.0)
 LAST_PROBE_PAUSE_SECONDS = 1.0
-# An error that others do not get must come twice: once it may be a gateway's moment. A list of models says
-# less than an answer: models are unloaded and budgets used up while it is served.
+# An error that others do not get must come twice: once may be a gateway's moment.
 DENIALS_NEEDED = 2
 
 
@@ -33,6 +32,8 @@ class Step(Enum):
     """As soon as the limiter allows."""
     HOLD = auto()
     """It waits for proof that the upstream works."""
+    WAIT = auto()
+    """It is asked again after a rest of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +64,28 @@ def decide(outcome: Outcome, evidence: Evidence) -> Step:
     return Step.HOLD if evidence.refused_alone else Step.ASK_AGAIN
 
 
-def decide_with_proof(outcome: Outcome, failures: int, attempts_needed: int, *, by_probe: bool) -> Step:
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """How the upstream was seen to work."""
+
+    by_probe: bool
+    """It answered no line since, only a probe."""
+    denied_for_long: bool = False
+    """The line has been denied for so long that few outages would last as long."""
+
+
+def decide_with_proof(outcome: Outcome, failures: int, attempts_needed: int, proof: Proof) -> Step:
     """What to do with a held line, now that the upstream is seen to work; `failures` counts its last one.
 
-    It answered another line, or no more than a probe.
+    A list of models says less of a denied line than an answer does: models are unloaded, and budgets used up,
+    while it is served.
     """
     if outcome.verdict is Verdict.REFUSED:
         return Step.GIVE_UP
-    if outcome.verdict is Verdict.DENIED and not by_probe:
+    if outcome.verdict is Verdict.DENIED and not proof.by_probe:
         return Step.GIVE_UP if failures >= DENIALS_NEEDED else Step.ASK_AGAIN
+    if outcome.verdict is Verdict.DENIED and failures >= attempts_needed and not proof.denied_for_long:
+        return Step.WAIT
     return Step.GIVE_UP if failures >= attempts_needed else Step.ASK_AGAIN
 
 

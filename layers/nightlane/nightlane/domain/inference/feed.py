@@ -24,6 +24,8 @@ class Candidate:
     last: Outcome | None = None
     due: float = 0.0
     """When it may be asked again, or, if it is held, when a probe may speak against it."""
+    waits: bool = False
+    """It needs a rest before it is asked again; nobody else does."""
 
     @property
     def is_refused(self) -> bool:

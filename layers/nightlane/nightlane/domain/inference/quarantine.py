@@ -12,6 +12,8 @@ MOST_REMEMBERED = 500
 LONE_REFUSALS_NEEDED = 3
 # These say nothing of a single line, however lonely it is.
 NEVER_THE_LINES = frozenset({Kind.UNREACHABLE, Kind.MISCONFIGURED})
+# Where only a list of models speaks against a line, it is denied for so much of that patience first.
+DENIAL_SHARE = 1 / 3
 NOTHING = Suspicion()
 
 
@@ -37,7 +39,13 @@ class Quarantine:
     def on_failed(self, line: int) -> None:
         """A failure: it counts once the upstream is seen to work."""
         self._failures[line] = self._failures.get(line, 0) + 1
-        self._suspicions[line] = replace(self.of(line), refused_since=0, lone_refusals=0)
+        self._suspicions[line] = replace(self.of(line), refused_since=0, lone_refusals=0, denied_since=0)
+
+    def on_denied(self, line: int, now: float) -> None:
+        """A denial: it counts as a failure does, and must last if no other line was answered since."""
+        since = self.of(line).denied_since or int(now)
+        self.on_failed(line)
+        self._suspicions[line] = replace(self.of(line), denied_since=since)
 
     def on_refused(self, line: int, now: float, *, alone: bool, others_answered: bool) -> None:
         """A refusal: only one that lasts, and that no other line gets, is ever held against it."""
@@ -47,6 +55,7 @@ class Quarantine:
             refused_since=known.refused_since or int(now),
             lone_refusals=known.lone_refusals + alone,
             others_answered=known.others_answered or others_answered,
+            denied_since=0,
         )
 
     def prove(self, line: int) -> None:
@@ -67,6 +76,11 @@ class Quarantine:
             and known.lone_refusals >= LONE_REFUSALS_NEEDED
             and now - known.refused_since >= patience_seconds
         )
+
+    def is_denied_for_long(self, line: int, now: float, patience_seconds: float) -> bool:
+        """Whether the line has been denied for a good part of the patience with one that is refused."""
+        since = self.of(line).denied_since
+        return since > 0 and now - since >= patience_seconds * DENIAL_SHARE
 
     def remembered(self) -> dict[int, Suspicion]:
         """What the next run should know: the gravest first, if there are too many."""
