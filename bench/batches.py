@@ -1,4 +1,4 @@
-"""Batches for the benchmarks, run through the home on this machine."""
+"""Batches for the benchmarks, run through the rig."""
 
 import contextlib
 import json
@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 import openai
 
-from infra.local.home import LOCAL_DEFAULTS, LocalHome
-from infra.local.ledger import FunctionUse
-from infra.local.mock_process import MockUpstream
+from infra.cli.mock.process import MockUpstream
 from nightlane.settings import Settings
+from tests.rig.ledger import FunctionUse
+from tests.rig.rig import RIG_DEFAULTS, Rig
 
 Endpoint = Literal["/v1/chat/completions", "/v1/embeddings"]
 KEY = "bench"
@@ -44,16 +44,16 @@ def embedding_file(count: int) -> bytes:
 
 
 @contextlib.contextmanager
-def home(upstream_url: str, **settings: Any) -> Iterator[LocalHome]:
-    """A home in front of an endpoint."""
-    values = Settings(**{**LOCAL_DEFAULTS, "upstream_url": upstream_url, **settings})
-    with LocalHome(values, {KEY: "bench"}) as started:
+def rig(upstream_url: str, **settings: Any) -> Iterator[Rig]:
+    """A rig in front of an endpoint."""
+    values = Settings(**{**RIG_DEFAULTS, "upstream_url": upstream_url, **settings})
+    with Rig(values, {KEY: "bench"}) as started:
         yield started
 
 
 def used_by(data: bytes) -> dict[str, FunctionUse]:
     """What each function used for one batch, in processes that ran nothing else."""
-    with MockUpstream() as upstream, home(upstream.url, max_concurrent_requests_per_batch=20) as place:
+    with MockUpstream() as upstream, rig(upstream.url, max_concurrent_requests_per_batch=20) as place:
         run_batch(place, data)
         used = place.ledger.functions
         # The batch ends a moment before the function that ended it.
@@ -62,9 +62,7 @@ def used_by(data: bytes) -> dict[str, FunctionUse]:
         return used
 
 
-def run_batch(
-    place: LocalHome, data: bytes, endpoint: Endpoint = "/v1/chat/completions"
-) -> openai.types.Batch:
+def run_batch(place: Rig, data: bytes, endpoint: Endpoint = "/v1/chat/completions") -> openai.types.Batch:
     """Run a batch to its end; every line must be completed."""
     with openai.OpenAI(base_url=place.base_url, api_key=KEY, timeout=300) as client:
         file = client.files.create(file=data, purpose="batch")

@@ -19,10 +19,10 @@ from bench.scale_model import (
     write_units,
 )
 from infra import prices
-from infra.local.ledger import FunctionUse
 from infra.prices import ITEM_WRITE_UNITS, TRANSACTION
 from nightlane.domain.metrics import Metric
 from nightlane.settings import Settings
+from tests.rig.ledger import FunctionUse
 
 BILLED_LINES = 10_000
 PLANNED_BYTES_A_SECOND = 50e6

@@ -5,10 +5,9 @@ shorter, so the calls are those of a batch whose requests take 5 s. Lambda's bil
 time that 100 requests in flight take, and for every other invocation as measured.
 """
 
-from bench.batches import home, input_file, run_batch
+from bench.batches import input_file, rig, run_batch
 from bench.report import Figure, report
-from infra.local.ledger import Ledger
-from infra.local.mock_process import MockUpstream
+from infra.cli.mock.process import MockUpstream
 from infra.prices import (
     API_GATEWAY_REQUEST,
     LAMBDA_GB_SECOND_ARM64,
@@ -18,6 +17,7 @@ from infra.prices import (
     lambda_price,
 )
 from nightlane.settings import Settings
+from tests.rig.ledger import Ledger
 
 LINES = 10_000
 IN_FLIGHT = 100
@@ -31,7 +31,7 @@ def measured() -> Ledger:
     deployed = Settings()
     with (
         MockUpstream(latency_mean=REQUEST_SECONDS / SCALE) as upstream,
-        home(
+        rig(
             upstream.url,
             max_concurrent_requests_per_batch=IN_FLIGHT,
             shard_max_lines=deployed.shard_max_lines,

@@ -19,13 +19,13 @@ import openai
 from bench.batches import KEY, input_file
 from bench.drawing import draw
 from bench.widgets import Source, evaluated, widgets_of
-from infra.local.home import LOCAL_DEFAULTS, LocalHome
-from infra.local.ledger import FunctionUse, Report
-from infra.local.mock_process import MockUpstream
+from infra.cli.mock.process import MockUpstream
 from infra.prices import DYNAMODB_READ_UNIT, DYNAMODB_WRITE_UNIT, WRITES, call_price
 from infra.resources import QUEUES, functions
 from nightlane.aws.clients import Clients
 from nightlane.settings import Settings
+from tests.rig.ledger import FunctionUse, Report
+from tests.rig.rig import RIG_DEFAULTS, Rig
 
 PICTURE = Path(__file__).parents[1] / "docs" / "dashboard.svg"
 SERVICE = "Nightlane"
@@ -65,9 +65,9 @@ class CountedUse(FunctionUse):
 class Recorder:
     """The samples of a run, from its making on: AWS's own metrics as far as the run knows them."""
 
-    def __init__(self, home: LocalHome) -> None:
+    def __init__(self, rig: Rig) -> None:
         self.samples: dict[Source, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
-        self._home, self._start = home, time.time()
+        self._rig, self._start = rig, time.time()
         self._totals: dict[Source, float] = defaultdict(float)
         self._sent: dict[str, deque[float]] = defaultdict(deque)
 
@@ -88,17 +88,17 @@ class Recorder:
             finally:
                 stop.set()
         watching.result()
-        for point in self._home.ledger.points():
+        for point in self._rig.ledger.points():
             self._add(Source.of(SERVICE, point.metric, **point.dimensions), *point.values, at=point.at)
 
     def _look(self, stop: threading.Event) -> None:
-        clients = self._home.clients()
+        clients = self._rig.clients()
         while not stop.wait(1):
             self._look_at_functions()
             self._look_at_queues(clients)
 
     def _look_at_functions(self) -> None:
-        for name, use in list(self._home.ledger.functions.items()):
+        for name, use in list(self._rig.ledger.functions.items()):
             of = partial(Source.of, "AWS/Lambda", FunctionName=LAMBDA.format(name.title()))
             totals = {"Invocations": use.invocations, "Errors": use.errors, "Duration": use.milliseconds}
             grown = {of(each): self._grown(of(each), total) for each, total in totals.items()}
@@ -106,7 +106,7 @@ class Recorder:
             if running or any(grown.values()):
                 for source, value in (grown | {of("ConcurrentExecutions"): max(1, running)}).items():
                     self._add(source, value)
-        units = {n: count for n, count in self._home.ledger.units().items() if n.startswith("dynamodb:")}
+        units = {n: count for n, count in self._rig.ledger.units().items() if n.startswith("dynamodb:")}
         for kind, price in (("Write", DYNAMODB_WRITE_UNIT), ("Read", DYNAMODB_READ_UNIT)):
             some = [each for each in units if (each.split(":")[1] in WRITES) == (kind == "Write")]
             consumed = sum(call_price(name, units[name], units[name]) for name in some) / price
@@ -116,7 +116,7 @@ class Recorder:
     def _look_at_queues(self, clients: Clients) -> None:
         """Messages are taken to leave in the order they came in."""
         for queue in QUEUES:
-            url: str = getattr(self._home.settings, f"{queue.name}_queue_url")
+            url: str = getattr(self._rig.settings, f"{queue.name}_queue_url")
             for name in (queue.name, queue.dead_letters):
                 place = url.replace(queue.name, name)
                 answer: Any = clients.sqs.get_queue_attributes(QueueUrl=place, AttributeNames=["All"])
@@ -203,16 +203,16 @@ def main() -> None:
     os.environ["POWERTOOLS_SERVICE_NAME"] = SERVICE
     with ExitStack() as upstream:
         url = upstream.enter_context(MockUpstream(**MODEL)).url
-        values: dict[str, Any] = {**LOCAL_DEFAULTS, **SETTINGS, "upstream_url": url}
-        home = LocalHome(Settings(**values), {KEY: "bench"}, tick_seconds=MINUTE_SECONDS)
-        for spec in functions(home.settings):
-            home.ledger.functions[spec.name] = CountedUse(spec.memory)
-        with home:
-            recorder = Recorder(home)
+        values: dict[str, Any] = {**RIG_DEFAULTS, **SETTINGS, "upstream_url": url}
+        rig = Rig(Settings(**values), {KEY: "bench"}, tick_seconds=MINUTE_SECONDS)
+        for spec in functions(rig.settings):
+            rig.ledger.functions[spec.name] = CountedUse(spec.memory)
+        with rig:
+            recorder = Recorder(rig)
             hooks = {"response": [lambda answer: recorder.answered(answer.status_code)]}
             http = openai.DefaultHttpxClient(event_hooks=hooks)
             with (
-                openai.OpenAI(base_url=home.base_url, api_key=KEY, http_client=http) as client,
+                openai.OpenAI(base_url=rig.base_url, api_key=KEY, http_client=http) as client,
                 recorder.looking(),
             ):
                 play(client, upstream, urlsplit(url).port or 0)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from aiohttp import web
 
-from infra.local.home import HOST
+from tests.rig.rig import HOST
 
 VECTOR = [round(0.0123456789 * (number % 97) - 0.5, 12) for number in range(1_024)]
 

@@ -1,6 +1,6 @@
 """Peak memory: 50,000 lines of 200 MB against 500 lines, and large answers within infer's memory."""
 
-from bench.batches import embedding_file, home, input_file, run_batch, used_by
+from bench.batches import embedding_file, input_file, rig, run_batch, used_by
 from bench.large_answers import large_answers
 from bench.report import Figure, report
 from infra.resources import functions
@@ -22,7 +22,7 @@ def peaks(lines: int) -> dict[str, float]:
 
 def peak_with_large_answers(size: int) -> float:
     """MiB of infer, ten answers of so many bytes at once."""
-    with large_answers(size) as url, home(url) as place:
+    with large_answers(size) as url, rig(url) as place:
         run_batch(place, embedding_file(ANSWERS), "/v1/embeddings")
         return place.ledger.functions["infer"].peak_rss_kib / KIB_A_MIB
 

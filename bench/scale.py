@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import cycle
 
-from bench.batches import bodies, home, input_file, run_batch, used_by
+from bench.batches import bodies, input_file, rig, run_batch, used_by
 from bench.bill import bill, billed_shape, standing, unit_prices
 from bench.limits import Load, demand, most_batches_a_day
 from bench.memory import LARGE_LINES, LINE_BYTES
@@ -24,11 +24,11 @@ from bench.scale_model import (
 )
 from bench.simulation import Overheads, Simulation, at_random
 from infra import prices
-from infra.local.home import LOCAL_DEFAULTS, LocalHome
-from infra.local.ledger import FunctionUse
-from infra.local.mock_process import MockUpstream
-from infra.local.mock_upstream import Behaviour, latency_of
+from infra.cli.mock.model import Behaviour, latency_of
+from infra.cli.mock.process import MockUpstream
 from nightlane.settings import MIB, Settings
+from tests.rig.ledger import FunctionUse
+from tests.rig.rig import RIG_DEFAULTS, Rig
 
 LATENCIES = (0.5, 2.0, 5.0, 20.0, 60.0)
 # In flight, MB: 256 MB holds 30-50 requests, 512 MB 100, 1,024 MB 300 (aiohttp over TLS).
@@ -173,7 +173,7 @@ def shards_table() -> str:
 
 def idle_sweep(sweeps: int = 20) -> FunctionUse:
     """What the sweeper uses when there is nothing to do, measured on this machine."""
-    with LocalHome(Settings(**LOCAL_DEFAULTS), {}, tick_seconds=0.5) as place:
+    with Rig(Settings(**RIG_DEFAULTS), {}, tick_seconds=0.5) as place:
         use = place.ledger.of("sweep")
         while not use.milliseconds:
             time.sleep(0.05)
@@ -190,7 +190,7 @@ def _elapsed(lines: int, behaviour: Behaviour) -> float:
     options = {"latency_mean": behaviour.latency_mean, "latency_sigma": behaviour.latency_sigma}
     with (
         MockUpstream(**options) as upstream,
-        home(upstream.url, max_concurrent_requests_per_batch=ANCHOR_LIMIT) as place,
+        rig(upstream.url, max_concurrent_requests_per_batch=ANCHOR_LIMIT) as place,
         ThreadPoolExecutor(ANCHOR_BATCHES) as clients,
     ):
         list(clients.map(run_batch, [place] * ANCHOR_BATCHES, [data] * ANCHOR_BATCHES))

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 
 import aiohttp
 
-from bench.batches import bodies, home, input_file, run_batch
+from bench.batches import bodies, input_file, rig, run_batch
 from bench.report import Figure, report
-from infra.local.mock_process import MockUpstream
-from infra.local.mock_upstream import Behaviour, latency_of
+from infra.cli.mock.model import Behaviour, latency_of
+from infra.cli.mock.process import MockUpstream
 
 LIMIT = 10
 SLOW = Behaviour(latency_mean=0.2, latency_sigma=1.0)
@@ -34,7 +34,7 @@ def slot_efficiency() -> list[Figure]:
     latencies = [latency_of(zlib.crc32(body), SLOW) for body in bodies(SLOW_LINES)]
     ideal = ideal_efficiency(latencies, LIMIT)
     with MockUpstream(latency_mean=SLOW.latency_mean, latency_sigma=SLOW.latency_sigma) as upstream:
-        with home(upstream.url) as place:
+        with rig(upstream.url) as place:
             run_batch(place, input_file(SLOW_LINES))
         statistics = upstream.statistics()
     measured = statistics["mean_in_flight"] / LIMIT
@@ -49,7 +49,7 @@ def slot_efficiency() -> list[Figure]:
 def requests_per_second() -> list[Figure]:
     """The two in turn, so that a change of the machine's speed meets both."""
     ratios, ours, theirs = [], [], []
-    with MockUpstream(latency_mean=FAST_LATENCY) as upstream, home(upstream.url) as place:
+    with MockUpstream(latency_mean=FAST_LATENCY) as upstream, rig(upstream.url) as place:
         data = input_file(FAST_LINES)
         for _ in range(ROUNDS):
             upstream.reset()

@@ -1,1 +1,1 @@
-"""Where Nightlane lives: on AWS by CDK, or on one machine by `infra.local`."""
+"""Where Nightlane lives: on AWS (`deploy`), or on one machine (`home`); and its command (`cli`)."""

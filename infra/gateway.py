@@ -1,4 +1,4 @@
-"""API Gateway's own answers, in OpenAI's envelope: read by the CDK app and by the local front.
+"""API Gateway's own answers, in OpenAI's envelope: read by the CDK app and by the front on one machine.
 
 https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html
 """

@@ -8,7 +8,7 @@ Sources: https://aws.amazon.com/lambda/pricing/ …/dynamodb/pricing/on-demand/ 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from infra.local.ledger import FunctionUse, Ledger
+from tests.rig.ledger import FunctionUse, Ledger
 
 MILLION = 1e6
 LAMBDA_GB_SECOND_ARM64 = 0.0000133334

@@ -1,6 +1,6 @@
 """The one description of tables, queues, buckets and functions.
 
-The CDK app and the one-machine home both read it, so that what is tried is what is deployed.
+The CDK app and the test rig both read it, so that what is tested is what is deployed.
 """
 
 from dataclasses import dataclass

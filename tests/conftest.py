@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from infra.local.accesses import RECORD
+from tests.rig.accesses import RECORD
 
 # Thousands of handlers run in one process; their logs would hide what failed.
 os.environ.setdefault("POWERTOOLS_LOG_LEVEL", "CRITICAL")

@@ -18,9 +18,7 @@ import pytest
 from moto import mock_aws
 
 import nightlane.wiring
-from infra.local.accesses import recorder
-from infra.local.events import REGION, proxy_event, scheduled_event, sqs_event
-from infra.local.provision import provision
+from infra.home.events import REGION, proxy_event
 from infra.resources import QUEUES
 from nightlane.aws.clients import Clients
 from nightlane.domain.batch import Batch, BatchRequest, BatchStatus
@@ -28,6 +26,9 @@ from nightlane.domain.file import FilePurpose, StoredFile
 from nightlane.domain.ports import Ports
 from nightlane.settings import Settings
 from nightlane.wiring import Wiring
+from tests.rig.accesses import recorder
+from tests.rig.events import scheduled_event, sqs_event
+from tests.rig.provision import provision
 
 TENANT = "acme"
 ENDPOINT = "/v1/chat/completions"

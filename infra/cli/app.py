@@ -5,7 +5,7 @@ import typer
 from infra.cli.demo import demo
 from infra.cli.keys import keys
 from infra.cli.local import local
-from infra.cli.mock import mock_upstream
+from infra.cli.mock.command import mock_upstream
 from infra.cli.run import run
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)

@@ -8,13 +8,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from infra.cli.mock.process import MockUpstream
 from infra.cli.questions import write_questions
 from infra.cli.run import ExitCode, run_batch
-from infra.local.home import LOCAL_DEFAULTS, LocalHome
-from infra.local.ledger import Ledger
-from infra.local.mock_process import MockUpstream
 from infra.prices import bill
 from nightlane.settings import Settings
+from tests.rig.ledger import Ledger
+from tests.rig.rig import RIG_DEFAULTS, Rig
 
 FOLDER = Path("nightlane-demo")
 KEY = "demo-key"
@@ -31,8 +31,8 @@ def demo(
     write_questions(source, lines)
     console.print(f"[bold]Nightlane on this machine[/bold]: {lines} questions to a mock model")
     with MockUpstream(latency_mean=latency, latency_sigma=0.5) as upstream:
-        settings = Settings(**LOCAL_DEFAULTS, upstream_url=upstream.url)
-        with LocalHome(settings, {KEY: "demo"}) as home:
+        settings = Settings(**RIG_DEFAULTS, upstream_url=upstream.url)
+        with Rig(settings, {KEY: "demo"}) as home:
             console.print(f"serving {home.base_url}, in front of {upstream.url}")
             code = run_batch(source, home.base_url, KEY, None, output, console)
         if code is ExitCode.COMPLETED:

@@ -11,14 +11,14 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 
+from infra.cli.mock.process import MockUpstream
 from infra.cli.signals import wait_for_end
 from infra.home.database import SchemaTooNew
 from infra.home.defaults import HOME_DEFAULTS
 from infra.home.lock import DataInUse
 from infra.home.server import HomeServer
-from infra.local.home import LOCAL_DEFAULTS, LocalHome
-from infra.local.mock_process import MockUpstream
 from nightlane.settings import PREFIX, Settings
+from tests.rig.rig import RIG_DEFAULTS, Rig
 
 DEFAULT_KEY = "nightlane"
 DEFAULT_TENANT = "default"
@@ -56,7 +56,7 @@ def local(
     _log_to_stderr(log_level)
     with contextlib.ExitStack() as stack:
         url = upstream or stack.enter_context(MockUpstream()).url
-        defaults = HOME_DEFAULTS if data else LOCAL_DEFAULTS
+        defaults = HOME_DEFAULTS if data else RIG_DEFAULTS
         settings = _settings(defaults, set_ or [], url, upstream_key)
         try:
             base_url = _serve(settings, keys, data, host, port, stack)
@@ -84,7 +84,7 @@ def _serve(
 ) -> str:
     """Its base URL. Raises: DataInUse, SchemaTooNew, OSError."""
     if data is None:
-        return stack.enter_context(LocalHome(settings, keys, port)).base_url
+        return stack.enter_context(Rig(settings, keys, port)).base_url
     return stack.enter_context(HomeServer(settings, keys, data, host=host, port=port)).base_url
 
 

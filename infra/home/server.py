@@ -13,11 +13,10 @@ from typing import Any, Self
 
 from aiohttp import web
 
+from infra.home.front import Front, FunctionFailed
 from infra.home.lock import exclusive
 from infra.home.parts import Parts, open_data
 from infra.home.queues import Queue
-from infra.local.front import Front
-from infra.local.functions import FunctionFailed
 from nightlane.aws.clients import Clients
 from nightlane.domain.ports import Tenants
 from nightlane.domain.sweeping import sweep

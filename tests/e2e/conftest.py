@@ -1,4 +1,4 @@
-"""A Nightlane on this machine, and the official client pointed at it."""
+"""Nightlane on the rig, and the official client pointed at it."""
 
 import contextlib
 import time
@@ -10,9 +10,9 @@ import openai
 import pytest
 from openai.types import Batch
 
-from infra.local.home import LOCAL_DEFAULTS, LocalHome
-from infra.local.mock_process import MockUpstream
+from infra.cli.mock.process import MockUpstream
 from nightlane.settings import Settings
+from tests.rig.rig import RIG_DEFAULTS, Rig
 
 KEYS = {"acme": "sk-acme-0123456789abcdef", "other": "sk-other-0123456789abcdef"}
 ACME = KEYS["acme"]
@@ -65,26 +65,26 @@ class Place:
 
 
 @dataclass
-class LocalPlace(Place):
-    """A Nightlane on this machine."""
+class RigPlace(Place):
+    """A Nightlane on the rig."""
 
-    home: LocalHome
+    rig: Rig
 
 
 @contextlib.contextmanager
-def living(mock: dict[str, Any] | None = None, **settings: Any) -> Iterator[LocalPlace]:
-    """Start a home with these settings over the local defaults."""
+def living(mock: dict[str, Any] | None = None, **settings: Any) -> Iterator[RigPlace]:
+    """Start a rig with these settings over its defaults."""
     with MockUpstream(**(mock or {})) as upstream:
-        values = Settings(**{**LOCAL_DEFAULTS, "upstream_url": upstream.url, **settings})
+        values = Settings(**{**RIG_DEFAULTS, "upstream_url": upstream.url, **settings})
         with (
-            LocalHome(values, {key: tenant for tenant, key in KEYS.items()}, tick_seconds=1) as home,
-            openai.OpenAI(base_url=home.base_url, api_key=ACME) as client,
+            Rig(values, {key: tenant for tenant, key in KEYS.items()}, tick_seconds=1) as rig,
+            openai.OpenAI(base_url=rig.base_url, api_key=ACME) as client,
         ):
-            yield LocalPlace(home.base_url, KEYS, upstream, client, home)
+            yield RigPlace(rig.base_url, KEYS, upstream, client, rig)
 
 
 @pytest.fixture(scope="session")
 def place() -> Iterator[Place]:
-    """The home that most tests share."""
+    """The rig that most tests share."""
     with living(max_concurrent_batches=4) as made:
         yield made

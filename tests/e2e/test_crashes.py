@@ -16,7 +16,7 @@ def test_a_killed_worker_repeats_one_checkpoint_at_most() -> None:
             batch.id, lambda each: (each.request_counts.completed if each.request_counts else 0) >= 150
         )
         assert running.status == "in_progress"
-        before = place.home.pids("infer")
+        before = place.rig.pids("infer")
         committed = running.request_counts.completed if running.request_counts else 0
         for pid in before:
             os.kill(pid, signal.SIGKILL)

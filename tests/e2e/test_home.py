@@ -14,7 +14,7 @@ import pytest
 import urllib3
 from openai.types import Batch
 
-from infra.local.mock_process import MockUpstream
+from infra.cli.mock.process import MockUpstream
 from tests.world import requests
 
 LOCAL = [sys.executable, "-m", "infra.cli.app", "local", "--port", "0"]

@@ -13,17 +13,17 @@ from rich.text import Text
 from typer.testing import CliRunner, Result
 
 from infra.cli.app import app
-from infra.local.provision import create_table
 from nightlane.aws.clients import Clients
 from nightlane.aws.table import DynamoKeys
 from nightlane.domain.keys import ApiKey
+from tests.rig.provision import create_table
 
 REGION = "eu-west-1"
 
 
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
-    command = [sys.executable, "-m", "infra.local.moto"]
+    command = [sys.executable, "-m", "tests.rig.moto"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         yield f"http://127.0.0.1:{int(process.stdout.readline())}"

@@ -11,7 +11,7 @@ from typing import Any
 
 from infra.resources import QUEUES
 from nightlane.aws.table import DynamoBatches
-from tests.e2e.conftest import LocalPlace, Place, living
+from tests.e2e.conftest import Place, RigPlace, living
 from tests.world import requests
 
 FUNCTIONS = ("plan", "infer", "assemble", "sweep", "bury", "api", "authorize")
@@ -30,8 +30,8 @@ def is_running(batch: Any) -> bool:
     return bool(batch.status == "in_progress" and batch.request_counts.completed)
 
 
-def assert_nothing_is_left(place: LocalPlace) -> None:
-    clients, settings = place.home.clients(), place.home.settings
+def assert_nothing_is_left(place: RigPlace) -> None:
+    clients, settings = place.rig.clients(), place.rig.settings
     names: Any = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
     deadline = time.monotonic() + 60
     while True:
@@ -115,7 +115,7 @@ def test_killing_every_function_in_turn_loses_nothing() -> None:
             "failed",
         ):
             for function in FUNCTIONS:
-                for pid in place.home.pids(function):
+                for pid in place.rig.pids(function):
                     with suppress(ProcessLookupError):
                         os.kill(pid, signal.SIGKILL)
                 time.sleep(2)

@@ -9,7 +9,7 @@ KEY = "sk-upstream-0123456789"
 
 def test_every_function_that_calls_the_upstream_brings_the_key() -> None:
     with living({"api_key": KEY}, upstream_key_secret=NAME) as place:
-        place.home.clients().secrets.create_secret(Name=NAME, SecretString=KEY)
+        place.rig.clients().secrets.create_secret(Name=NAME, SecretString=KEY)
         assert "mock-small" in [model.id for model in place.client.models.list()]
         # That a model is unknown is known only to whom the upstream lists its models.
         assert place.wait(place.create(requests(3, model="nonsense")).id).status == "failed"

@@ -11,7 +11,7 @@ from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 from botocore.exceptions import ClientError
 
-from infra.local.events import REGION
+from infra.home.events import REGION
 from nightlane.aws.clients import Clients
 
 

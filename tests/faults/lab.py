@@ -18,8 +18,7 @@ import functions.assemble.handler
 import functions.infer.handler
 import functions.plan.handler
 import nightlane.wiring
-from infra.local.events import REGION, scheduled_event, sqs_event
-from infra.local.moto import stay_small
+from infra.home.events import REGION
 from infra.resources import QUEUES
 from nightlane.aws.clients import Clients
 from nightlane.aws.lease import extending
@@ -29,6 +28,8 @@ from tests.faults.clock import TestLease, VirtualClock
 from tests.faults.faults import Crash, Faults
 from tests.faults.hostile import HostileUpstream
 from tests.faults.watch import Watch
+from tests.rig.events import scheduled_event, sqs_event
+from tests.rig.moto import stay_small
 from tests.world import World, found, new_clients, requests, running
 
 LIMIT = 4

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 import functions.infer.handler
-from infra.local.events import sqs_event
 from nightlane.domain.batch import BatchStatus
 from tests.faults.clock import TestLease
 from tests.faults.lab import Bench, Lab, laboratory
 from tests.moto_lock import one_write_at_a_time
+from tests.rig.events import sqs_event
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,7 @@ from moto.core.models import DEFAULT_ACCOUNT_ID as ACCOUNT_ID
 from moto.dynamodb.models import dynamodb_backends
 from moto.dynamodb.models.dynamo_type import DynamoType
 
-from infra.local.events import REGION
+from infra.home.events import REGION
 from nightlane.aws.table.connection import decode
 from nightlane.aws.table.items import batch_from_item, shard_from_item
 from nightlane.domain.batch import Batch, BatchStatus

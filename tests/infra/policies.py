@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from infra.local.accesses import Access, recorded
 from infra.permissions import Target
 from infra.resources import QUEUES
 from tests.conftest import AWS_CALLS
 from tests.infra.conftest import Synthesise, Template, listed
+from tests.rig.accesses import Access, recorded
 
 FUNCTIONS = ("authorize", "api", "plan", "infer", "assemble", "sweep", "bury")
 # Allowed, and not for the handlers' own calls.

@@ -9,12 +9,12 @@ import pytest
 from bench.dashboard import LAMBDA, QUEUE, TABLE
 from bench.drawing import COLOURS, COLUMNS
 from bench.widgets import Source, Widget, computed, evaluated, resolved, statistic_of, widgets_of
-from infra.local.ledger import FunctionUse
 from infra.prices import lambda_price
 from infra.resources import QUEUES, functions
 from nightlane.domain.metrics import Metric
 from nightlane.settings import Settings
 from tests.infra.conftest import Template
+from tests.rig.ledger import FunctionUse
 
 pytestmark = pytest.mark.xdist_group("cdk")
 NAMESPACE = "Nightlane"

@@ -1,4 +1,4 @@
-"""The handlers on AWS's own events, and the local home's events against them."""
+"""The handlers on AWS's own events, and the rig's events against them."""
 
 import json
 from pathlib import Path
@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from functions.authorize import handler as authorize
-from infra.local.events import authorizer_event, proxy_event, sqs_event
+from infra.home.events import authorizer_event, proxy_event
 from nightlane.aws.table import DynamoKeys
 from nightlane.domain.batch import BatchStatus
 from nightlane.domain.keys import ApiKey
 from nightlane.settings import Settings
+from tests.rig.events import sqs_event
 from tests.world import LambdaContext, world
 
 EVENTS = Path(__file__).parents[1] / "events"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from functions.authorize import handler as authorize
-from infra.local.events import authorizer_event
+from infra.home.events import authorizer_event
 from nightlane.aws.table import DynamoKeys
 from nightlane.domain.keys import ApiKey, issue
 from nightlane.settings import Settings

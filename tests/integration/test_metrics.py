@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from infra.local.events import sqs_event
-from infra.local.ledger import Point, points_of
-from infra.local.runtime import HandlerOutput
 from nightlane.domain.batch import BatchStatus
 from nightlane.domain.metrics import Metric, unit_of
 from nightlane.domain.shard import Checkpoint, Shard
 from nightlane.observability import EmbeddedMetrics
 from nightlane.settings import Settings
 from tests.e2e.conftest import living
+from tests.rig.events import sqs_event
+from tests.rig.ledger import Point, points_of
+from tests.rig.runtime import HandlerOutput
 from tests.upstream import Body, Upstream, question, refusal, serving
 from tests.world import ENDPOINT, World, requests, world
 
@@ -360,7 +360,7 @@ def test_the_local_home_shows_no_metrics_and_keeps_them_in_its_ledger(
         Metric.BATCHES_RUNNING,
     }
     with living() as place:
-        ledger = place.home.ledger
+        ledger = place.rig.ledger
         assert place.wait(place.create(requests(20)).id).status == "completed"
         # A function's metrics arrive at the end of its invocation, and the sweeper's every second.
         deadline = time.monotonic() + 20

@@ -7,7 +7,6 @@ import pytest
 from aiohttp import web
 from botocore.exceptions import EndpointConnectionError
 
-from infra.local.events import sqs_event
 from nightlane.domain.batch import BatchStatus
 from nightlane.domain.inference import standing
 from nightlane.domain.inference.run import STRIKES_BEFORE_CARE
@@ -16,6 +15,7 @@ from nightlane.domain.shard import Checkpoint, Shard
 from nightlane.domain.trouble import Rest, Trouble
 from nightlane.observability import logger
 from nightlane.settings import Settings
+from tests.rig.events import sqs_event
 from tests.upstream import Body, Upstream, refusal, serving
 from tests.world import World, requests, world
 

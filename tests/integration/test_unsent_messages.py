@@ -8,13 +8,13 @@ import boto3
 import pytest
 
 import functions.api.batches
-from infra.local.events import REGION
-from infra.local.ledger import points_of
+from infra.home.events import REGION
 from nightlane.aws.clients import Clients
 from nightlane.aws.queues import SqsQueues
 from nightlane.domain.batch import BatchStatus
 from nightlane.domain.metrics import Metric
 from nightlane.settings import Settings
+from tests.rig.ledger import points_of
 from tests.upstream import Upstream, serving
 from tests.world import ENDPOINT, World, requests, world
 

@@ -12,7 +12,7 @@ import boto3
 import openai
 import pytest
 
-from infra.local.mock_process import MockUpstream
+from infra.cli.mock.process import MockUpstream
 from tests.e2e.conftest import Place
 from tests.rehearsal.emulator import ACCOUNT, BUILD, REGION, Emulator, running
 

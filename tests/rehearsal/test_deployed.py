@@ -1,4 +1,4 @@
-"""The client's whole suite of the local home, against what `cdk deploy` made."""
+"""The client's whole suite, against what `cdk deploy` made."""
 
 import json
 from itertools import pairwise

@@ -15,12 +15,12 @@ from infra.home.batches import SqliteBatches
 from infra.home.blobs import FolderBlobs
 from infra.home.database import Database
 from infra.home.files import SqliteFiles, SqliteKeys, SqliteUpstreams
-from infra.local.provision import create_table
 from nightlane.aws.blobs import S3Blobs
 from nightlane.aws.clients import Clients
 from nightlane.aws.table import DynamoBatches, DynamoFiles, DynamoKeys, DynamoUpstreams
 from nightlane.domain.ports import BatchStore, Blobs, FileStore, KeyStore, UpstreamStore
 from tests.moto_lock import one_write_at_a_time
+from tests.rig.provision import create_table
 
 DYNAMODB_LOCAL = os.environ.get("NIGHTLANE_TEST_DYNAMODB")
 DYNAMODB_ENGINES = ["moto", *(["DynamoDB Local"] if DYNAMODB_LOCAL else [])]

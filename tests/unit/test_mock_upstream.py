@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.local.mock_process import MockUpstream
-from infra.local.mock_upstream import Behaviour, latency_of
+from infra.cli.mock.model import Behaviour, latency_of
+from infra.cli.mock.process import MockUpstream
 
 
 def ask(client: openai.OpenAI, text: str, **body: object) -> str | None:

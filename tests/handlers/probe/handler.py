@@ -1,4 +1,4 @@
-"""A function for the tests of the local home: it does what its event says."""
+"""A function for the tests of the rig: it does what its event says."""
 
 import os
 import signal

@@ -24,8 +24,7 @@ from infra.gateway import (
     UNAUTHORIZED,
     GatewayResponse,
 )
-from infra.local.events import authorizer_event, proxy_event
-from infra.local.functions import FunctionFailed, FunctionTimedOut
+from infra.home.events import authorizer_event, proxy_event
 from nightlane.wire.headers import content_disposition
 
 
@@ -36,6 +35,14 @@ class Refused(Exception):
         super().__init__(response.kind)
         self.response = response
         self.variables = variables
+
+
+class FunctionFailed(Exception):
+    """The handler raised, or its process ended."""
+
+
+class FunctionTimedOut(Exception):
+    """The handler did not answer within the function's timeout."""
 
 
 class Callee(Protocol):

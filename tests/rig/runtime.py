@@ -1,4 +1,4 @@
-"""The process of one function: `python -m infra.local.runtime MODULE MEMORY NAME`.
+"""The process of one function: `python -m tests.rig.runtime MODULE MEMORY NAME`.
 
 Like Lambda's runtime it imports the handler once and serves one invocation at a time. Events
 come on standard input, answers go to standard output, each framed by its length; what the
@@ -23,9 +23,9 @@ from typing import Any, BinaryIO
 import boto3
 from msgspec import Struct, json
 
-from infra.local.accesses import recorder
-from infra.local.events import ACCOUNT, REGION
-from infra.local.ledger import Point, Report, items_of, points_of
+from infra.home.events import ACCOUNT, REGION
+from tests.rig.accesses import recorder
+from tests.rig.ledger import Point, Report, items_of, points_of
 
 LENGTH_BYTES = 8
 PR_SET_PDEATHSIG = 1

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from infra.local.events import scheduled_event, sqs_event
-from infra.local.functions import Function, FunctionFailed, FunctionTimedOut
-from infra.local.ledger import FunctionUse
+from infra.home.front import FunctionFailed, FunctionTimedOut
+from tests.rig.events import scheduled_event, sqs_event
+from tests.rig.functions import Function
+from tests.rig.ledger import FunctionUse
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient

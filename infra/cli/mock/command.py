@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from infra.local.mock_upstream import Behaviour, start
+from infra.cli.mock.model import Behaviour, start
 
 
 def mock_upstream(

@@ -1,4 +1,4 @@
-"""The one-machine home: the deployed system's functions, queues and front on 127.0.0.1."""
+"""The test rig: the deployed functions, queues and front on 127.0.0.1."""
 
 import asyncio
 import os
@@ -13,20 +13,20 @@ import boto3
 from aiohttp import web
 
 from infra.home.defaults import ON_ONE_MACHINE
-from infra.local.events import REGION
-from infra.local.front import Front
-from infra.local.functions import Function
-from infra.local.ledger import EVENT_SOURCE, Ledger
-from infra.local.provision import provision
-from infra.local.sources import EventSource, run_timer
+from infra.home.events import REGION
+from infra.home.front import Front
 from infra.resources import ALLOCATION, QUEUES, functions
 from nightlane.aws.clients import Clients
 from nightlane.aws.table import DynamoKeys
 from nightlane.settings import Settings
+from tests.rig.functions import Function
+from tests.rig.ledger import EVENT_SOURCE, Ledger
+from tests.rig.provision import provision
+from tests.rig.sources import EventSource, run_timer
 
 HOST = "127.0.0.1"
 # moto counts a replaced attribute twice against the 400 KB of an item.
-LOCAL_DEFAULTS: Mapping[str, Any] = {**ON_ONE_MACHINE, "shard_max_lines": 2_400}
+RIG_DEFAULTS: Mapping[str, Any] = {**ON_ONE_MACHINE, "shard_max_lines": 2_400}
 AWS_ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "local",
     "AWS_SECRET_ACCESS_KEY": "local",
@@ -37,8 +37,8 @@ AWS_ENVIRONMENT = {
 START_SECONDS = 60
 
 
-class LocalHome:
-    """A Nightlane on this machine, for as long as the context is open.
+class Rig:
+    """The deployed functions on an emulated AWS, for as long as the context is open.
 
     Args:
         settings: with the upstream's URL; the names of queues are filled in.
@@ -58,7 +58,7 @@ class LocalHome:
         self._keys = keys
         self._port = port
         self._tick_seconds = tick_seconds
-        self._thread = threading.Thread(target=self._run, name="home", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="rig", daemon=True)
         self._ready = threading.Event()
         self._failure: BaseException | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -69,7 +69,7 @@ class LocalHome:
         self._ready.wait(START_SECONDS)
         if self._failure is not None or not self.base_url:
             self._thread.join()
-            raise self._failure or TimeoutError("the local home did not start")
+            raise self._failure or TimeoutError("the rig did not start")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -82,7 +82,7 @@ class LocalHome:
         return self.functions[function].pids
 
     def clients(self) -> Clients:
-        """AWS clients for the home's own endpoint."""
+        """AWS clients for the endpoint of the rig."""
         session = boto3.Session(
             aws_access_key_id=AWS_ENVIRONMENT["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=AWS_ENVIRONMENT["AWS_SECRET_ACCESS_KEY"],
@@ -117,7 +117,7 @@ class LocalHome:
 
     async def _start_moto(self, stack: AsyncExitStack) -> None:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "infra.local.moto"),
+            *(sys.executable, "-m", "tests.rig.moto"),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
         )

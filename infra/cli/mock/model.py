@@ -17,7 +17,7 @@ from typing import Any
 from aiohttp import web
 from msgspec import json
 
-from infra.local import mock_answers as answers
+from infra.cli.mock import answers
 
 Json = dict[str, Any]
 CHAT_MODELS = ("mock-small", "mock-large")

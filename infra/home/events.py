@@ -1,7 +1,6 @@
-"""The events that AWS makes of HTTP requests, messages and the clock, in their documented shapes.
+"""The events that API Gateway makes of HTTP requests, in their documented shapes.
 
 https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy-integrations.html
-https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html
 """
 
 import base64
@@ -66,37 +65,3 @@ def authorizer_event(token: str, method: str, path: str) -> dict[str, Any]:
     """What a TOKEN authorizer is asked."""
     arn = f"arn:aws:execute-api:{REGION}:{ACCOUNT}:{API_ID}/{STAGE}/{method}{path}"
     return {"type": "TOKEN", "methodArn": arn, "authorizationToken": token}
-
-
-def sqs_event(queue: str, message: Mapping[str, Any]) -> dict[str, Any]:
-    """One received message."""
-    return {
-        "Records": [
-            {
-                "messageId": message["MessageId"],
-                "receiptHandle": message["ReceiptHandle"],
-                "body": message["Body"],
-                "attributes": dict(message.get("Attributes", {})),
-                "messageAttributes": {},
-                "md5OfBody": message["MD5OfBody"],
-                "eventSource": "aws:sqs",
-                "eventSourceARN": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{queue}",
-                "awsRegion": REGION,
-            }
-        ]
-    }
-
-
-def scheduled_event() -> dict[str, Any]:
-    """EventBridge's tick."""
-    return {
-        "version": "0",
-        "id": str(uuid.uuid4()),
-        "detail-type": "Scheduled Event",
-        "source": "aws.events",
-        "account": ACCOUNT,
-        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "region": REGION,
-        "resources": [f"arn:aws:events:{REGION}:{ACCOUNT}:rule/nightlane-sweep"],
-        "detail": {},
-    }

@@ -12,13 +12,13 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from infra.local.functions import Function
-from infra.local.ledger import FunctionUse
-from infra.local.provision import provision
-from infra.local.sources import EventSource
 from infra.resources import FunctionSpec
 from nightlane.aws.clients import Clients
 from nightlane.settings import Settings
+from tests.rig.functions import Function
+from tests.rig.ledger import FunctionUse
+from tests.rig.provision import provision
+from tests.rig.sources import EventSource
 
 PROBE = FunctionSpec(name="probe", timeout=5, memory=256, concurrency=3, package="tests.handlers")
 

@@ -1,4 +1,4 @@
-"""moto as the one-machine home runs it."""
+"""moto as the rig runs it."""
 
 import subprocess
 import sys
@@ -10,8 +10,8 @@ import pytest
 from moto import mock_aws
 from moto.dynamodb.models.dynamo_type import Item
 from moto.dynamodb.models.table import Table
-from infra.local.moto import stay_small
-from infra.local.provision import create_table
+from tests.rig.moto import stay_small
+from tests.rig.provision import create_table
 from nightlane.aws.clients import Clients
 from nightlane.aws.table.connection import Connection, Key, TransactionRefused, delete, put, update
 

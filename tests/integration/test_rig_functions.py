@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from infra.local.functions import Function, FunctionFailed, FunctionTimedOut
-from infra.local.ledger import FunctionUse
+from infra.home.front import FunctionFailed, FunctionTimedOut
 from infra.resources import FunctionSpec
+from tests.rig.functions import Function
+from tests.rig.ledger import FunctionUse
 
 PROBE = FunctionSpec(name="probe", timeout=5, memory=256, concurrency=2, package="tests.handlers")
 

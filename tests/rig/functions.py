@@ -8,20 +8,13 @@ from typing import Any
 
 from msgspec import json
 
-from infra.local.ledger import FunctionUse, Report
-from infra.local.runtime import LENGTH_BYTES, Invocation, Outcome, frame
+from infra.home.front import FunctionFailed, FunctionTimedOut
 from infra.resources import FunctionSpec
+from tests.rig.ledger import FunctionUse, Report
+from tests.rig.runtime import LENGTH_BYTES, Invocation, Outcome, frame
 
 # Where a function has no concurrency of its own.
 PROCESSES = 3
-
-
-class FunctionFailed(Exception):
-    """The handler raised, or its process ended."""
-
-
-class FunctionTimedOut(Exception):
-    """The handler did not answer within the function's timeout."""
 
 
 class Process:
@@ -41,7 +34,7 @@ class Process:
     @classmethod
     async def spawn(cls, spec: FunctionSpec, environment: Mapping[str, str]) -> "Process":
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "infra.local.runtime", spec.module, str(spec.memory), spec.name),
+            *(sys.executable, "-m", "tests.rig.runtime", spec.module, str(spec.memory), spec.name),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             env=dict(environment),

@@ -1,6 +1,6 @@
 """moto's server in a process of its own: DynamoDB, S3 and SQS in memory on 127.0.0.1.
 
-`python -m infra.local.moto` prints its port and serves until its standard input ends.
+`python -m tests.rig.moto` prints its port and serves until its standard input ends.
 """
 
 import copy

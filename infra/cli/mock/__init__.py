@@ -1,0 +1,1 @@
+"""The mock inference endpoint: the model, its process, and the command that serves it."""
