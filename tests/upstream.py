@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
+
+from infra.home.server_thread import ServerThread
 
 Body = dict[str, Any]
 
@@ -80,10 +81,8 @@ def refusal(status: int, **headers: str) -> web.Response:
 @contextmanager
 def serving(upstream: Upstream) -> Iterator[Upstream]:
     """Serve it from a thread of its own."""
-    loop = asyncio.new_event_loop()
-    started = threading.Event()
 
-    async def start() -> web.AppRunner:
+    async def serve(ready: Callable[[], None], stopping: asyncio.Event) -> None:
         app = web.Application()
         app.router.add_post("/v1/chat/completions", upstream.answer)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
@@ -91,20 +90,13 @@ def serving(upstream: Upstream) -> Iterator[Upstream]:
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
         upstream.url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
-        started.set()
-        return runner
+        ready()
+        await stopping.wait()
+        await runner.cleanup()
 
-    def serve() -> None:
-        runner = loop.run_until_complete(start())
-        loop.run_forever()
-        loop.run_until_complete(runner.cleanup())
-        loop.close()
-
-    thread = threading.Thread(target=serve, daemon=True)
+    thread = ServerThread(serve, 10)
     thread.start()
-    started.wait(10)
     try:
         yield upstream
     finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
+        thread.stop()

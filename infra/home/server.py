@@ -17,6 +17,7 @@ from infra.home.front import Front, FunctionFailed
 from infra.home.lock import exclusive
 from infra.home.parts import Parts, open_data
 from infra.home.queues import Queue
+from infra.home.server_thread import ServerThread
 from nightlane.aws.clients import Clients
 from nightlane.domain.ports import Tenants
 from nightlane.domain.sweeping import sweep
@@ -92,40 +93,20 @@ class HomeServer:
         self._folder = folder
         self._host = host
         self._port = port
-        self._thread = threading.Thread(target=self._run, name="server", daemon=True)
-        self._ready = threading.Event()
-        self._failure: BaseException | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._stopping: asyncio.Event | None = None
+        self._thread = ServerThread(self._serve, START_SECONDS)
         self._ended = threading.Event()
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self._ready.wait(START_SECONDS)
-        if self._failure is not None or not self.base_url:
-            self._thread.join()
-            raise self._failure or TimeoutError("the server did not start")
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        if self._loop is not None and self._stopping is not None:
-            self._loop.call_soon_threadsafe(self._stopping.set)
-        self._thread.join()
+        self._thread.stop()
 
-    def _run(self) -> None:
-        try:
-            with exclusive(self._folder):
-                asyncio.run(self._serve())
-        except BaseException as error:
-            self._failure = error
-        finally:
-            self._ready.set()
-
-    async def _serve(self) -> None:
-        self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
-        parts = await asyncio.to_thread(self._open)
+    async def _serve(self, ready: Callable[[], None], stopping: asyncio.Event) -> None:
         async with AsyncExitStack() as stack:
+            stack.enter_context(exclusive(self._folder))
+            parts = await asyncio.to_thread(self._open)
             stack.callback(parts.database.close)
             await self._listen(stack)
             loops = [
@@ -134,8 +115,8 @@ class HomeServer:
             ]
             loops.append(asyncio.create_task(asyncio.to_thread(self._sweep, parts)))
             worker = asyncio.create_task(self._keep_a_worker())
-            self._ready.set()
-            await self._stopping.wait()
+            ready()
+            await stopping.wait()
             self._ended.set()
             worker.cancel()
             await asyncio.gather(worker, *loops, return_exceptions=True)

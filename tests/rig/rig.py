@@ -3,8 +3,7 @@
 import asyncio
 import os
 import sys
-import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
 from typing import Any, Self
@@ -15,6 +14,7 @@ from aiohttp import web
 from infra.home.defaults import ON_ONE_MACHINE
 from infra.home.events import REGION
 from infra.home.front import Front
+from infra.home.server_thread import ServerThread
 from infra.resources import ALLOCATION, QUEUES, functions
 from nightlane.aws.clients import Clients
 from nightlane.aws.table import DynamoKeys
@@ -58,24 +58,14 @@ class Rig:
         self._keys = keys
         self._port = port
         self._tick_seconds = tick_seconds
-        self._thread = threading.Thread(target=self._run, name="rig", daemon=True)
-        self._ready = threading.Event()
-        self._failure: BaseException | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._stopping: asyncio.Event | None = None
+        self._thread = ServerThread(self._serve, START_SECONDS)
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self._ready.wait(START_SECONDS)
-        if self._failure is not None or not self.base_url:
-            self._thread.join()
-            raise self._failure or TimeoutError("the rig did not start")
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._loop is not None and self._stopping is not None:
-            self._loop.call_soon_threadsafe(self._stopping.set)
-        self._thread.join()
+        self._thread.stop()
 
     def pids(self, function: str) -> list[int]:
         """The processes of a function."""
@@ -90,16 +80,7 @@ class Rig:
         )
         return Clients(session, self.endpoint_url)
 
-    def _run(self) -> None:
-        try:
-            asyncio.run(self._serve())
-        except BaseException as error:
-            self._failure = error
-        finally:
-            self._ready.set()
-
-    async def _serve(self) -> None:
-        self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
+    async def _serve(self, ready: Callable[[], None], stopping: asyncio.Event) -> None:
         async with AsyncExitStack() as stack:
             await self._start_moto(stack)
             clients = await asyncio.to_thread(self._provision)
@@ -107,13 +88,12 @@ class Rig:
             front = [self.functions["api"], self.functions["authorize"]]
             await asyncio.gather(*(function.warm_up() for function in front))
             await self._listen(stack)
-            tasks = self._sources(stack, clients)
-            self._ready.set()
-            stopping = asyncio.create_task(self._stopping.wait())
-            await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
-            for task in (stopping, *tasks):
-                task.cancel()
-            await asyncio.gather(stopping, *tasks, return_exceptions=True)
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(each) for each in self._sources(stack, clients)]
+                ready()
+                await stopping.wait()
+                for task in tasks:
+                    task.cancel()
 
     async def _start_moto(self, stack: AsyncExitStack) -> None:
         process = await asyncio.create_subprocess_exec(
@@ -150,22 +130,20 @@ class Rig:
         await web.TCPSite(runner, HOST, self._port).start()
         self.base_url = f"http://{HOST}:{runner.addresses[0][1]}/v1"
 
-    def _sources(self, stack: AsyncExitStack, clients: Clients) -> "list[asyncio.Task[None]]":
+    def _sources(self, stack: AsyncExitStack, clients: Clients) -> Iterator[Coroutine[None, None, None]]:
+        """What makes functions run by itself."""
         threads = stack.enter_context(ThreadPoolExecutor(16, thread_name_prefix="event-source"))
         queues: dict[str, str] = {}
         for queue in QUEUES:
             url = getattr(self.settings, f"{queue.name}_queue_url")
             queues |= {queue.name: url, queue.dead_letters: url.replace(queue.name, queue.dead_letters)}
-        tasks = []
         for function in self.functions.values():
             for name in function.spec.queues:
                 use = self.ledger.of(EVENT_SOURCE)
-                source = EventSource(function, queues[name], clients.sqs, threads, use)
-                tasks.append(asyncio.create_task(source.run()))
+                yield EventSource(function, queues[name], clients.sqs, threads, use).run()
             if function.spec.every_seconds is not None:
                 seconds = self._tick_seconds or function.spec.every_seconds
-                tasks.append(asyncio.create_task(run_timer(function, seconds)))
-        return tasks
+                yield run_timer(function, seconds)
 
 
 async def _kill(process: asyncio.subprocess.Process) -> None:
