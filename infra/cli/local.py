@@ -6,9 +6,11 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import typer
+from platformdirs import user_data_path
 from pydantic import ValidationError
 
 from infra.cli.mock.process import MockUpstream
@@ -18,12 +20,13 @@ from infra.home.defaults import HOME_DEFAULTS
 from infra.home.lock import DataInUse
 from infra.home.server import HomeServer
 from nightlane.settings import PREFIX, Settings
-from tests.rig.rig import RIG_DEFAULTS, Rig
 
 DEFAULT_KEY = "nightlane"
 DEFAULT_TENANT = "default"
 USAGE_ERROR = 2
 LOCALHOST = "127.0.0.1"
+NOT_KEPT = ":memory:"
+USER_DATA = user_data_path("nightlane", appauthor=False)
 
 
 def local(
@@ -39,53 +42,36 @@ def local(
         list[str] | None, typer.Option("--set", help="NAME=VALUE of a setting; may be given often.")
     ] = None,
     data: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder that keeps everything; without one, an emulated AWS that is gone when this ends."
-        ),
-    ] = None,
+        Path,
+        typer.Option(help=f"Folder that keeps everything; {NOT_KEPT} keeps nothing once this ends."),
+    ] = USER_DATA,
     host: Annotated[str, typer.Option(help="Address to listen on; any other needs --api-key.")] = LOCALHOST,
     log_level: Annotated[str, typer.Option(help="Of standard error.")] = "warning",
 ) -> None:
     """Serve the Batch API on this machine, with no AWS account."""
     keys = _keys(api_key or [])
-    if host != LOCALHOST and not data:
-        raise typer.BadParameter(f"to listen on {host}, give a folder", param_hint="--data")
     if host != LOCALHOST and not api_key:
         raise typer.BadParameter(f"other machines can reach {host}: give a key", param_hint="--api-key")
     _log_to_stderr(log_level)
     with contextlib.ExitStack() as stack:
         url = upstream or stack.enter_context(MockUpstream()).url
-        defaults = HOME_DEFAULTS if data else RIG_DEFAULTS
-        settings = _settings(defaults, set_ or [], url, upstream_key)
+        settings = _settings(HOME_DEFAULTS, set_ or [], url, upstream_key)
+        kept = str(data) != NOT_KEPT
+        folder = data if kept else Path(stack.enter_context(TemporaryDirectory(prefix="nightlane-")))
+        server = HomeServer(settings, keys, folder, host=host, port=port)
         try:
-            base_url = _serve(settings, keys, data, host, port, stack)
-        except (DataInUse, SchemaTooNew) as error:
-            typer.echo(f"cannot use the data: {error}", err=True)
-            raise typer.Exit(USAGE_ERROR) from error
-        except OSError as error:
-            typer.echo(f"cannot serve on port {port}: {error.strerror or error}", err=True)
+            stack.enter_context(server)
+        except (DataInUse, SchemaTooNew, OSError) as error:
+            # Only a file's error has a name of a file.
+            port_taken = isinstance(error, OSError) and error.filename is None
+            what = f"serve on port {port}" if port_taken else "use the data"
+            typer.echo(f"cannot {what}: {error}", err=True)
             raise typer.Exit(USAGE_ERROR) from error
         if not api_key:
             typer.echo(f"API key: {DEFAULT_KEY} (tenant {DEFAULT_TENANT})", err=True)
-        if data:
-            typer.echo(f"data: {data}", err=True)
-        typer.echo(f"ready {base_url}")
+        typer.echo(f"data: {folder}" + ("" if kept else ", removed at the end"), err=True)
+        typer.echo(f"ready {server.base_url}")
         wait_for_end()
-
-
-def _serve(
-    settings: Settings,
-    keys: Mapping[str, str],
-    data: Path | None,
-    host: str,
-    port: int,
-    stack: contextlib.ExitStack,
-) -> str:
-    """Its base URL. Raises: DataInUse, SchemaTooNew, OSError."""
-    if data is None:
-        return stack.enter_context(Rig(settings, keys, port)).base_url
-    return stack.enter_context(HomeServer(settings, keys, data, host=host, port=port)).base_url
 
 
 def _log_to_stderr(level: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from nightlane.settings import MIB
 
 # There is no 6 MB limit of Lambda's here, and nobody wants to wait for a lease of two minutes.
-ON_ONE_MACHINE: Mapping[str, Any] = {
+HOME_DEFAULTS: Mapping[str, Any] = {
     "checkpoint_seconds": 1,
     "worker_lease_seconds": 5,
     "watch_seconds": 1,
@@ -14,6 +14,6 @@ ON_ONE_MACHINE: Mapping[str, Any] = {
     "redrive_seconds": 10,
     "stall_seconds": 20,
     "max_upload_bytes": 200 * MIB,
+    # Content is never a handler's answer: the server sends the file.
+    "max_inline_content_bytes": 0,
 }
-# Content is never a handler's answer: the server sends the file.
-HOME_DEFAULTS: Mapping[str, Any] = {**ON_ONE_MACHINE, "max_inline_content_bytes": 0}

@@ -94,7 +94,7 @@ def test_local_refuses_what_it_does_not_know(arguments: tuple[str, str]) -> None
 
 def test_local_says_when_the_port_is_taken(place: Place) -> None:
     port = place.base_url.split(":")[2].split("/")[0]
-    ended = run("local", "--port", port)
+    ended = run("local", "--port", port, "--data", ":memory:")
     assert ended.returncode == 2
     assert f"cannot serve on port {port}" in ended.stderr
 

@@ -141,6 +141,46 @@ def test_content_of_any_size_comes_from_the_same_port_with_ranges(
         assert (part.status, part.data) == (206, data[1_000:2_000])
 
 
+def data_folder(home: Path, *options: str) -> Path:
+    """Where a server keeps its data, as it says itself; it has ended again."""
+    own = {name: value for name, value in os.environ.items() if name != "XDG_DATA_HOME"}
+    process = subprocess.Popen(
+        [*LOCAL, *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=own | {"HOME": str(home)},
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("ready ")
+    process.terminate()
+    _, said = process.communicate()
+    (line,) = [line for line in said.splitlines() if line.startswith("data: ")]
+    return Path(line.removeprefix("data: ").removesuffix(", removed at the end"))
+
+
+def test_without_a_folder_the_data_is_in_the_folder_of_the_user(tmp_path: Path) -> None:
+    folder = data_folder(tmp_path)
+    assert tmp_path in folder.parents
+    assert (folder / "nightlane.db").exists()
+
+
+def test_nothing_is_kept_where_that_is_asked_for(tmp_path: Path) -> None:
+    folder = data_folder(tmp_path, "--data", ":memory:")
+    assert folder.is_absolute()
+    assert not folder.exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    refused = ended(tmp_path / "file" / "data")
+    assert refused.returncode == 2
+    assert "cannot use the data" in refused.stderr
+    assert str(tmp_path / "file") in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
 def test_another_address_needs_a_key(tmp_path: Path) -> None:
     refused = ended(tmp_path, "--host", "127.0.0.2")
     assert refused.returncode == 2
