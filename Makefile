@@ -18,7 +18,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 help: ## Show the targets
 	@grep -hE '^[a-z -]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-40s %s\n", $$1, $$2}'
 
-demo: $(VENV)/.demo ## Run a real batch through the real handlers on this machine
+demo: $(VENV)/.demo ## Run a real batch on this machine
 	$(RUN) infra.cli.app demo
 
 test: check ## Check style and types, then run the tests

@@ -2,30 +2,23 @@
 
 from collections import Counter
 
-from bench.scale_model import (
+from bench.scale_model import DAY, ONE_WORKER, Shape, run_of
+from infra import cost, prices
+from infra.cost import (
     CALL_SECONDS,
-    DAY,
     INDEX_WRITES,
     ITEMS_A_BATCH,
-    ONE_WORKER,
     PER_BATCH,
     PER_INVOCATION,
-    POLL_SECONDS,
     SHARD_START_SECONDS,
-    Shape,
-    calls_of,
     checkpoint_units,
-    run_of,
-    write_units,
 )
-from infra import prices
 from infra.prices import ITEM_WRITE_UNITS, TRANSACTION
 from nightlane.domain.metrics import Metric
 from nightlane.settings import Settings
 from tests.rig.ledger import FunctionUse
 
 BILLED_LINES = 10_000
-PLANNED_BYTES_A_SECOND = 50e6
 # As infra/deploy/monitoring makes them.
 ALARMS = 21
 GAUGES = 3
@@ -37,27 +30,8 @@ IDLE_RECEIVES_A_MINUTE = 6 * 5 * 3
 
 def bill(shape: Shape, memory_mb: int) -> dict[str, float]:
     """US dollars for a million requests in batches of this shape, by service."""
-    run, calls = run_of(shape), calls_of(shape)
-    polls = run.seconds / POLL_SECONDS
-    gigabytes = memory_mb / 1_024
-    planning = shape.lines * shape.input_bytes / PLANNED_BYTES_A_SECOND
-    others = run.assemble_seconds + planning + (2 + polls) * CALL_SECONDS
-    reads = calls["dynamodb:GetItem"] + calls["dynamodb:Query"] + polls
-    dollars = {
-        "Lambda infer": run.worker_seconds * gigabytes * prices.LAMBDA_GB_SECOND_ARM64
-        + run.invocations * prices.LAMBDA_REQUEST,
-        "Lambda, other functions": others * prices.LAMBDA_GB_SECOND_ARM64
-        + (4 + polls) * prices.LAMBDA_REQUEST,
-        "API Gateway": (2 + polls) * prices.API_GATEWAY_REQUEST,
-        "DynamoDB": write_units(shape) * prices.DYNAMODB_WRITE_UNIT + reads * prices.DYNAMODB_READ_UNIT,
-    }
-    for service in ("s3", "sqs"):
-        dollars[service.upper()] = sum(
-            prices.call_price(name, number, number)
-            for name, number in calls.items()
-            if name.startswith(service)
-        )
-    return {name: value * prices.MILLION / shape.lines for name, value in dollars.items()}
+    million = prices.MILLION / shape.lines
+    return {each.item: each.dollars * million for each in cost.bill(run_of(shape), memory_mb)}
 
 
 def unit_prices(settings: Settings = ONE_WORKER, memory_mb: int = 512) -> dict[str, float]:
@@ -100,7 +74,8 @@ def standing(sweep: FunctionUse) -> dict[str, float]:
     minutes = MONTH_MINUTES / sweep.invocations
     reads = _price(sweep.calls)
     return {
-        "sweep: Lambda": prices.lambda_price(sweep) * minutes,
+        "sweep: Lambda": prices.lambda_price(sweep.invocations, sweep.milliseconds / 1e3, sweep.memory_mb)
+        * minutes,
         "sweep: DynamoDB": reads * minutes,
         "SQS: empty receives": IDLE_RECEIVES_A_MINUTE * MONTH_MINUTES * prices.SQS_REQUEST,
         "traces of the sweeper": MONTH_MINUTES * prices.XRAY_TRACE,

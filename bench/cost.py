@@ -56,7 +56,11 @@ def main() -> None:
     infer = ledger.functions["infer"]
     waiting = MILLION * REQUEST_SECONDS / IN_FLIGHT * infer.memory_mb / MB_A_GB * LAMBDA_GB_SECOND_ARM64
     invoking = infer.invocations * LAMBDA_REQUEST * share
-    others = sum(lambda_price(use) for name, use in ledger.functions.items() if name != "infer") * share
+    others = share * sum(
+        lambda_price(use.invocations, use.milliseconds / 1e3, use.memory_mb)
+        for name, use in ledger.functions.items()
+        if name != "infer"
+    )
     api = ledger.functions["api"].invocations * API_GATEWAY_REQUEST * share
     parts = {
         f"Lambda infer, {IN_FLIGHT} in flight": waiting + invoking,

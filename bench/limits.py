@@ -4,19 +4,8 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from bench.scale_model import (
-    ADMITTED_BYTES,
-    BATCH_FILES,
-    CALL_SECONDS,
-    DAY,
-    POLL_SECONDS,
-    TRANSACTION_SECONDS,
-    WAKE_WRITES,
-    Shape,
-    calls_of,
-    run_of,
-    write_units,
-)
+from bench.scale_model import ADMITTED_BYTES, DAY, TRANSACTION_SECONDS, Shape, run_of
+from infra.cost import BATCH_FILES, CALL_SECONDS, POLL_SECONDS, WAKE_WRITES, calls_of, write_units
 from infra.prices import ITEM_WRITE_UNITS, TRANSACTION
 from nightlane.aws.table.items import WAKE_PARTITIONS
 from nightlane.settings import KIB
@@ -87,7 +76,8 @@ class Load:
 def demand(load: Load) -> Iterator[tuple[Limit, float]]:
     """What a load uses of every limit, in the limit's unit."""
     shape, rate = load.shape, load.batches_a_day / DAY
-    run, calls = run_of(shape), calls_of(shape)
+    run = run_of(shape)
+    calls, largest_item = calls_of(run), max(shard.item_bytes for shard in run.shards)
     running, workers = rate * run.seconds, rate * run.worker_seconds
     requests = rate * (2 + run.seconds / POLL_SECONDS)
     admitted = (running + 1) * ADMITTED_BYTES
@@ -99,11 +89,11 @@ def demand(load: Load) -> Iterator[tuple[Limit, float]]:
     yield (
         BATCH_PARTITION,
         _units(
-            commits_a_second * TRANSACTION * (ITEM_WRITE_UNITS + math.ceil(run.largest_shard_item / KIB)),
+            commits_a_second * TRANSACTION * (ITEM_WRITE_UNITS + math.ceil(largest_item / KIB)),
             run.worker_seconds / run.inference_seconds / shape.settings.watch_seconds,
         ),
     )
-    yield SHARD_SIZE, run.largest_shard_item
+    yield SHARD_SIZE, largest_item
     yield ADMISSION_ITEM, 2 * rate
     yield ADMISSION_SIZE, admitted
     yield (
@@ -116,8 +106,8 @@ def demand(load: Load) -> Iterator[tuple[Limit, float]]:
     yield WAITING, _units(3 * rate * TRANSACTION, 2 * rate + 1 / 60)
     yield BY_WAKE, _units(rate * WAKE_WRITES / WAKE_PARTITIONS, 0)
     yield BY_TENANT, _units(2 * rate, 0)
-    yield TABLE, rate * write_units(shape)
-    yield FIFO_WINDOW, running * run.shards
+    yield TABLE, rate * write_units(run)
+    yield FIFO_WINDOW, running * len(run.shards)
     yield FIFO_CALLS, rate * max(calls["sqs:ChangeMessageVisibility"], run.invocations)
     yield S3_WRITES, rate * (2 * calls["s3:PutObject"] + 3)
     yield S3_READS, rate * (calls["s3:GetObject"] + 1)

@@ -1,87 +1,23 @@
-"""The time a batch takes and the AWS calls it makes, in closed form.
+"""The time a batch takes, in closed form, and how many batches meet each other; `infra.cost` has its calls.
 
 Times in seconds. Nothing here is measured: `bench.scale` holds it against a simulation and real runs.
 """
 
 import math
-from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
 from statistics import NormalDist
 
-from infra.prices import ITEM_WRITE_UNITS, TRANSACTION
-from nightlane.aws.blobs import PART_BYTES as UPLOAD_PART_BYTES
-from nightlane.aws.queues import ENTRIES_A_SEND
-from nightlane.aws.table.items import part_to_text
-from nightlane.domain.inference.lines import READ_BYTES
+from infra.cost import FUNCTION_SECONDS, Run, run_at
 from nightlane.domain.inference.supervisor import SLOWEST_FACTOR, WIND_DOWN_SECONDS
-from nightlane.domain.parts import PARTS_AHEAD
-from nightlane.domain.planning import Lines, cut_shards
-from nightlane.domain.shard import Part
-from nightlane.settings import KIB, Settings
+from nightlane.settings import Settings
 
 DAY = 86_400
-FUNCTION_SECONDS = 900
 
-# Assumptions, to be checked on a real account.
+# An assumption, to be checked on a real account.
 TRANSACTION_SECONDS = 0.010
-CALL_SECONDS = 0.010
-S3_GET_SECONDS = 0.030
-# Processor time of boto3: 1.7 ms measured on a whole core, of which 1,024 MB have 0.58.
-PART_CPU_SECONDS = 0.003
-SHARD_START_SECONDS = 0.5
-ASSEMBLED_BYTES_A_SECOND = 10e6
-POLL_SECONDS = 30.0
-"""How often a client asks for its batch."""
-
-BATCH_ID = "batch_" + "0" * 32
 # A set's element takes its bytes and one more: …/developerguide/CapacityUnitCalculations.html
-ADMITTED_BYTES = len(BATCH_ID) + 1
-PART_KEY = f"work/{BATCH_ID}/parts/00000/00001-00000.jsonl"
-PART_ENTRY_BYTES = len(part_to_text(Part(PART_KEY, 1_000, 4_999))) + 1
-SHARD_ITEM_BYTES = 200
-SHARDS_A_PAGE = 25
-# assemble lists the shards for their results, for their objects and to delete them.
-SHARD_LISTS = 3
-# The input and the output: both expire, and the sweeper removes them.
-BATCH_FILES = 2
-
-PER_BATCH = Counter(
-    {
-        "dynamodb:PutItem": 2,
-        "dynamodb:UpdateItem": 4,
-        "dynamodb:TransactWriteItems": 3,
-        "dynamodb:GetItem": 7,
-        "dynamodb:Query": 3,
-        "s3:PutObject": 2,
-        "s3:GetObject": 3,
-        "s3:CopyObject": 1,
-        "s3:HeadObject": 1,
-        "s3:DeleteObjects": 2,
-        "sqs:SendMessage": 2,
-        "sqs:ReceiveMessage": 2,
-        "sqs:DeleteMessage": 2,
-        "sqs:ChangeMessageVisibility": 2,
-    }
-)
-PER_INVOCATION = Counter(
-    {
-        "dynamodb:UpdateItem": 1,
-        "dynamodb:GetItem": 3,
-        "sqs:ReceiveMessage": 1,
-        "sqs:DeleteMessage": 1,
-        "sqs:ChangeMessageVisibility": 1,
-    }
-)
-PER_CHECKPOINT = Counter({"dynamodb:TransactWriteItems": 1, "s3:PutObject": 1, "s3:GetObject": 1})
-# In the transactions of a batch: plan 2, admit 3, finish 4.
-ITEMS_A_BATCH = 9
-# by_wake: a first put, six moves (a delete and a put), a last delete, four a file; by_tenant: five.
-# The moves are: planning begun, planned, admitted, dispatched, closed, assembly begun. A step that begins
-# within the second in which it was asked for moves nothing: they are six at most.
-WAKE_WRITES = 1 + 6 * 2 + 1 + 4 * BATCH_FILES
-INDEX_WRITES = WAKE_WRITES + 5
-
+ADMITTED_BYTES = len("batch_") + 32 + 1
 
 ONE_WORKER = Settings(max_concurrent_requests_per_batch=100)
 
@@ -96,27 +32,6 @@ class Shape:
     settings: Settings = ONE_WORKER
     input_bytes: int = 3_000
     output_bytes: int = 4_000
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """What a batch takes from admission on."""
-
-    shards: int
-    invocations: int
-    """Of `infer`: a shard that lasts longer than a function is handed back and begun again."""
-    commits: int
-    worker_seconds: float
-    inference_seconds: float
-    assemble_seconds: float
-    shard_units: int
-    """Write units of all checkpoints, and of each shard's item when it is deleted in the end."""
-    largest_shard_item: int
-
-    @property
-    def seconds(self) -> float:
-        """How long the batch holds its slot."""
-        return self.inference_seconds + self.assemble_seconds
 
 
 @lru_cache(maxsize=10_000)
@@ -162,15 +77,6 @@ def _residual(mean: float, sigma: float, age: float, others: int, steps: int = 2
     return left, longest
 
 
-@lru_cache(maxsize=1_000)
-def shard_lines(lines: int, input_bytes: int, settings: Settings) -> tuple[tuple[int, int], ...]:
-    """Lane and lines of each shard, as `plan` cuts them."""
-    places = Lines()
-    for number in range(lines):
-        places.add(number * input_bytes, input_bytes - 1)
-    return tuple((spec.lane, spec.lines) for spec in cut_shards(places, settings.lane_capacities, settings))
-
-
 def invocations_of(lines: int, slots: int, mean: float, sigma: float) -> int:
     """How many workers a shard takes, one after the other: `ShardRun` starts no line that might not end.
 
@@ -185,89 +91,12 @@ def invocations_of(lines: int, slots: int, mean: float, sigma: float) -> int:
 @lru_cache(maxsize=1_000)
 def run_of(shape: Shape) -> Run:
     """The time a batch takes and the checkpoints it makes."""
-    settings = shape.settings
-    lanes: dict[int, float] = {}
-    invocations = commits = units = largest = 0
-    shards = shard_lines(shape.lines, shape.input_bytes, settings)
-    for lane, lines in shards:
-        slots = settings.lane_capacities[lane]
+
+    def pace(lines: int, slots: int) -> tuple[float, int]:
         runs = invocations_of(lines, slots, shape.latency, shape.sigma)
-        seconds = runs * pool_seconds(math.ceil(lines / runs), slots, shape.latency, shape.sigma)
-        lanes[lane] = lanes.get(lane, 0.0) + seconds + runs * SHARD_START_SECONDS
-        invocations += runs
-        made = commits_of(shape, lines, seconds, runs)
-        commits += made
-        item_bytes = shard_item_bytes(lines, made)
-        units += checkpoint_units(lines, made) + math.ceil(item_bytes / KIB)
-        largest = max(largest, item_bytes)
-    return Run(
-        len(shards),
-        invocations,
-        commits,
-        sum(lanes.values()),
-        max(lanes.values()),
-        assemble_seconds(shape, len(shards), commits),
-        units,
-        largest,
-    )
+        return runs * pool_seconds(math.ceil(lines / runs), slots, shape.latency, shape.sigma), runs
 
-
-def assemble_seconds(shape: Shape, shards: int, parts: int) -> float:
-    """The first part of a shard is waited for, the next ones are read ahead."""
-    reading = shards * S3_GET_SECONDS + parts * max(S3_GET_SECONDS / PARTS_AHEAD, PART_CPU_SECONDS)
-    return reading + shape.lines * shape.output_bytes / ASSEMBLED_BYTES_A_SECOND
-
-
-def commits_of(shape: Shape, lines: int, seconds: float, runs: int = 1) -> int:
-    """Checkpoints of a shard: one an interval or every `checkpoint_bytes`, and the last one of each run.
-
-    The first interval is random: on average there are as many as intervals.
-    """
-    by_bytes = lines * shape.output_bytes / shape.settings.checkpoint_bytes
-    return min(lines, round(max(seconds / shape.settings.checkpoint_seconds, by_bytes)) + runs)
-
-
-def shard_item_bytes(lines: int, commits: int) -> int:
-    """A shard's item grows with every checkpoint: it names its parts."""
-    return SHARD_ITEM_BYTES + math.ceil(lines / 8) + commits * PART_ENTRY_BYTES
-
-
-def checkpoint_units(lines: int, commits: int) -> int:
-    """Write units of a shard's checkpoints: each writes the whole shard item and the batch's."""
-    shard = sum(math.ceil(shard_item_bytes(lines, made) / KIB) for made in range(1, commits + 1))
-    return TRANSACTION * (shard + commits * ITEM_WRITE_UNITS)
-
-
-def calls_of(shape: Shape) -> Counter[str]:
-    """The AWS calls of a batch that completes, by name; without its client's polls."""
-    run, settings = run_of(shape), shape.settings
-    calls = Counter(PER_BATCH)
-    for unit, number in ((PER_INVOCATION, run.invocations), (PER_CHECKPOINT, run.commits)):
-        calls.update({name: count * number for name, count in unit.items()})
-    for _, lines in shard_lines(shape.lines, shape.input_bytes, settings):
-        calls["s3:GetObject"] += math.ceil(lines * shape.input_bytes / READ_BYTES)
-    inference = run.worker_seconds / run.invocations - SHARD_START_SECONDS
-    calls["dynamodb:GetItem"] += run.invocations * int(inference / settings.watch_seconds)
-    calls["dynamodb:Query"] += SHARD_LISTS * (run.shards // SHARDS_A_PAGE + 1)
-    calls["dynamodb:DeleteItem"] = run.shards
-    renewals = int(inference / (settings.worker_lease_seconds / 3))
-    calls["sqs:ChangeMessageVisibility"] += run.invocations * renewals
-    calls["sqs:SendMessageBatch"] = math.ceil(run.shards / ENTRIES_A_SEND)
-    parts = math.ceil(shape.lines * shape.output_bytes / UPLOAD_PART_BYTES)
-    if parts > 1:
-        calls += Counter(
-            {"s3:CreateMultipartUpload": 1, "s3:UploadPart": parts, "s3:CompleteMultipartUpload": 1}
-        )
-    else:
-        calls["s3:PutObject"] += 1
-    return calls
-
-
-def write_units(shape: Shape) -> float:
-    """Write units of a batch; a plain item counts as the two kilobytes that a batch's may have."""
-    calls = calls_of(shape)
-    items = calls["dynamodb:PutItem"] + calls["dynamodb:UpdateItem"] + ITEMS_A_BATCH * TRANSACTION
-    return items * ITEM_WRITE_UNITS + INDEX_WRITES + run_of(shape).shard_units
+    return run_at(shape.lines, shape.input_bytes, shape.output_bytes, shape.settings, pace)
 
 
 def attempts_a_transaction(per_second: float, seconds: float = TRANSACTION_SECONDS) -> float:

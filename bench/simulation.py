@@ -9,7 +9,8 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from itertools import count
 
-from bench.scale_model import SHARD_START_SECONDS, TRANSACTION_SECONDS, Shape, shard_lines
+from bench.scale_model import TRANSACTION_SECONDS, Shape
+from infra.cost import SHARD_START_SECONDS, shard_lines
 from nightlane.aws.table.connection import ATTEMPTS, LONGEST_PAUSE_SECONDS
 
 

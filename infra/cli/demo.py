@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
@@ -11,10 +12,11 @@ from rich.table import Table
 from infra.cli.mock.process import MockUpstream
 from infra.cli.questions import write_questions
 from infra.cli.run import ExitCode, run_batch
-from infra.prices import bill
+from infra.cost import Run, bill, observed_run
+from infra.home.defaults import HOME_DEFAULTS
+from infra.home.server import HomeServer
+from infra.resources import functions
 from nightlane.settings import Settings
-from tests.rig.ledger import Ledger
-from tests.rig.rig import RIG_DEFAULTS, Rig
 
 FOLDER = Path("nightlane-demo")
 KEY = "demo-key"
@@ -31,27 +33,33 @@ def demo(
     write_questions(source, lines)
     console.print(f"[bold]Nightlane on this machine[/bold]: {lines} questions to a mock model")
     with MockUpstream(latency_mean=latency, latency_sigma=0.5) as upstream:
-        settings = Settings(**RIG_DEFAULTS, upstream_url=upstream.url)
-        with Rig(settings, {KEY: "demo"}) as home:
+        settings = Settings(**HOME_DEFAULTS, upstream_url=upstream.url)
+        with (
+            TemporaryDirectory(prefix="nightlane-demo-") as data,
+            HomeServer(settings, {KEY: "demo"}, Path(data)) as home,
+        ):
             console.print(f"serving {home.base_url}, in front of {upstream.url}")
             code = run_batch(source, home.base_url, KEY, None, output, console)
-        if code is ExitCode.COMPLETED:
-            _show(console, source, output, home.ledger, lines)
+        seconds = upstream.statistics()["elapsed"]
+    if code is ExitCode.COMPLETED:
+        asked, answered = (path.stat().st_size // lines for path in (source, output))
+        _show(console, source, output, observed_run(lines, asked, answered, Settings(), seconds))
     raise typer.Exit(int(code))
 
 
-def _show(console: Console, source: Path, output: Path, ledger: Ledger, lines: int) -> None:
+def _show(console: Console, source: Path, output: Path, run: Run) -> None:
     question = json.loads(source.read_text().splitlines()[0])
     answer = json.loads(output.read_text().splitlines()[0])
     console.print(f"\nasked    {question['body']['messages'][-1]['content']}")
     console.print(f"answered {answer['response']['body']['choices'][0]['message']['content']}")
-    table = Table("on AWS", "count", "US dollars", title="What this batch would have cost")
+    table = Table("on AWS", "requests", "US dollars", title="What this batch would have cost")
     table.columns[1].justify = table.columns[2].justify = "right"
-    total = 0.0
-    for cost in bill(ledger):
-        total += cost.dollars
-        table.add_row(cost.item, f"{cost.count:g}", f"{cost.dollars:.7f}")
+    infer = next(each for each in functions(run.settings) if each.name == "infer")
+    costs = list(bill(run, infer.memory))
+    for cost in costs:
+        table.add_row(cost.item, f"{cost.requests:.0f}", f"{cost.dollars:.7f}")
     table.add_section()
-    table.add_row("in all", f"{lines} requests", f"{total:.7f}")
+    table.add_row("in all", f"{run.lines} lines", f"{sum(cost.dollars for cost in costs):.7f}")
     console.print(table)
+    console.print("estimated for a deployment from this run's lines, bytes and time")
     console.print(f"questions: {source.resolve()}\nanswers:   {output.resolve()}")

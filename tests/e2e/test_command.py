@@ -137,6 +137,20 @@ def test_run_tells_its_trouble_by_its_exit_code(
     assert "Traceback" not in ended.stderr
 
 
+def test_demo_runs_a_batch_and_estimates_its_bill_without_moto(tmp_path: Path) -> None:
+    (tmp_path / "moto.py").write_text("raise ImportError")
+    command = [*NIGHTLANE, "demo", "--lines", "20", "--latency", "0.01"]
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    ended = subprocess.run(
+        command, capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path, env=environment
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "20 completed, 0 failed, 20 in total" in ended.stdout
+    assert "What this batch would have cost" in ended.stdout
+    answers = (tmp_path / "nightlane-demo" / "answers.jsonl").read_text()
+    assert len(answers.splitlines()) == 20
+
+
 def test_ctrl_c_cancels_a_running_batch(place: Place, tmp_path: Path) -> None:
     source = tmp_path / "in.jsonl"
     source.write_bytes(requests(500, mock={"latency": 0.3}))

@@ -127,4 +127,9 @@ def test_dollars_of_lambda_count_the_functions_that_ran_though_others_did_not(
         Source.of("AWS/Lambda", "Invocations", FunctionName=name): {0: [2.0]},
     }
     dollars = evaluated(costs, samples, minutes=2)["Lambda"]
-    assert dollars == {0: pytest.approx(60 * lambda_price(used), rel=1e-4), 1: 0}
+    assert dollars == {
+        0: pytest.approx(
+            60 * lambda_price(used.invocations, used.milliseconds / 1e3, used.memory_mb), rel=1e-4
+        ),
+        1: 0,
+    }

@@ -1,4 +1,4 @@
-"""Inside the shared package, imports point one way: everything may know the domain, it knows nobody."""
+"""Imports point one way: everything may know the domain, it knows nobody; nothing shipped knows the tests."""
 
 import ast
 from collections.abc import Iterator
@@ -9,6 +9,8 @@ import pytest
 import nightlane
 
 PACKAGE = Path(nightlane.__file__).parent
+ROOT = Path(__file__).parents[2]
+SHIPPED = ("functions", "infra", "layers")
 AWS_LIBRARIES = ("boto3", "botocore")
 NOT_FOR = {
     "domain": (
@@ -50,7 +52,7 @@ def imports(file: Path) -> Iterator[str]:
 
 def offenders(files: Iterator[Path], *forbidden: str) -> list[str]:
     return [
-        f"{file.relative_to(PACKAGE)}: {module}"
+        f"{file.relative_to(ROOT)}: {module}"
         for file in files
         for module in imports(file)
         if any(module == each or module.startswith(f"{each}.") for each in forbidden)
@@ -60,6 +62,11 @@ def offenders(files: Iterator[Path], *forbidden: str) -> list[str]:
 @pytest.mark.parametrize("room", NOT_FOR)
 def test_a_room_imports_only_what_its_arrows_allow(room: str) -> None:
     assert offenders((PACKAGE / room).rglob("*.py"), *NOT_FOR[room]) == []
+
+
+def test_what_is_shipped_imports_no_tests_and_no_benchmarks() -> None:
+    shipped = (file for folder in SHIPPED for file in (ROOT / folder).rglob("*.py"))
+    assert offenders(shipped, "tests", "bench") == []
 
 
 def test_only_the_aws_room_imports_boto3() -> None:

@@ -14,16 +14,21 @@ from bench.report import RESULTS
 from bench.scale_model import (
     DAY,
     Shape,
-    assemble_seconds,
     attempts_a_transaction,
-    calls_of,
-    commits_of,
     invocations_of,
     run_of,
-    shard_item_bytes,
     waiting_seconds,
 )
 from bench.simulation import Overheads, Simulation
+from infra import cost
+from infra.cost import (
+    SHARD_START_SECONDS,
+    assemble_seconds,
+    calls_of,
+    commits_of,
+    observed_run,
+    shard_item_bytes,
+)
 from nightlane.settings import Settings
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "cost-and-scale.md"
@@ -39,21 +44,21 @@ def measured() -> dict[str, float]:
 
 
 def test_the_model_makes_the_calls_that_were_measured() -> None:
-    figures, calls = measured(), calls_of(MEASURED)
+    figures, calls = measured(), calls_of(run_of(MEASURED))
     exact = {name: number for name, number in calls.items() if name not in TIMED + CHECKPOINTS}
     assert exact == {name: figures[name] for name in exact}
     assert {name for name in figures if ":" in name} == set(calls)
 
 
 def test_the_model_makes_the_checkpoints_that_were_measured_but_for_one_a_shard() -> None:
-    figures, calls, shards = measured(), calls_of(MEASURED), run_of(MEASURED).shards
+    figures, calls, shards = measured(), calls_of(run_of(MEASURED)), len(run_of(MEASURED).shards)
     more = [figures[name] - calls[name] for name in CHECKPOINTS]
     assert more == [more[0]] * len(CHECKPOINTS)
     assert abs(more[0]) <= shards
 
 
 def test_the_model_makes_about_as_many_timed_calls_as_were_measured() -> None:
-    figures, calls = measured(), calls_of(MEASURED)
+    figures, calls = measured(), calls_of(run_of(MEASURED))
     polls = figures["API Gateway"] / 3.5e-6 / 100
     assert calls["dynamodb:GetItem"] + polls == pytest.approx(figures["dynamodb:GetItem"], rel=0.1)
     assert calls["sqs:ChangeMessageVisibility"] == figures["sqs:ChangeMessageVisibility"]
@@ -61,6 +66,18 @@ def test_the_model_makes_about_as_many_timed_calls_as_were_measured() -> None:
 
 def test_the_bill_of_the_model_is_the_measured_bill() -> None:
     assert sum(bill(MEASURED, 512).values()) == pytest.approx(measured()["the bill"], rel=0.1)
+
+
+def test_an_observed_run_is_billed_like_the_same_run_predicted() -> None:
+    predicted = run_of(MEASURED)
+    seconds = predicted.inference_seconds - len(predicted.shards) * SHARD_START_SECONDS
+    observed = observed_run(
+        MEASURED.lines, MEASURED.input_bytes, MEASURED.output_bytes, MEASURED.settings, seconds
+    )
+    assert calls_of(observed) == calls_of(predicted)
+    assert sum(each.dollars for each in cost.bill(observed, 512)) == pytest.approx(
+        sum(each.dollars for each in cost.bill(predicted, 512))
+    )
 
 
 @pytest.mark.parametrize(("lines", "slots", "sigma"), [(1_000, 100, 1.0), (300, 100, 0.5), (500, 10, 1.0)])
@@ -116,7 +133,7 @@ def test_the_admission_item_is_met_first_and_its_load_uses_all_of_it() -> None:
 def test_a_shard_that_lasts_a_day_fits_into_its_item_however_often_it_is_saved(seconds: float) -> None:
     settings = Settings(checkpoint_seconds=seconds)
     most = settings.shard_max_lines
-    assert shard_item_bytes(most, commits_of(Shape(settings=settings), most, DAY)) < SHARD_SIZE.most
+    assert shard_item_bytes(most, commits_of(most, most * 4_000, DAY, settings)) < SHARD_SIZE.most
     with pytest.raises(ValidationError):
         Settings(shard_max_lines=most + 1)
 
@@ -129,7 +146,7 @@ def test_a_shard_takes_as_many_workers_as_its_lines_need_before_they_wind_down()
 
 
 def test_the_largest_batch_is_assembled_in_time_even_with_a_part_for_every_line() -> None:
-    assert assemble_seconds(Shape(lines=50_000), 50, 50_000) < ASSEMBLE.most / 3
+    assert assemble_seconds(50, 50_000, 50_000 * 4_000) < ASSEMBLE.most / 3
 
 
 def test_more_workers_make_a_batch_shorter_but_no_worker_cheaper() -> None:

@@ -1,0 +1,262 @@
+"""What a batch costs on AWS: the calls that it makes, times their list prices.
+
+A model: `python -m bench cost` measures the calls of a batch, and a test holds the model against them.
+Times in seconds.
+"""
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+from infra import prices
+from infra.prices import ITEM_WRITE_UNITS, TRANSACTION
+from nightlane.aws.blobs import PART_BYTES as UPLOAD_PART_BYTES
+from nightlane.aws.queues import ENTRIES_A_SEND
+from nightlane.aws.table.items import part_to_text
+from nightlane.domain.inference.lines import READ_BYTES
+from nightlane.domain.parts import PARTS_AHEAD
+from nightlane.domain.planning import Lines, cut_shards
+from nightlane.domain.shard import Part
+from nightlane.settings import KIB, Settings
+
+FUNCTION_SECONDS = 900
+# Assumptions, to be checked on a real account.
+CALL_SECONDS = 0.010
+S3_GET_SECONDS = 0.030
+# Processor time of boto3: 1.7 ms measured on a whole core, of which 1,024 MB have 0.58.
+PART_CPU_SECONDS = 0.003
+SHARD_START_SECONDS = 0.5
+PLANNED_BYTES_A_SECOND = 50e6
+ASSEMBLED_BYTES_A_SECOND = 10e6
+POLL_SECONDS = 30.0
+"""How often a client asks for its batch."""
+
+PART_KEY = f"work/batch_{'0' * 32}/parts/00000/00001-00000.jsonl"
+PART_ENTRY_BYTES = len(part_to_text(Part(PART_KEY, 1_000, 4_999))) + 1
+SHARD_ITEM_BYTES = 200
+SHARDS_A_PAGE = 25
+# assemble lists the shards for their results, for their objects and to delete them.
+SHARD_LISTS = 3
+# The input and the output: both expire, and the sweeper removes them.
+BATCH_FILES = 2
+
+PER_BATCH = Counter(
+    {
+        "dynamodb:PutItem": 2,
+        "dynamodb:UpdateItem": 4,
+        "dynamodb:TransactWriteItems": 3,
+        "dynamodb:GetItem": 7,
+        "dynamodb:Query": 3,
+        "s3:PutObject": 2,
+        "s3:GetObject": 3,
+        "s3:CopyObject": 1,
+        "s3:HeadObject": 1,
+        "s3:DeleteObjects": 2,
+        "sqs:SendMessage": 2,
+        "sqs:ReceiveMessage": 2,
+        "sqs:DeleteMessage": 2,
+        "sqs:ChangeMessageVisibility": 2,
+    }
+)
+PER_INVOCATION = Counter(
+    {
+        "dynamodb:UpdateItem": 1,
+        "dynamodb:GetItem": 3,
+        "sqs:ReceiveMessage": 1,
+        "sqs:DeleteMessage": 1,
+        "sqs:ChangeMessageVisibility": 1,
+    }
+)
+PER_CHECKPOINT = Counter({"dynamodb:TransactWriteItems": 1, "s3:PutObject": 1, "s3:GetObject": 1})
+# In the transactions of a batch: plan 2, admit 3, finish 4.
+ITEMS_A_BATCH = 9
+# by_wake: a first put, six moves (a delete and a put), a last delete, four a file; by_tenant: five.
+# The moves are: planning begun, planned, admitted, dispatched, closed, assembly begun. A step that begins
+# within the second in which it was asked for moves nothing: they are six at most.
+WAKE_WRITES = 1 + 6 * 2 + 1 + 4 * BATCH_FILES
+INDEX_WRITES = WAKE_WRITES + 5
+
+Pace = Callable[[int, int], tuple[float, int]]
+"""How long so many lines take through so many slots, and how many invocations."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShardRun:
+    """How a shard was run; `seconds` without the starts of its workers."""
+
+    lane: int
+    lines: int
+    seconds: float
+    invocations: int
+    """A shard that lasts longer than a function is handed back and begun again."""
+    commits: int
+
+    @property
+    def worker_seconds(self) -> float:
+        return self.seconds + self.invocations * SHARD_START_SECONDS
+
+    @property
+    def item_bytes(self) -> int:
+        return shard_item_bytes(self.lines, self.commits)
+
+    @property
+    def write_units(self) -> int:
+        """Of all checkpoints, and of the item when it is deleted in the end."""
+        return checkpoint_units(self.lines, self.commits) + math.ceil(self.item_bytes / KIB)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a batch takes from admission on; bytes are those of a line."""
+
+    lines: int
+    input_bytes: int
+    output_bytes: int
+    settings: Settings
+    shards: tuple[ShardRun, ...]
+
+    @cached_property
+    def invocations(self) -> int:
+        """Of `infer`."""
+        return sum(shard.invocations for shard in self.shards)
+
+    @cached_property
+    def commits(self) -> int:
+        return sum(shard.commits for shard in self.shards)
+
+    @cached_property
+    def worker_seconds(self) -> float:
+        return sum(shard.worker_seconds for shard in self.shards)
+
+    @cached_property
+    def inference_seconds(self) -> float:
+        lanes: defaultdict[int, float] = defaultdict(float)
+        for shard in self.shards:
+            lanes[shard.lane] += shard.worker_seconds
+        return max(lanes.values())
+
+    @cached_property
+    def assemble_seconds(self) -> float:
+        return assemble_seconds(len(self.shards), self.commits, self.lines * self.output_bytes)
+
+    @property
+    def seconds(self) -> float:
+        """How long the batch holds its slot."""
+        return self.inference_seconds + self.assemble_seconds
+
+
+def run_at(lines: int, input_bytes: int, output_bytes: int, settings: Settings, pace: Pace) -> Run:
+    """A batch that is cut as `plan` cuts it, and run at this pace."""
+    shards = []
+    for lane, count in shard_lines(lines, input_bytes, settings):
+        seconds, invocations = pace(count, settings.lane_capacities[lane])
+        commits = commits_of(count, count * output_bytes, seconds, settings, invocations)
+        shards.append(ShardRun(lane, count, seconds, invocations, commits))
+    return Run(lines, input_bytes, output_bytes, settings, tuple(shards))
+
+
+def observed_run(lines: int, input_bytes: int, output_bytes: int, settings: Settings, seconds: float) -> Run:
+    """A batch whose requests took so long, from the first to the last, with these settings."""
+
+    def pace(count: int, slots: int) -> tuple[float, int]:
+        took = seconds * count / lines * sum(settings.lane_capacities) / slots
+        return took, math.ceil(took / FUNCTION_SECONDS)
+
+    return run_at(lines, input_bytes, output_bytes, settings, pace)
+
+
+@lru_cache(maxsize=1_000)
+def shard_lines(lines: int, input_bytes: int, settings: Settings) -> tuple[tuple[int, int], ...]:
+    """Lane and lines of each shard, as `plan` cuts them."""
+    places = Lines()
+    for number in range(lines):
+        places.add(number * input_bytes, input_bytes - 1)
+    return tuple((spec.lane, spec.lines) for spec in cut_shards(places, settings.lane_capacities, settings))
+
+
+def commits_of(lines: int, output_bytes: int, seconds: float, settings: Settings, runs: int = 1) -> int:
+    """Checkpoints of a shard: one an interval or every `checkpoint_bytes`, and the last one of each run.
+
+    The first interval is random: on average there are as many as intervals.
+    """
+    by_bytes = output_bytes / settings.checkpoint_bytes
+    return min(lines, round(max(seconds / settings.checkpoint_seconds, by_bytes)) + runs)
+
+
+def shard_item_bytes(lines: int, commits: int) -> int:
+    """A shard's item grows with every checkpoint: it names its parts."""
+    return SHARD_ITEM_BYTES + math.ceil(lines / 8) + commits * PART_ENTRY_BYTES
+
+
+def checkpoint_units(lines: int, commits: int) -> int:
+    """Write units of a shard's checkpoints: each writes the whole shard item and the batch's."""
+    shard = sum(math.ceil(shard_item_bytes(lines, made) / KIB) for made in range(1, commits + 1))
+    return TRANSACTION * (shard + commits * ITEM_WRITE_UNITS)
+
+
+def assemble_seconds(shards: int, parts: int, output_bytes: int) -> float:
+    """The first part of a shard is waited for, the next ones are read ahead."""
+    reading = shards * S3_GET_SECONDS + parts * max(S3_GET_SECONDS / PARTS_AHEAD, PART_CPU_SECONDS)
+    return reading + output_bytes / ASSEMBLED_BYTES_A_SECOND
+
+
+def calls_of(run: Run) -> Counter[str]:
+    """The AWS calls of a batch that completes, by name; without its client's polls."""
+    settings = run.settings
+    calls = Counter(PER_BATCH)
+    for unit, number in ((PER_INVOCATION, run.invocations), (PER_CHECKPOINT, run.commits)):
+        calls.update({name: count * number for name, count in unit.items()})
+    for shard in run.shards:
+        calls["s3:GetObject"] += math.ceil(shard.lines * run.input_bytes / READ_BYTES)
+    inference = run.worker_seconds / run.invocations - SHARD_START_SECONDS
+    calls["dynamodb:GetItem"] += run.invocations * int(inference / settings.watch_seconds)
+    calls["dynamodb:Query"] += SHARD_LISTS * (len(run.shards) // SHARDS_A_PAGE + 1)
+    calls["dynamodb:DeleteItem"] = len(run.shards)
+    renewals = int(inference / (settings.worker_lease_seconds / 3))
+    calls["sqs:ChangeMessageVisibility"] += run.invocations * renewals
+    calls["sqs:SendMessageBatch"] = math.ceil(len(run.shards) / ENTRIES_A_SEND)
+    parts = math.ceil(run.lines * run.output_bytes / UPLOAD_PART_BYTES)
+    if parts > 1:
+        calls += Counter(
+            {"s3:CreateMultipartUpload": 1, "s3:UploadPart": parts, "s3:CompleteMultipartUpload": 1}
+        )
+    else:
+        calls["s3:PutObject"] += 1
+    return calls
+
+
+def write_units(run: Run) -> float:
+    """Write units of a batch; a plain item counts as the two kilobytes that a batch's may have."""
+    calls = calls_of(run)
+    items = calls["dynamodb:PutItem"] + calls["dynamodb:UpdateItem"] + ITEMS_A_BATCH * TRANSACTION
+    return items * ITEM_WRITE_UNITS + INDEX_WRITES + sum(shard.write_units for shard in run.shards)
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """A line of the bill: requests to a service, and US dollars."""
+
+    item: str
+    requests: float
+    dollars: float
+
+
+def bill(run: Run, memory_mb: int) -> Iterator[Cost]:
+    """What a batch costs, by service; `memory_mb` is that of `infer`."""
+    calls, polls = calls_of(run), run.seconds / POLL_SECONDS
+    planning = run.lines * run.input_bytes / PLANNED_BYTES_A_SECOND
+    others = run.assemble_seconds + planning + (2 + polls) * CALL_SECONDS
+    infer = prices.lambda_price(run.invocations, run.worker_seconds, memory_mb)
+    yield Cost("Lambda infer", run.invocations, infer)
+    yield Cost("Lambda, other functions", 4 + polls, prices.lambda_price(4 + polls, others, 1_024))
+    yield Cost("API Gateway", 2 + polls, (2 + polls) * prices.API_GATEWAY_REQUEST)
+    requests = sum(number for name, number in calls.items() if name.startswith("dynamodb"))
+    reads = calls["dynamodb:GetItem"] + calls["dynamodb:Query"] + polls
+    stored = write_units(run) * prices.DYNAMODB_WRITE_UNIT + reads * prices.DYNAMODB_READ_UNIT
+    yield Cost("DynamoDB", requests + polls, stored)
+    for service in ("s3", "sqs"):
+        own = {name: number for name, number in calls.items() if name.startswith(service)}
+        dollars = sum(prices.call_price(name, number, number) for name, number in own.items())
+        yield Cost(service.upper(), sum(own.values()), dollars)
