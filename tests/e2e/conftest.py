@@ -1,10 +1,12 @@
-"""Nightlane on the rig, and the official client pointed at it."""
+"""Nightlane at home and on the rig, and the official client pointed at it."""
 
 import contextlib
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import openai
 import pytest
@@ -15,6 +17,7 @@ from nightlane.settings import Settings
 from tests.rig.rig import RIG_DEFAULTS, Rig
 
 KEYS = {"acme": "sk-acme-0123456789abcdef", "other": "sk-other-0123456789abcdef"}
+LOCAL = [sys.executable, "-m", "infra.cli.app", "local", "--port", "0"]
 ACME = KEYS["acme"]
 ENDED = {"completed", "failed", "expired", "cancelled"}
 
@@ -22,6 +25,9 @@ ENDED = {"completed", "failed", "expired", "cancelled"}
 @dataclass
 class Place:
     """A Nightlane somewhere, its mock model and a client of tenant acme."""
+
+    redirects_content: ClassVar[bool] = True
+    """Content that is large or no text comes from S3."""
 
     base_url: str
     keys: Mapping[str, str]
@@ -64,6 +70,12 @@ class Place:
         return self.client.files.content(file_id).text if file_id else ""
 
 
+class HomePlace(Place):
+    """A Nightlane on this machine, in processes of its own."""
+
+    redirects_content = False
+
+
 @dataclass
 class RigPlace(Place):
     """A Nightlane on the rig."""
@@ -83,8 +95,28 @@ def living(mock: dict[str, Any] | None = None, **settings: Any) -> Iterator[RigP
             yield RigPlace(rig.base_url, KEYS, upstream, client, rig)
 
 
-@pytest.fixture(scope="session")
-def place() -> Iterator[Place]:
-    """The rig that most tests share."""
-    with living(max_concurrent_batches=4) as made:
+@contextlib.contextmanager
+def at_home(mock: dict[str, Any] | None = None, **settings: Any) -> Iterator[HomePlace]:
+    """Start `nightlane local` with these settings."""
+    keys = [f"--api-key={tenant}={key}" for tenant, key in KEYS.items()]
+    given = [f"--set={name}={value}" for name, value in settings.items()]
+    with MockUpstream(**(mock or {})) as upstream:
+        command = [*LOCAL, "--data", ":memory:", "--upstream", upstream.url, *keys, *given]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            base_url = process.stdout.readline().removeprefix("ready ").strip()
+            try:
+                with openai.OpenAI(base_url=base_url, api_key=ACME) as client:
+                    yield HomePlace(base_url, KEYS, upstream, client)
+            finally:
+                process.terminate()
+
+
+PLACES = pytest.mark.parametrize("start", [at_home, living], ids=["home", "rig"])
+
+
+@pytest.fixture(scope="session", params=[at_home, living], ids=["home", "rig"])
+def place(request: pytest.FixtureRequest) -> Iterator[Place]:
+    """What most tests share: every one of them runs at home and on the rig."""
+    with request.param(max_concurrent_batches=4) as made:
         yield made

@@ -22,8 +22,9 @@ def test_an_unknown_key_is_told_which_one_it_was(place: Place) -> None:
         nobody.batches.list()
 
 
-def test_the_client_takes_its_key_to_no_other_origin(place: Place) -> None:
-    file = place.client.files.create(file=b'{"a": 1}\n' * 480_000, purpose="batch")
-    request = place.client.files.content(file.id).response.request
-    assert "X-Amz-Signature" in str(request.url)
-    assert "authorization" not in request.headers
+def test_the_client_takes_its_key_to_no_other_origin() -> None:
+    with living() as place:
+        file = place.client.files.create(file=b'{"a": 1}\n' * 480_000, purpose="batch")
+        request = place.client.files.content(file.id).response.request
+        assert "X-Amz-Signature" in str(request.url)
+        assert "authorization" not in request.headers

@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,9 +14,9 @@ import urllib3
 from openai.types import Batch
 
 from infra.cli.mock.process import MockUpstream
+from tests.e2e.conftest import LOCAL
 from tests.world import requests
 
-LOCAL = [sys.executable, "-m", "infra.cli.app", "local", "--port", "0"]
 KEY = "sk-home"
 ENDED = {"completed", "failed", "expired", "cancelled"}
 

@@ -1,6 +1,7 @@
 """The status machine, walked at random over HTTP."""
 
-import contextlib
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import openai
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precondition, rule
 from openai.types import Batch
 
-from tests.e2e.conftest import ENDED, Place, living
+from tests.e2e.conftest import ENDED, PLACES, Place
 from tests.faults.watch import EDGES, TIMES
 from tests.world import requests
 
@@ -86,9 +87,9 @@ class StatusMachine(RuleBasedStateMachine):
             assert len(output) + len(errors) == counts.total
 
 
-def test_the_status_machine() -> None:
-    with contextlib.ExitStack() as stack:
-        StatusMachine.place = stack.enter_context(living(max_concurrent_batches=2))
+@PLACES
+def test_the_status_machine(start: Callable[..., AbstractContextManager[Place]]) -> None:
+    with start(max_concurrent_batches=2) as StatusMachine.place:
         machine: Any = StatusMachine.TestCase
         machine.settings = settings(
             max_examples=6,
