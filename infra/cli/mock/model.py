@@ -17,7 +17,7 @@ from typing import Any
 from aiohttp import web
 from msgspec import json
 
-from infra.cli.mock import answers
+from infra.cli.mock import answers, requests
 
 Json = dict[str, Any]
 CHAT_MODELS = ("mock-small", "mock-large")
@@ -89,19 +89,30 @@ def _draw(key: int, seed: int) -> random.Random:
     return random.Random(key ^ seed << 32)
 
 
+@dataclass(frozen=True, slots=True)
+class Route:
+    """An endpoint: how its requests are read, and answered."""
+
+    decoder: json.Decoder[Any]
+    answer: Callable[[Any, int], Json]
+
+
+NO_HINTS = requests.Hints()
+ROUTES = {
+    "/v1/chat/completions": Route(json.Decoder(requests.Chat), answers.chat),
+    "/v1/completions": Route(json.Decoder(requests.Completion), answers.completion),
+    "/v1/embeddings": Route(json.Decoder(requests.Embeddings), answers.embeddings),
+    "/v1/responses": Route(json.Decoder(requests.Response), answers.response),
+    "/v1/moderations": Route(json.Decoder(requests.Moderation), answers.moderation),
+}
+
+
 class MockModel:
-    """The endpoint's state and its routes."""
+    """The endpoint's state, and what it does with a request."""
 
     def __init__(self, behaviour: Behaviour) -> None:
         self._behaviour = behaviour
         self.statistics = Statistics()
-        self._routes: dict[str, Callable[[Json, int], Json]] = {
-            "/v1/chat/completions": answers.chat,
-            "/v1/completions": answers.completion,
-            "/v1/embeddings": answers.embeddings,
-            "/v1/responses": answers.response,
-            "/v1/moderations": answers.moderation,
-        }
 
     async def serve(self, request: web.BaseRequest) -> web.Response:
         key = self._behaviour.api_key
@@ -111,58 +122,58 @@ class MockModel:
             and request.headers.get("Authorization") != f"Bearer {key}"
         ):
             return _error(401, "Incorrect API key provided.", "invalid_api_key")
-        if request.method == "POST" and (route := self._routes.get(request.path)):
+        if request.method == "POST" and (route := ROUTES.get(request.path)):
             return await self._infer(request, route)
         return self._look(request.method, request.path)
 
-    async def _infer(self, request: web.BaseRequest, route: Callable[[Json, int], Json]) -> web.Response:
+    async def _infer(self, request: web.BaseRequest, route: Route) -> web.Response:
         raw = await request.read()
         key = zlib.crc32(raw)
         statistics, behaviour = self.statistics, self._behaviour
         statistics.change(+1)
         statistics.sights[key] += 1
         try:
-            body = json.decode(raw)
-            hints = body.get("mock") or {}
             if behaviour.rate_limit is not None and statistics.in_flight > behaviour.rate_limit:
-                return _error(429, "Too many requests in flight.", "rate_limit_exceeded", retry_after="1")
-            if seconds := hints.get("latency", latency_of(key, behaviour)):
+                return _error(429, "Too many requests in flight.", "rate_limit_exceeded", Retry_After="1")
+            asked = requests.read(route.decoder, raw)
+            hints = asked.mock or NO_HINTS
+            seconds = latency_of(key, behaviour) if hints.latency is None else hints.latency
+            if seconds:
                 await asyncio.sleep(seconds)
-            return self._answer(body, hints, key, route)
-        except (ValueError, AttributeError):
-            return _error(400, "We could not parse the JSON body of your request.")
+            return self._answer(asked, hints, key, route)
+        except requests.Invalid as invalid:
+            return _error(400, invalid.message, invalid.code, invalid.param)
         finally:
             statistics.change(-1)
 
-    def _answer(self, body: Json, hints: Json, key: int, route: Callable[[Json, int], Json]) -> web.Response:
+    def _answer(self, asked: requests.Request, hints: requests.Hints, key: int, route: Route) -> web.Response:
         sights = self.statistics.sights[key]
-        if status := hints.get("status"):
-            return _error(int(status), f"The mock was asked for {status}.")
-        if sights <= hints.get("fail_times", 0):
+        if hints.status:
+            return _error(hints.status, f"The mock was asked for {hints.status}.")
+        if sights <= hints.fail_times:
             return _error(503, "The mock was asked to fail.")
-        if sights == 1 and _draw(key, self._behaviour.seed).random() < self._behaviour.error_rate:
+        rate = self._behaviour.error_rate
+        if rate and sights == 1 and _draw(key, self._behaviour.seed).random() < rate:
             return _error(500, "An injected error.")
-        if body.get("model", "mock-moderation") not in MODELS:
-            message = f"The model '{body['model']}' does not exist"
-            return _error(404, message, "model_not_found", "model")
-        try:
-            return _json(route(body, key))
-        except (KeyError, TypeError, IndexError) as missing:
-            return _error(400, f"Missing required parameter: {missing}.", "missing_required_parameter")
+        if asked.model not in MODELS:
+            return _no_such_model(asked.model)
+        return _json(route.answer(asked, key))
 
     def _look(self, method: str, path: str) -> web.Response:
         match method, path.split("/")[1:]:
             case "GET", ["v1", "models"]:
                 return _json({"object": "list", "data": [_model(each) for each in MODELS]})
-            case "GET", ["v1", "models", name] if name in MODELS:
-                return _json(_model(name))
             case "GET", ["v1", "models", name]:
-                return _error(404, f"The model '{name}' does not exist", "model_not_found", "model")
+                return _json(_model(name)) if name in MODELS else _no_such_model(name)
             case "GET", ["_mock", "stats"]:
                 return _json(self.statistics.to_json())
             case "POST", ["_mock", "reset"]:
                 self.statistics = Statistics()
                 return _json({})
+            case _, ["v1", "models"] | ["v1", "models", _]:
+                return _wrong_method(method, path, "GET")
+        if path in ROUTES:
+            return _wrong_method(method, path, "POST")
         return _error(404, f"Invalid URL ({method} {path})")
 
 
@@ -173,16 +184,20 @@ def _json(body: Json, status: int = 200, **headers: str) -> web.Response:
 
 
 def _error(
-    status: int,
-    message: str,
-    code: str | None = None,
-    param: str | None = None,
-    retry_after: str | None = None,
+    status: int, message: str, code: str | None = None, param: str | None = None, **headers: str
 ) -> web.Response:
     kind = "server_error" if status >= 500 else "invalid_request_error"
-    headers = {"Retry-After": retry_after} if retry_after else {}
     body = {"error": {"message": message, "type": kind, "param": param, "code": code}}
-    return _json(body, status, **headers)
+    return _json(body, status, **{name.replace("_", "-"): value for name, value in headers.items()})
+
+
+def _no_such_model(name: str) -> web.Response:
+    return _error(404, f"The model '{name}' does not exist", "model_not_found", "model")
+
+
+def _wrong_method(method: str, path: str, right: str) -> web.Response:
+    message = f"Not allowed to {method} on {path}. (HINT: Perhaps you meant to use a different HTTP method?)"
+    return _error(405, message, "method_not_supported", Allow=right)
 
 
 def _model(name: str) -> Json:
