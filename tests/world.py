@@ -94,7 +94,8 @@ class World:
     ) -> tuple[int, Any]:
         """A request to the API, past the authorizer: the status and the JSON of the answer."""
         given = [(name.replace("_", "-"), value) for name, value in headers.items()]
-        event = proxy_event(method, path, list((query or {}).items()), given, body, {"tenant": tenant})
+        authorizer = {"principalId": tenant, "tenant": tenant}
+        event = proxy_event(method, path, list((query or {}).items()), given, body, authorizer)
         answer = self.invoke("api", json.loads(json.dumps(event)))
         assert answer["multiValueHeaders"]["x-request-id"][0].startswith("req_")
         return answer["statusCode"], json.loads(answer["body"])
@@ -147,13 +148,17 @@ class World:
         messages: Any = answer.get("Messages", [])
         return messages[0] if messages else None
 
+    def queue_name(self, name: str) -> str:
+        """What SQS calls a queue."""
+        return self.urls[name].rsplit("/", 1)[1]
+
     def deliver(self, name: str, function: str | None = None) -> bool:
         """Take one message of a queue through its function; False if there was none."""
         message = self.receive(name)
         if message is None:
             return False
         self.deliveries.append(f"{name} {message['Body']}")
-        answer = self.invoke(function or name, sqs_event(name, message))
+        answer = self.invoke(function or name, sqs_event(self.queue_name(name), message))
         if not (answer or {}).get("batchItemFailures"):
             where, receipt = self.urls[name], message["ReceiptHandle"]
             with running(None):

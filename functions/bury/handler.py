@@ -16,11 +16,17 @@ from nightlane.wiring import ports
 def handler(event: dict[str, Any], context: LambdaContext) -> None:
     record = event["Records"][0]
     ports().metrics.add(Metric.DEAD_LETTERS)
-    queue = record["eventSourceARN"].split(":")[-1].removesuffix(".fifo")
-    logger.error("dead letter", queue=queue, message_body=record["body"])
-    if queue.endswith("infer-dead"):
+    # CloudFormation makes up the queues' names: only the source's URL in the settings says which one it was.
+    # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html
+    source = record["attributes"]["DeadLetterQueueSourceArn"].rsplit(":", 1)[1]
+    logger.error("dead letter", queue=source, message_body=record["body"])
+    if _is(source, ports().settings.infer_queue_url):
         bury_shard(ports(), read_shard_message(record["body"]))
-    elif queue.endswith("plan-dead"):
+    elif _is(source, ports().settings.plan_queue_url):
         bury_plan(ports(), read_batch_message(record["body"]))
     else:
         bury_assembly(ports(), read_batch_message(record["body"]))
+
+
+def _is(queue: str, url: str) -> bool:
+    return url.endswith(f"/{queue}")

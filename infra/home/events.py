@@ -14,6 +14,11 @@ from infra.gateway import BINARY_MEDIA_TYPE, STAGE
 REGION = "us-east-1"
 ACCOUNT = "123456789012"
 API_ID = "nightlane"
+# Of a caller who signed nothing and has no certificate.
+NOBODY = dict.fromkeys(
+    "accessKey accountId caller cognitoAuthenticationProvider cognitoAuthenticationType cognitoIdentityId "
+    "cognitoIdentityPoolId principalOrgId user userArn".split()
+)
 
 Pairs = Sequence[tuple[str, str]]
 
@@ -21,10 +26,16 @@ Pairs = Sequence[tuple[str, str]]
 def proxy_event(
     method: str, path: str, query: Pairs, headers: Pairs, body: bytes, authorizer: Mapping[str, str]
 ) -> dict[str, Any]:
-    """A REST API's Lambda-proxy event; `path` is without the stage."""
+    """A REST API's Lambda-proxy event.
+
+    Args:
+        path: without the stage, percent-encoded as the client wrote it.
+        authorizer: the authorizer's context, and its `principalId`.
+    """
     content_type = next((value for name, value in headers if name.lower() == "content-type"), "")
     binary = content_type.split(";")[0].strip().lower() == BINARY_MEDIA_TYPE
     text = base64.b64encode(body).decode() if binary else body.decode(errors="replace")
+    now = time.time()
     return {
         "resource": "/{proxy+}",
         "path": path,
@@ -38,13 +49,18 @@ def proxy_event(
         "requestContext": {
             "accountId": ACCOUNT,
             "apiId": API_ID,
-            "authorizer": dict(authorizer),
+            # 0 milliseconds, as for an answer of the authorizer that API Gateway remembers.
+            "authorizer": {**authorizer, "integrationLatency": 0},
+            "domainName": f"{API_ID}.execute-api.{REGION}.amazonaws.com",
+            "domainPrefix": API_ID,
+            "extendedRequestId": base64.b64encode(uuid.uuid4().bytes[:11]).decode(),
             "httpMethod": method,
-            "identity": {"sourceIp": "127.0.0.1", "userAgent": dict(headers).get("User-Agent")},
+            "identity": NOBODY | {"sourceIp": "127.0.0.1", "userAgent": dict(headers).get("User-Agent")},
             "path": f"/{STAGE}{path}",
             "protocol": "HTTP/1.1",
             "requestId": str(uuid.uuid4()),
-            "requestTimeEpoch": int(time.time() * 1000),
+            "requestTime": time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime(now)),
+            "requestTimeEpoch": int(now * 1000),
             "resourceId": "proxy",
             "resourcePath": "/{proxy+}",
             "stage": STAGE,

@@ -149,7 +149,8 @@ class Front:
         allows = statement["Effect"] == "Allow" and fnmatch.fnmatch(event["methodArn"], statement["Resource"])
         # A denial is cached too, as API Gateway does, but a new key on a laptop should work soon.
         seconds = AUTHORIZER_CACHE_SECONDS if allows else 1
-        return Policy(allows, answer.get("context", {}), time.monotonic() + seconds)
+        context = answer.get("context", {}) | {"principalId": answer["principalId"]}
+        return Policy(allows, context, time.monotonic() + seconds)
 
 
 def _file(location: str) -> web.FileResponse:

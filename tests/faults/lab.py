@@ -167,7 +167,7 @@ class Lab:
         function = "bury" if name.endswith("-dead") else name
         held = Message(name, message["ReceiptHandle"], 0)
         self._held.append(held)
-        event = sqs_event(name, message)
+        event = sqs_event(self.world.queue_name(name), message)
         ends = [self._invoke(function, event) for _ in range(times)]
         self._held.remove(held)
         if any(done for done, _ in ends):

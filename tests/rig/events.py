@@ -10,24 +10,35 @@ from typing import Any
 
 from infra.home.events import ACCOUNT, REGION
 
+DEAD_LETTERS = "-dead"
+
 
 def sqs_event(queue: str, message: Mapping[str, Any]) -> dict[str, Any]:
-    """One received message."""
+    """One received message; one of a dead-letter queue says which queue it comes from."""
+    attributes = dict(message.get("Attributes", {}))
+    name, dot, fifo = queue.partition(".")
+    if name.endswith(DEAD_LETTERS):
+        # moto does not.
+        attributes["DeadLetterQueueSourceArn"] = _queue_arn(name.removesuffix(DEAD_LETTERS) + dot + fifo)
     return {
         "Records": [
             {
                 "messageId": message["MessageId"],
                 "receiptHandle": message["ReceiptHandle"],
                 "body": message["Body"],
-                "attributes": dict(message.get("Attributes", {})),
+                "attributes": attributes,
                 "messageAttributes": {},
                 "md5OfBody": message["MD5OfBody"],
                 "eventSource": "aws:sqs",
-                "eventSourceARN": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{queue}",
+                "eventSourceARN": _queue_arn(queue),
                 "awsRegion": REGION,
             }
         ]
     }
+
+
+def _queue_arn(queue: str) -> str:
+    return f"arn:aws:sqs:{REGION}:{ACCOUNT}:{queue}"
 
 
 def scheduled_event() -> dict[str, Any]:
