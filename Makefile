@@ -45,7 +45,7 @@ format: $(VENV)/.dev ## Format the code
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
 
-bench: $(VENV)/.dev ## Measure what the README quotes; results go to bench/results
+bench: $(VENV)/.bench ## Measure what the docs quote; results go to bench/results, pictures to docs
 	$(RUN) bench
 
 bootstrap synth diff deploy destroy: $(VENV)/.cdk $(CDK) ## Run the CDK CLI on cdk.json; ARGS are its own
@@ -69,6 +69,10 @@ $(VENV)/.cdk: pyproject.toml uv.lock | $(UV)
 $(VENV)/.dev: pyproject.toml uv.lock | $(UV)
 	$(UV) sync --frozen --quiet --inexact --group dev --group cdk
 	@touch $@ $(VENV)/.demo $(VENV)/.cdk
+
+$(VENV)/.bench: pyproject.toml uv.lock | $(UV)
+	$(UV) sync --frozen --quiet --inexact --group bench --group dev --group cdk
+	@touch $@ $(VENV)/.demo $(VENV)/.cdk $(VENV)/.dev
 
 $(CDK): Makefile | $(VENV)/.cdk
 	$(VENV)/bin/npm install --silent --no-save --prefix .build/cdk aws-cdk@$(CDK_CLI_VERSION)

@@ -1,1 +1,1 @@
-"""Where the README's figures come from: `make bench`, or `python -m bench NAME`."""
+"""Where the figures in the docs come from: `make bench`, or `python -m bench NAME`."""

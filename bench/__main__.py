@@ -1,16 +1,47 @@
-"""Run all benchmarks, or those named."""
+"""Measure, keep what was measured as JSON, and draw it: `python -m bench --help`."""
 
-import sys
+from argparse import ArgumentParser
+from pathlib import Path
 
-from bench import cost, dashboard, memory, scale, throughput
+from bench import cost, dashboard, memory, plots, scale, tables, throughput
+from bench.result import RESULTS, load, save, show
 
+# Each takes the most lines that a batch may have.
 BENCHMARKS = {
-    "throughput": throughput.main,
-    "memory": memory.main,
-    "cost": cost.main,
-    "scale": scale.main,
-    "dashboard": dashboard.main,
+    "throughput": throughput.measure,
+    "memory": memory.measure,
+    "cost": cost.measure,
+    "scale": scale.measure,
+    "dashboard": dashboard.measure,
 }
+MOST_LINES = 50_000
+ROOT = Path(__file__).parents[1]
+QUICK = ROOT / ".build" / "bench"
 
-for name in sys.argv[1:] or BENCHMARKS:
-    BENCHMARKS[name]()
+
+def main() -> None:
+    """Run all benchmarks, or those named."""
+    parser = ArgumentParser(prog="python -m bench", description=main.__doc__)
+    helps = f"{', '.join(BENCHMARKS)}; plots: draw the kept results again; tables: print those of the docs"
+    parser.add_argument(
+        "names", nargs="*", choices=[*BENCHMARKS, "plots", "tables"], metavar="NAME", help=helps
+    )
+    helps = "a quick run with at most so many lines a batch; results and pictures go to .build/bench"
+    parser.add_argument("--lines", type=int, default=MOST_LINES, metavar="N", help=helps)
+    arguments = parser.parse_args()
+    quick = arguments.lines < MOST_LINES
+    results, pictures = (QUICK, QUICK) if quick else (RESULTS, ROOT / "docs")
+    for name in arguments.names or BENCHMARKS:
+        if name == "tables":
+            print(*(table() for table in tables.TABLES), sep="\n\n")
+        elif name == "plots":
+            plots.draw_all(results, pictures)
+        else:
+            command = f"python -m bench {name}" + f" --lines {arguments.lines}" * quick
+            path = results / f"{name}.json"
+            save(BENCHMARKS[name](arguments.lines), command, path)
+            show(name, load(path))
+            plots.draw_all(results, pictures, name)
+
+
+main()

@@ -3,7 +3,7 @@
 import contextlib
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
 import openai
@@ -29,25 +29,20 @@ def bodies(count: int, size: int = 0) -> Iterator[bytes]:
 
 def input_file(count: int, size: int = 0) -> bytes:
     """The same requests as a batch input file."""
-    return b"".join(
-        b'{"custom_id":"request-%d","method":"POST","url":"/v1/chat/completions","body":%b}\n'
-        % (number, body)
-        for number, body in enumerate(bodies(count, size))
-    )
+    return batch_of("/v1/chat/completions", bodies(count, size))
 
 
-def embedding_file(count: int) -> bytes:
-    """A batch of requests for embeddings."""
-    body = b'{"model":"large","input":["x"]}'
-    line = b'{"custom_id":"request-%d","method":"POST","url":"/v1/embeddings","body":%b}\n'
-    return b"".join(line % (number, body) for number in range(count))
+def batch_of(url: Endpoint, requests: Iterable[bytes]) -> bytes:
+    """A batch input file of these bodies."""
+    line = b'{"custom_id":"request-%d","method":"POST","url":"%b","body":%b}\n'
+    return b"".join(line % (number, url.encode(), body) for number, body in enumerate(requests))
 
 
 @contextlib.contextmanager
-def rig(upstream_url: str, **settings: Any) -> Iterator[Rig]:
-    """A rig in front of an endpoint."""
+def rig(upstream_url: str, tick_seconds: float | None = None, **settings: Any) -> Iterator[Rig]:
+    """A rig in front of an endpoint; the sweeper runs every minute, or `tick_seconds`."""
     values = Settings(**{**RIG_DEFAULTS, "upstream_url": upstream_url, **settings})
-    with Rig(values, {KEY: "bench"}) as started:
+    with Rig(values, {KEY: "bench"}, tick_seconds=tick_seconds) as started:
         yield started
 
 

@@ -6,12 +6,13 @@ time that 100 requests in flight take, and for every other invocation as measure
 """
 
 from bench.batches import input_file, rig, run_batch
-from bench.report import Figure, report
+from bench.result import Figure, Result
 from infra.cli.mock.process import MockUpstream
 from infra.prices import (
     API_GATEWAY_REQUEST,
     LAMBDA_GB_SECOND_ARM64,
     LAMBDA_REQUEST,
+    MB_A_GB,
     MILLION,
     call_price,
     lambda_price,
@@ -23,10 +24,38 @@ LINES = 10_000
 IN_FLIGHT = 100
 REQUEST_SECONDS = 5.0
 SCALE = 25
-MB_A_GB = 1_024
 
 
-def measured() -> Ledger:
+def measure(most_lines: int) -> Result:
+    """The calls of a batch, and US dollars a million of its lines."""
+    lines = min(LINES, most_lines)
+    ledger = used(lines)
+    infer = ledger.functions["infer"]
+    waiting = REQUEST_SECONDS / IN_FLIGHT * infer.memory_mb / MB_A_GB * LAMBDA_GB_SECOND_ARM64
+    parts = {
+        f"Lambda infer, {IN_FLIGHT} in flight": waiting + infer.invocations * LAMBDA_REQUEST / lines,
+        "Lambda, other functions": 0.0,
+        "API Gateway": ledger.functions["api"].invocations * API_GATEWAY_REQUEST / lines,
+        **{f"{service} calls": 0.0 for service in ("dynamodb", "s3", "sqs")},
+    }
+    for name, use in ledger.functions.items():
+        if name != "infer":
+            price = lambda_price(use.invocations, use.milliseconds / 1e3, use.memory_mb)
+            parts["Lambda, other functions"] += price / lines
+    calls, units = ledger.calls(), ledger.units()
+    for name, count in calls.items():
+        parts[f"{name.split(':')[0]} calls"] += call_price(name, count, units[name] or count) / lines
+    dollars = {name: part * MILLION for name, part in parts.items()}
+    figures = [
+        Figure(f"{name} in a batch of {lines:,} lines", count, "calls")
+        for name, count in sorted(calls.items())
+    ]
+    figures += [Figure(name, part, "US dollars a million") for name, part in dollars.items()]
+    figures.append(Figure("the bill", sum(dollars.values()), "US dollars a million", "≤ 0.60"))
+    return Result(figures)
+
+
+def used(lines: int) -> Ledger:
     """The use of one batch."""
     deployed = Settings()
     with (
@@ -40,38 +69,5 @@ def measured() -> Ledger:
             worker_lease_seconds=round(deployed.worker_lease_seconds / SCALE),
         ) as place,
     ):
-        run_batch(place, input_file(LINES))
+        run_batch(place, input_file(lines))
         return place.ledger
-
-
-def main() -> None:
-    ledger = measured()
-    share = MILLION / LINES
-    calls, units = ledger.calls(), ledger.units()
-    by_service: dict[str, float] = {}
-    for name, count in calls.items():
-        service = name.split(":")[0]
-        price = call_price(name, count, units[name] or count)
-        by_service[service] = by_service.get(service, 0.0) + price * share
-    infer = ledger.functions["infer"]
-    waiting = MILLION * REQUEST_SECONDS / IN_FLIGHT * infer.memory_mb / MB_A_GB * LAMBDA_GB_SECOND_ARM64
-    invoking = infer.invocations * LAMBDA_REQUEST * share
-    others = share * sum(
-        lambda_price(use.invocations, use.milliseconds / 1e3, use.memory_mb)
-        for name, use in ledger.functions.items()
-        if name != "infer"
-    )
-    api = ledger.functions["api"].invocations * API_GATEWAY_REQUEST * share
-    parts = {
-        f"Lambda infer, {IN_FLIGHT} in flight": waiting + invoking,
-        "Lambda, other functions": others,
-        "API Gateway": api,
-        **{f"{service} calls": price for service, price in sorted(by_service.items())},
-    }
-    figures = [
-        Figure(f"{name} in a batch of {LINES:,} lines", count, "calls")
-        for name, count in sorted(calls.items())
-    ]
-    figures += [Figure(name, dollars, "US dollars a million") for name, dollars in parts.items()]
-    figures.append(Figure("the bill", sum(parts.values()), "US dollars a million", "≤ 0.60"))
-    report("cost", figures)

@@ -1,4 +1,4 @@
-"""The picture of the dashboard: the deployed widgets, with what a run on this machine measured."""
+"""The deployed dashboard, with what a run on this machine measured."""
 
 import os
 import sys
@@ -6,7 +6,7 @@ import tempfile
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -16,25 +16,23 @@ from urllib.parse import urlsplit
 
 import openai
 
-from bench.batches import KEY, input_file
-from bench.drawing import draw
-from bench.widgets import Source, evaluated, widgets_of
+from bench.batches import KEY, input_file, rig
+from bench.result import Result
+from bench.widgets import Source, chart_of, source, widgets_of
 from infra.cli.mock.process import MockUpstream
 from infra.prices import DYNAMODB_READ_UNIT, DYNAMODB_WRITE_UNIT, WRITES, call_price
-from infra.resources import QUEUES, functions
+from infra.resources import QUEUES
 from nightlane.aws.clients import Clients
-from nightlane.settings import Settings
-from tests.rig.ledger import FunctionUse, Report
-from tests.rig.rig import RIG_DEFAULTS, Rig
+from tests.rig.ledger import FunctionUse
+from tests.rig.rig import Rig
 
-PICTURE = Path(__file__).parents[1] / "docs" / "dashboard.svg"
 SERVICE = "Nightlane"
 # How the template calls its things.
 LAMBDA, QUEUE, TABLE = "Functions{}Function", "Queues{}", "StorageTable"
 MINUTE_SECONDS = 3
 MOST_SECONDS = 165
 MODEL = {"latency_mean": 0.25, "latency_sigma": 1.0, "rate_limit": 36, "error_rate": 0.02}
-SETTINGS = {
+SETTINGS: dict[str, Any] = {
     "max_concurrent_batches": 2,
     "max_concurrent_requests_per_batch": 20,
     "requests_in_flight_per_worker": 10,
@@ -43,23 +41,13 @@ SETTINGS = {
 }
 CAPTION = (
     "Ten batches, two at once: one is broken, one cancelled, one too large for its window, and the endpoint "
-    "is away for ten seconds.",
+    "is away for ten seconds.\n"
     f"The deployed widgets over this run on one machine, by minutes that last {MINUTE_SECONDS} s here: "
-    "sums, and so dollars, are of so many seconds. A label in grey has no data.",
+    "sums, and so dollars, are of so many seconds. A faint label has no data.\n"
     "Nightlane's own metrics are as its functions wrote them. Of AWS's, what the run counted: invocations, "
-    "answers to the client, calls of the table, lengths of queues (ages are estimates from these).",
+    "answers to the client, calls of the table, lengths of queues (ages are estimates from these)."
 )
 ENDED = frozenset({"completed", "failed", "expired", "cancelled"})
-
-
-class CountedUse(FunctionUse):
-    """A function's use that also knows how many invocations have ended."""
-
-    ended = 0
-
-    def add(self, report: Report) -> None:
-        super().add(report)
-        self.ended += 1
 
 
 class Recorder:
@@ -75,7 +63,7 @@ class Recorder:
         """The API answered a client."""
         kinds = {"Count": True, "4XXError": status // 100 == 4, "5XXError": status >= 500}
         for name, counts in kinds.items():
-            self._add(Source.of("AWS/ApiGateway", name, ApiName=SERVICE), counts)
+            self._add(source("AWS/ApiGateway", name, ApiName=SERVICE), counts)
 
     @contextmanager
     def looking(self) -> Iterator[None]:
@@ -89,29 +77,34 @@ class Recorder:
                 stop.set()
         watching.result()
         for point in self._rig.ledger.points():
-            self._add(Source.of(SERVICE, point.metric, **point.dimensions), *point.values, at=point.at)
+            self._add(source(SERVICE, point.metric, **point.dimensions), *point.values, at=point.at)
 
     def _look(self, stop: threading.Event) -> None:
         clients = self._rig.clients()
         while not stop.wait(1):
-            self._look_at_functions()
+            for name, use in list(self._rig.ledger.functions.items()):
+                self._look_at_function(name, use)
+            self._look_at_table(self._rig.ledger.units())
             self._look_at_queues(clients)
 
-    def _look_at_functions(self) -> None:
-        for name, use in list(self._rig.ledger.functions.items()):
-            of = partial(Source.of, "AWS/Lambda", FunctionName=LAMBDA.format(name.title()))
-            totals = {"Invocations": use.invocations, "Errors": use.errors, "Duration": use.milliseconds}
-            grown = {of(each): self._grown(of(each), total) for each, total in totals.items()}
-            running = use.invocations - use.ended if isinstance(use, CountedUse) else 0
-            if running or any(grown.values()):
-                for source, value in (grown | {of("ConcurrentExecutions"): max(1, running)}).items():
-                    self._add(source, value)
-        units = {n: count for n, count in self._rig.ledger.units().items() if n.startswith("dynamodb:")}
+    def _look_at_function(self, name: str, use: FunctionUse) -> None:
+        of = partial(source, "AWS/Lambda", FunctionName=LAMBDA.format(name.title()))
+        totals = {"Invocations": use.invocations, "Errors": use.errors, "Duration": use.milliseconds}
+        grown = {of(each): self._grown(of(each), total) for each, total in totals.items()}
+        running = use.invocations - use.ended
+        if running or any(grown.values()):
+            for metric, value in (grown | {of("ConcurrentExecutions"): max(1, running)}).items():
+                self._add(metric, value)
+
+    def _look_at_table(self, units: Mapping[str, int]) -> None:
         for kind, price in (("Write", DYNAMODB_WRITE_UNIT), ("Read", DYNAMODB_READ_UNIT)):
-            some = [each for each in units if (each.split(":")[1] in WRITES) == (kind == "Write")]
-            consumed = sum(call_price(name, units[name], units[name]) for name in some) / price
-            source = Source.of("AWS/DynamoDB", f"Consumed{kind}CapacityUnits", TableName=TABLE)
-            self._add(source, self._grown(source, consumed))
+            consumed = sum(
+                call_price(name, count, count) / price
+                for name, count in units.items()
+                if name.startswith("dynamodb:") and (name.split(":")[1] in WRITES) == (kind == "Write")
+            )
+            metric = source("AWS/DynamoDB", f"Consumed{kind}CapacityUnits", TableName=TABLE)
+            self._add(metric, self._grown(metric, consumed))
 
     def _look_at_queues(self, clients: Clients) -> None:
         """Messages are taken to leave in the order they came in."""
@@ -127,21 +120,24 @@ class Recorder:
                     sent.popleft()
                 sent.extend([now] * (length - len(sent)))
                 title = QUEUE.format(name.title().replace("-", ""))
-                age = Source.of("AWS/SQS", "ApproximateAgeOfOldestMessage", QueueName=title)
+                age = source("AWS/SQS", "ApproximateAgeOfOldestMessage", QueueName=title)
                 self._add(age, now - sent[0] if sent else 0.0)
 
-    def _grown(self, source: Source, total: float) -> float:
-        before, self._totals[source] = self._totals[source], total
+    def _grown(self, metric: Source, total: float) -> float:
+        before, self._totals[metric] = self._totals[metric], total
         return total - before
 
-    def _add(self, source: Source, *values: float, at: float | None = None) -> None:
+    def _add(self, metric: Source, *values: float, at: float | None = None) -> None:
         minute = int(((at or time.time()) - self._start) / MINUTE_SECONDS)
-        self.samples[source][minute] += values
+        self.samples[metric][minute] += values
 
 
-def play(client: openai.OpenAI, upstream: ExitStack, port: int) -> None:
+def play(client: openai.OpenAI, upstream: ExitStack, port: int, most_lines: int) -> None:
     """What happens in the run, by the second, until every batch has ended or for `MOST_SECONDS`."""
     running: dict[str, str] = {}
+
+    def lines(count: int, size: int) -> bytes:
+        return input_file(min(count, most_lines), size)
 
     def create(name: str, data: bytes) -> None:
         file = client.files.create(file=data, purpose="batch")
@@ -156,21 +152,21 @@ def play(client: openai.OpenAI, upstream: ExitStack, port: int) -> None:
                 print(f"{name}: {batch.status} {batch.request_counts}")
                 del running[name]
 
-    refused = input_file(700, 204).replace(b'"model"', b'"mock":{"status":400},"model"', 90)
+    refused = lines(700, 204).replace(b'"model"', b'"mock":{"status":400},"model"', 90)
     events: dict[int, Callable[[], object]] = {
-        1: lambda: create("first", input_file(700, 201)),
-        2: lambda: create("second", input_file(700, 202)),
-        4: lambda: create("third", input_file(600, 203)),
+        1: lambda: create("first", lines(700, 201)),
+        2: lambda: create("second", lines(700, 202)),
+        4: lambda: create("third", lines(600, 203)),
         8: lambda: create("broken", input_file(20) + b"not JSON"),
         14: lambda: create("partly refused", refused),
-        30: lambda: create("regretted", input_file(900, 205)),
-        44: lambda: client.batches.cancel(running["regretted"]),
-        46: lambda: create("through the outage", input_file(900, 206)),
+        30: lambda: create("regretted", lines(900, 205)),
+        44: lambda: [client.batches.cancel(running[each]) for each in running if each == "regretted"],
+        46: lambda: create("through the outage", lines(900, 206)),
         60: upstream.close,
         70: lambda: upstream.enter_context(MockUpstream(port=port, **MODEL)),
-        76: lambda: create("too large", input_file(5_000, 207)),
-        84: lambda: create("late", input_file(500, 208)),
-        90: lambda: create("later", input_file(500, 209)),
+        76: lambda: create("too large", lines(5_000, 207)),
+        84: lambda: create("late", lines(500, 208)),
+        90: lambda: create("later", lines(500, 209)),
     }
     for second in range(MOST_SECONDS):
         events.get(second, poll)()
@@ -196,27 +192,22 @@ def synthesised() -> dict[str, Any]:
     return template
 
 
-def main() -> None:
-    """Play the story and draw `docs/dashboard.svg`."""
+def measure(most_lines: int) -> Result:
+    """Play the story over the deployed widgets."""
     widgets = widgets_of(synthesised())
     # The deployed functions write their metrics under the stack's name.
     os.environ["POWERTOOLS_SERVICE_NAME"] = SERVICE
     with ExitStack() as upstream:
         url = upstream.enter_context(MockUpstream(**MODEL)).url
-        values: dict[str, Any] = {**RIG_DEFAULTS, **SETTINGS, "upstream_url": url}
-        rig = Rig(Settings(**values), {KEY: "bench"}, tick_seconds=MINUTE_SECONDS)
-        for spec in functions(rig.settings):
-            rig.ledger.functions[spec.name] = CountedUse(spec.memory)
-        with rig:
-            recorder = Recorder(rig)
+        with rig(url, MINUTE_SECONDS, **SETTINGS) as place:
+            recorder = Recorder(place)
             hooks = {"response": [lambda answer: recorder.answered(answer.status_code)]}
             http = openai.DefaultHttpxClient(event_hooks=hooks)
             with (
-                openai.OpenAI(base_url=rig.base_url, api_key=KEY, http_client=http) as client,
+                openai.OpenAI(base_url=place.base_url, api_key=KEY, http_client=http) as client,
                 recorder.looking(),
             ):
-                play(client, upstream, urlsplit(url).port or 0)
+                play(client, upstream, urlsplit(url).port or 0, most_lines)
     minutes = 1 + max(minute for values in recorder.samples.values() for minute in values)
-    shown = [(widget, evaluated(widget, recorder.samples, minutes)) for widget in widgets]
-    PICTURE.write_text(draw(f"CloudWatch dashboard: {SERVICE}", CAPTION, shown, minutes))
-    print(f"{PICTURE.name}: {PICTURE.stat().st_size / 1_000:.0f} kB, {minutes} minutes of {MINUTE_SECONDS} s")
+    charts = [chart_of(widget, recorder.samples, minutes) for widget in widgets]
+    return Result(charts=charts, caption=CAPTION)

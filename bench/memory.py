@@ -1,17 +1,46 @@
 """Peak memory: 50,000 lines of 200 MB against 500 lines, and large answers within infer's memory."""
 
-from bench.batches import embedding_file, input_file, rig, run_batch, used_by
-from bench.large_answers import large_answers
-from bench.report import Figure, report
+import asyncio
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from aiohttp import web
+
+from bench.batches import batch_of, input_file, rig, run_batch, used_by
+from bench.result import Figure, Result
+from infra.home.server_thread import ServerThread
 from infra.resources import functions
 from nightlane.settings import MIB, Settings
+from tests.rig.rig import HOST
 
 FUNCTIONS = ("plan", "infer", "assemble")
-SMALL_LINES, LARGE_LINES = 500, 50_000
+SMALL_LINES = 500
 LINE_BYTES = 3_950
 KIB_A_MIB = 1_024
 ANSWERS = 40
 ANSWER_BYTES = (4 * MIB, 15 * MIB)
+VECTOR = [round(0.0123456789 * (number % 97) - 0.5, 12) for number in range(1_024)]
+
+
+def measure(most_lines: int) -> Result:
+    """MiB that each function had at most."""
+    few = min(SMALL_LINES, most_lines)
+    small, large = peaks(few), peaks(most_lines)
+    size = len(input_file(most_lines, LINE_BYTES))
+    figures = [Figure("size of the large input", size / 1e6, "MB")]
+    for name in FUNCTIONS:
+        figures += [
+            Figure(f"{name}, {few} lines", small[name], "MiB"),
+            Figure(f"{name}, {most_lines:,} lines", large[name], "MiB"),
+            Figure(f"{name}, ratio", large[name] / small[name], "ratio", "≤ 1.3"),
+        ]
+    memory = next(each.memory for each in functions(Settings()) if each.name == "infer")
+    for answer in ANSWER_BYTES:
+        peak = peak_with_large_answers(answer, min(ANSWERS, most_lines))
+        name = f"infer, ten answers of {answer // MIB} MiB at once"
+        figures.append(Figure(name, peak, "MiB", f"≤ {memory}"))
+    return Result(figures)
 
 
 def peaks(lines: int) -> dict[str, float]:
@@ -20,25 +49,40 @@ def peaks(lines: int) -> dict[str, float]:
     return {name: used[name].peak_rss_kib / KIB_A_MIB for name in FUNCTIONS}
 
 
-def peak_with_large_answers(size: int) -> float:
+def peak_with_large_answers(size: int, answers: int) -> float:
     """MiB of infer, ten answers of so many bytes at once."""
     with large_answers(size) as url, rig(url) as place:
-        run_batch(place, embedding_file(ANSWERS), "/v1/embeddings")
+        request = b'{"model":"large","input":["x"]}'
+        run_batch(place, batch_of("/v1/embeddings", [request] * answers), "/v1/embeddings")
         return place.ledger.functions["infer"].peak_rss_kib / KIB_A_MIB
 
 
-def main() -> None:
-    small, large = peaks(SMALL_LINES), peaks(LARGE_LINES)
-    size = len(input_file(LARGE_LINES, LINE_BYTES))
-    figures = [Figure("size of the large input", size / 1e6, "MB")]
-    for name in FUNCTIONS:
-        figures += [
-            Figure(f"{name}, {SMALL_LINES} lines", small[name], "MiB"),
-            Figure(f"{name}, {LARGE_LINES:,} lines", large[name], "MiB"),
-            Figure(f"{name}, ratio", large[name] / small[name], "ratio", "≤ 1.3"),
-        ]
-    memory = next(each.memory for each in functions(Settings()) if each.name == "infer")
-    for answer in ANSWER_BYTES:
-        name = f"infer, ten answers of {answer // MIB} MiB at once"
-        figures.append(Figure(name, peak_with_large_answers(answer), "MiB", f"≤ {memory}"))
-    report("memory", figures)
+@contextmanager
+def large_answers(size: int) -> Iterator[str]:
+    """The base URL of an endpoint whose every answer is the same embeddings, of about so many bytes."""
+    one = json.dumps({"object": "embedding", "index": 0, "embedding": VECTOR})
+    data = ",".join([one] * max(1, size // len(one)))
+    usage = '{"prompt_tokens":1,"total_tokens":1}'
+    body = f'{{"object":"list","model":"large","usage":{usage},"data":[{data}]}}'.encode()
+    urls: list[str] = []
+
+    async def answer(_request: web.Request) -> web.Response:
+        return web.Response(body=body, content_type="application/json")
+
+    async def serve(ready: Callable[[], None], stopping: asyncio.Event) -> None:
+        app = web.Application()
+        app.router.add_post("/v1/embeddings", answer)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await runner.setup()
+        await web.TCPSite(runner, HOST, 0).start()
+        urls.append(f"http://{HOST}:{runner.addresses[0][1]}/v1")
+        ready()
+        await stopping.wait()
+        await runner.cleanup()
+
+    thread = ServerThread(serve, 10)
+    thread.start()
+    try:
+        yield urls[0]
+    finally:
+        thread.stop()

@@ -1,16 +1,17 @@
 """How well the worker fills its slots, against an ideal pool and against a bare aiohttp loop."""
 
 import asyncio
-import heapq
 import subprocess
 import sys
 import zlib
-from collections.abc import Sequence
+from operator import truediv
+from statistics import median
 
 import aiohttp
 
 from bench.batches import bodies, input_file, rig, run_batch
-from bench.report import Figure, report
+from bench.result import Figure, Result
+from bench.simulation import pool_ends
 from infra.cli.mock.model import Behaviour, latency_of
 from infra.cli.mock.process import MockUpstream
 
@@ -22,20 +23,19 @@ FAST_LINES = 10_000
 ROUNDS = 3
 
 
-def ideal_efficiency(latencies: Sequence[float], limit: int) -> float:
-    """Mean in flight ÷ limit of a pool that loses no time between requests."""
-    slots = [0.0] * limit
-    for latency in latencies:
-        heapq.heapreplace(slots, slots[0] + latency)
-    return sum(latencies) / (limit * max(slots))
+def measure(most_lines: int) -> Result:
+    """How well slots are used, and how many requests a second there are."""
+    slow, fast = min(SLOW_LINES, most_lines), min(FAST_LINES, most_lines)
+    return Result(slot_efficiency(slow) + requests_per_second(fast))
 
 
-def slot_efficiency() -> list[Figure]:
-    latencies = [latency_of(zlib.crc32(body), SLOW) for body in bodies(SLOW_LINES)]
-    ideal = ideal_efficiency(latencies, LIMIT)
+def slot_efficiency(lines: int) -> list[Figure]:
+    """Against a pool that loses no time."""
+    latencies = [latency_of(zlib.crc32(body), SLOW) for body in bodies(lines)]
+    ideal = sum(latencies) / (LIMIT * pool_ends(latencies, LIMIT)[-1])
     with MockUpstream(latency_mean=SLOW.latency_mean, latency_sigma=SLOW.latency_sigma) as upstream:
         with rig(upstream.url) as place:
-            run_batch(place, input_file(SLOW_LINES))
+            run_batch(place, input_file(lines))
         statistics = upstream.statistics()
     measured = statistics["mean_in_flight"] / LIMIT
     return [
@@ -46,24 +46,23 @@ def slot_efficiency() -> list[Figure]:
     ]
 
 
-def requests_per_second() -> list[Figure]:
+def requests_per_second(lines: int) -> list[Figure]:
     """The two in turn, so that a change of the machine's speed meets both."""
-    ratios, ours, theirs = [], [], []
+    ours, theirs = [], []
     with MockUpstream(latency_mean=FAST_LATENCY) as upstream, rig(upstream.url) as place:
-        data = input_file(FAST_LINES)
+        data = input_file(lines)
         for _ in range(ROUNDS):
             upstream.reset()
-            command = [sys.executable, "-m", "bench.throughput", upstream.url]
-            subprocess.run(command, check=True)
+            # In a process of its own: the rig's threads run in this one.
+            subprocess.run([sys.executable, "-m", "bench.throughput", upstream.url, str(lines)], check=True)
             theirs.append(_rate(upstream))
             upstream.reset()
             run_batch(place, data)
             ours.append(_rate(upstream))
-            ratios.append(ours[-1] / theirs[-1])
     return [
-        Figure("bare aiohttp loop, upstream of 1 ms", sorted(theirs)[ROUNDS // 2], "requests/s"),
-        Figure("Nightlane, upstream of 1 ms", sorted(ours)[ROUNDS // 2], "requests/s"),
-        Figure("Nightlane ÷ bare loop", sorted(ratios)[ROUNDS // 2], "ratio", "≥ 0.75"),
+        Figure("bare aiohttp loop, upstream of 1 ms", median(theirs), "requests/s"),
+        Figure("Nightlane, upstream of 1 ms", median(ours), "requests/s"),
+        Figure("Nightlane ÷ bare loop", median(map(truediv, ours, theirs)), "ratio", "≥ 0.75"),
     ]
 
 
@@ -72,9 +71,9 @@ def _rate(upstream: MockUpstream) -> float:
     return float(statistics["requests"] / statistics["elapsed"])
 
 
-async def bare_loop(url: str) -> None:
+async def bare_loop(url: str, lines: int) -> None:
     """What aiohttp can do when nobody keeps the answers."""
-    waiting = iter(list(bodies(FAST_LINES)))
+    waiting = iter(list(bodies(lines)))
     async with aiohttp.ClientSession(headers={"Content-Type": "application/json"}) as session:
 
         async def slot() -> None:
@@ -85,9 +84,5 @@ async def bare_loop(url: str) -> None:
         await asyncio.gather(*(slot() for _ in range(LIMIT)))
 
 
-def main() -> None:
-    report("throughput", slot_efficiency() + requests_per_second())
-
-
 if __name__ == "__main__":
-    asyncio.run(bare_loop(sys.argv[1]))
+    asyncio.run(bare_loop(sys.argv[1], int(sys.argv[2])))

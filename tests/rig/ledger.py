@@ -54,6 +54,7 @@ class FunctionUse:
 
     memory_mb: int
     invocations: int = 0
+    ended: int = 0
     errors: int = 0
     milliseconds: float = 0.0
     peak_rss_kib: int = 0
@@ -62,6 +63,8 @@ class FunctionUse:
     points: deque[Point] = field(default_factory=lambda: deque(maxlen=MOST_POINTS))
 
     def add(self, report: Report) -> None:
+        """An invocation ended."""
+        self.ended += 1
         self.milliseconds += report.milliseconds
         self.peak_rss_kib = max(self.peak_rss_kib, report.peak_rss_kib)
         self.calls.update(report.calls)
@@ -94,7 +97,7 @@ class Ledger:
     def clear(self) -> None:
         """Start counting anew."""
         for use in self.functions.values():
-            use.invocations = use.errors = use.peak_rss_kib = 0
+            use.invocations = use.ended = use.errors = use.peak_rss_kib = 0
             use.milliseconds = 0.0
             use.calls.clear()
             use.units.clear()

@@ -1,16 +1,15 @@
 """The model behind docs/cost-and-scale.md, against measured calls and against the simulation."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
-from bench import scale
+from bench import scale, tables
 from bench.bill import bill
 from bench.limits import ADMISSION_PARTITION, ASSEMBLE, SHARD_SIZE, Load, demand, most_batches_a_day
-from bench.report import RESULTS
+from bench.result import RESULTS, load
 from bench.scale_model import (
     DAY,
     Shape,
@@ -39,8 +38,8 @@ CHECKPOINTS = ("dynamodb:TransactWriteItems", "s3:PutObject", "s3:GetObject")
 
 
 def measured() -> dict[str, float]:
-    figures = json.loads((RESULTS / "cost.json").read_text())["figures"]
-    return {figure["name"].split(" in a batch")[0]: figure["value"] for figure in figures}
+    figures = load(RESULTS / "cost.json").figures
+    return {figure.name.split(" in a batch")[0]: figure.value for figure in figures}
 
 
 def test_the_model_makes_the_calls_that_were_measured() -> None:
@@ -102,13 +101,13 @@ def test_more_batches_than_slots_run_as_fast_as_in_the_simulation() -> None:
 
 
 def test_checkpoints_at_random_times_conflict_as_often_as_in_the_simulation() -> None:
-    item = scale.checkpoints_of(200, start_spread=30.0).batch_items[0]
+    item = tables.checkpoints_of(200, start_spread=30.0).batch_items[0]
     assert item.attempts / item.transactions == pytest.approx(attempts_a_transaction(200 / 30), rel=0.1)
 
 
 def test_lanes_that_start_at_once_conflict_no_more_than_lanes_that_do_not() -> None:
-    together = scale.checkpoints_of(500, start_spread=0.0).batch_items[0]
-    apart = scale.checkpoints_of(500, start_spread=30.0).batch_items[0]
+    together = tables.checkpoints_of(500, start_spread=0.0).batch_items[0]
+    apart = tables.checkpoints_of(500, start_spread=30.0).batch_items[0]
     assert together.attempts / together.transactions == pytest.approx(
         apart.attempts / apart.transactions, rel=0.05
     )
@@ -156,16 +155,6 @@ def test_more_workers_make_a_batch_shorter_but_no_worker_cheaper() -> None:
     assert ten.worker_seconds >= one.worker_seconds * 0.9
 
 
-TABLES: tuple[Callable[[], str], ...] = (
-    scale.bill_table,
-    scale.units_table,
-    scale.parts_table,
-    scale.shards_table,
-    scale.limits_table,
-    scale.lanes_table,
-)
-
-
-@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize("table", tables.TABLES)
 def test_the_document_shows_the_tables_that_the_model_prints(table: Callable[[], str]) -> None:
-    assert table() in DOCUMENT.read_text(encoding="utf-8"), "copy it from `python -m bench scale`"
+    assert table() in DOCUMENT.read_text(encoding="utf-8"), "copy it from `python -m bench tables`"

@@ -1,0 +1,23 @@
+"""What a benchmark measured is kept in full, and with the command that made it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bench.result import RESULTS, Chart, Figure, Result, load, save
+
+
+def test_a_result_is_read_as_it_was_kept(tmp_path: Path) -> None:
+    figures = [Figure("peak", 1.5, "MiB", "≤ 2"), Figure("calls", 3, "calls")]
+    chart = Chart("Latency", "ms", 0, 2, 6, 6, stacked=True, series={"p50": [1.0, None], "p99": [2.0, 0.0]})
+    result = Result(figures, [chart], "One batch.")
+    save(result, "python -m bench cost", tmp_path / "new" / "cost.json")
+    assert load(tmp_path / "new" / "cost.json") == result
+
+
+@pytest.mark.parametrize("path", sorted(RESULTS.glob("*.json")), ids=lambda path: path.stem)
+def test_every_kept_result_names_the_command_that_made_it_at_full_size(path: Path) -> None:
+    assert json.loads(path.read_text())["command"] == f"python -m bench {path.stem}"
+    result = load(path)
+    assert result.figures or result.charts
