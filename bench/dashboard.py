@@ -20,6 +20,7 @@ from bench.batches import KEY, input_file, rig
 from bench.result import Result
 from bench.widgets import Source, chart_of, source, widgets_of
 from infra.cli.mock.process import MockUpstream
+from infra.deploy import camel_case
 from infra.prices import DYNAMODB_READ_UNIT, DYNAMODB_WRITE_UNIT, WRITES, call_price
 from infra.resources import QUEUES
 from nightlane.aws.clients import Clients
@@ -88,7 +89,7 @@ class Recorder:
             self._look_at_queues(clients)
 
     def _look_at_function(self, name: str, use: FunctionUse) -> None:
-        of = partial(source, "AWS/Lambda", FunctionName=LAMBDA.format(name.title()))
+        of = partial(source, "AWS/Lambda", FunctionName=LAMBDA.format(camel_case(name)))
         totals = {"Invocations": use.invocations, "Errors": use.errors, "Duration": use.milliseconds}
         grown = {of(each): self._grown(of(each), total) for each, total in totals.items()}
         running = use.invocations - use.ended
@@ -119,7 +120,7 @@ class Recorder:
                 while len(sent) > length:
                     sent.popleft()
                 sent.extend([now] * (length - len(sent)))
-                title = QUEUE.format(name.title().replace("-", ""))
+                title = QUEUE.format(camel_case(name))
                 age = source("AWS/SQS", "ApproximateAgeOfOldestMessage", QueueName=title)
                 self._add(age, now - sent[0] if sent else 0.0)
 

@@ -113,7 +113,7 @@ PERMISSIONS: dict[str, tuple[Grant, ...]] = {
         _objects("DeleteObject", FILES),
         _send(PLAN.name, INFER.name, ASSEMBLE.name),
     ),
-    "bury": (
+    "dead_letters": (
         _table("GetItem UpdateItem", BATCH),
         _objects("GetObject PutObject", WORK),
         _consume(*(queue.dead_letters for queue in QUEUES), lease=False),

@@ -95,6 +95,6 @@ def functions(settings: Settings) -> tuple[FunctionSpec, ...]:
         FunctionSpec(name="assemble", timeout=900, memory=1_024, queues=(ASSEMBLE.name,)),
         FunctionSpec(name="sweep", timeout=60, memory=512, every_seconds=60),
         FunctionSpec(
-            name="bury", timeout=300, memory=512, queues=tuple(queue.dead_letters for queue in QUEUES)
+            name="dead_letters", timeout=300, memory=512, queues=tuple(queue.dead_letters for queue in QUEUES)
         ),
     )

@@ -108,7 +108,7 @@ class Functions(Construct):
         )
 
     def _function(self, spec: FunctionSpec) -> lambda_.Function:
-        scope = Construct(self, spec.name.title())
+        scope = Construct(self, camel_case(spec.name))
         log_group = logs.LogGroup(
             scope,
             "Logs",

@@ -6,7 +6,7 @@ from infra.home.queues import Message, Queue, SqliteQueues
 from infra.resources import QUEUES
 from nightlane.aws.queues import read_batch_message, read_shard_message
 from nightlane.domain.assembly import assemble_batch
-from nightlane.domain.burial import bury_assembly, bury_plan, bury_shard
+from nightlane.domain.dead_letters import fail_assembly, fail_plan, fail_shard
 from nightlane.domain.inference.budget import ByteBudget
 from nightlane.domain.inference.ports import Upstream
 from nightlane.domain.inference.worker import DONE, Delivery, Verdict, run_shard
@@ -34,7 +34,7 @@ class Deliveries:
         with self._lease(message):
             if message.receives > MAX_RECEIVES[queue]:
                 self._ports.metrics.add(Metric.DEAD_LETTERS)
-                (bury_plan if queue is Queue.PLAN else bury_assembly)(self._ports, batch_id)
+                (fail_plan if queue is Queue.PLAN else fail_assembly)(self._ports, batch_id)
             else:
                 (plan_batch if queue is Queue.PLAN else assemble_batch)(self._ports, batch_id)
         self._queues.delete(message)
@@ -49,7 +49,7 @@ class Deliveries:
         with self._lease(message) as lease:
             if message.receives > MAX_RECEIVES[Queue.INFER]:
                 self._ports.metrics.add(Metric.DEAD_LETTERS)
-                await asyncio.to_thread(bury_shard, self._ports, shard)
+                await asyncio.to_thread(fail_shard, self._ports, shard)
                 ending = DONE
             else:
                 deadline = self._ports.monotonic() + seconds

@@ -14,7 +14,7 @@ from nightlane.aws.table import DynamoBatches
 from tests.e2e.conftest import Place, RigPlace, living
 from tests.world import requests
 
-FUNCTIONS = ("plan", "infer", "assemble", "sweep", "bury", "api", "authorize")
+FUNCTIONS = ("plan", "infer", "assemble", "sweep", "dead_letters", "api", "authorize")
 
 
 def names_in(place: Place, *file_ids: str | None) -> Counter[str]:

@@ -164,7 +164,7 @@ class Lab:
             return False
         (message,) = received["Messages"]
         self.received[name] += 1
-        function = "bury" if name.endswith("-dead") else name
+        function = "dead_letters" if name.endswith("-dead") else name
         held = Message(name, message["ReceiptHandle"], 0)
         self._held.append(held)
         event = sqs_event(self.world.queue_name(name), message)

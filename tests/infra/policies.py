@@ -17,7 +17,7 @@ from tests.conftest import AWS_CALLS
 from tests.infra.conftest import Synthesise, Template, listed
 from tests.rig.accesses import Access, recorded
 
-FUNCTIONS = ("authorize", "api", "plan", "infer", "assemble", "sweep", "bury")
+FUNCTIONS = ("authorize", "api", "plan", "infer", "assemble", "sweep", "dead_letters")
 # Allowed, and not for the handlers' own calls.
 OF_LAMBDA_ITSELF = {
     "logs:CreateLogStream",

@@ -43,6 +43,6 @@ def test_every_dead_letter_queue_and_every_background_function_has_an_alarm(temp
         for dimension in alarm["Dimensions"]
         if not isinstance(dimension["Value"], str)
     }
-    dead = {each["EventSourceArn"]["Fn::GetAtt"][0] for each in template.mappings("bury")}
-    background = {template.name_of(name) for name in ("plan", "infer", "assemble", "sweep", "bury")}
+    dead = {each["EventSourceArn"]["Fn::GetAtt"][0] for each in template.mappings("dead_letters")}
+    background = {template.name_of(name) for name in ("plan", "infer", "assemble", "sweep", "dead_letters")}
     assert dead | background <= watched

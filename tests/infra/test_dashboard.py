@@ -10,6 +10,7 @@ import pytest
 from bench.dashboard import LAMBDA, QUEUE, TABLE
 from bench.result import RESULTS, load
 from bench.widgets import Json, Source, chart_of, computed, source, source_of, statistic_of, widgets_of
+from infra.deploy import camel_case
 from infra.prices import lambda_price
 from infra.resources import QUEUES, functions
 from nightlane.domain.metrics import Metric
@@ -77,8 +78,8 @@ def test_every_row_is_by_the_minute(widgets: list[Json]) -> None:
 def test_a_local_run_names_functions_queues_and_the_table_as_the_dashboard_does(widgets: list[Json]) -> None:
     named = {dimension for _, _, dimensions in _sources(widgets) for dimension in dimensions}
     queues = [name for queue in QUEUES for name in (queue.name, queue.dead_letters)]
-    assert {("FunctionName", LAMBDA.format(spec.name.title())) for spec in functions(Settings())} <= named
-    assert {("QueueName", QUEUE.format(name.title().replace("-", ""))) for name in queues} <= named
+    assert {("FunctionName", LAMBDA.format(camel_case(spec.name))) for spec in functions(Settings())} <= named
+    assert {("QueueName", QUEUE.format(camel_case(name))) for name in queues} <= named
     assert ("TableName", TABLE) in named
 
 
@@ -103,7 +104,7 @@ def test_an_expression_has_no_data_where_an_operand_has_none_unless_it_is_filled
 def test_dollars_of_lambda_count_the_functions_that_ran_though_others_did_not(widgets: list[Json]) -> None:
     (costs,) = [each for each in widgets if each["properties"].get("title") == "Dollars an hour"]
     infer = next(spec for spec in functions(Settings()) if spec.name == "infer")
-    name = LAMBDA.format(infer.name.title())
+    name = LAMBDA.format(camel_case(infer.name))
     samples = {
         source("AWS/Lambda", "Duration", FunctionName=name): {0: [800_000.0, 1_200_000.0]},
         source("AWS/Lambda", "Invocations", FunctionName=name): {0: [2.0]},

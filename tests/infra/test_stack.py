@@ -49,7 +49,7 @@ def test_a_message_stays_invisible_for_longer_than_its_function_may_run(template
     assert fed == len(queues) == 2 * len(QUEUES)
 
 
-def test_every_queue_has_dead_letters_and_every_dead_letter_is_buried(template: Template) -> None:
+def test_every_queue_has_dead_letters_and_every_dead_letter_is_dealt_with(template: Template) -> None:
     queues = template.of_type("AWS::SQS::Queue")
     letters = {
         each["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0]
@@ -57,7 +57,7 @@ def test_every_queue_has_dead_letters_and_every_dead_letter_is_buried(template: 
         if "RedrivePolicy" in each
     }
     assert len(letters) == len(QUEUES)
-    assert letters == {each["EventSourceArn"]["Fn::GetAtt"][0] for each in template.mappings("bury")}
+    assert letters == {each["EventSourceArn"]["Fn::GetAtt"][0] for each in template.mappings("dead_letters")}
     assert all("RedrivePolicy" in each for name, each in queues.items() if name not in letters)
     counts = {each["RedrivePolicy"]["maxReceiveCount"] for each in queues.values() if "RedrivePolicy" in each}
     assert counts == {queue.max_receive_count for queue in QUEUES}

@@ -207,11 +207,11 @@ def test_dead_letters_are_counted_and_so_are_the_lines_they_leave_behind(story: 
     story.world.deliver("plan")
     message = story.world.receive("infer")
     assert message is not None
-    story.world.invoke("bury", sqs_event("infer-dead.fifo", message))
+    story.world.invoke("dead_letters", sqs_event("infer-dead.fifo", message))
     create(story, requests(1))
     message = story.world.receive("plan")
     assert message is not None
-    story.world.invoke("bury", sqs_event("plan-dead", message))
+    story.world.invoke("dead_letters", sqs_event("plan-dead", message))
     counts = Metric.DEAD_LETTERS, Metric.LINES_FAILED, Metric.BATCHES_FAILED
     assert story.count(*counts) == dict(zip(counts, (2, 4, 1), strict=True))
 

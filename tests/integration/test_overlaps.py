@@ -7,7 +7,7 @@ import pytest
 
 from nightlane.domain.assembly import assemble_batch
 from nightlane.domain.batch import BatchStatus
-from nightlane.domain.burial import bury_plan
+from nightlane.domain.dead_letters import fail_plan
 from nightlane.domain.planning import plan_batch
 from nightlane.settings import Settings
 from tests.interruptions import InterruptedBlobs, InterruptedModels, once
@@ -109,7 +109,7 @@ def test_a_dead_letter_fails_the_batch_under_a_planner_that_is_still_at_it(
     nightlane: World, blobs: InterruptedBlobs
 ) -> None:
     batch_id, _ = created(nightlane)
-    blobs.after_a_chunk = once(lambda: bury_plan(nightlane.ports, batch_id))
+    blobs.after_a_chunk = once(lambda: fail_plan(nightlane.ports, batch_id))
     plan_batch(replace(nightlane.ports, blobs=blobs), batch_id)
     batch = nightlane.batch(batch_id)
     assert (batch.status, [error.code for error in batch.errors]) == (BatchStatus.FAILED, ["server_error"])
@@ -120,7 +120,7 @@ def test_a_dead_letter_of_a_planned_batch_changes_nothing(nightlane: World) -> N
     batch_id, _ = created(nightlane)
     nightlane.deliver("plan")
     planned = nightlane.batch(batch_id)
-    bury_plan(nightlane.ports, batch_id)
+    fail_plan(nightlane.ports, batch_id)
     assert nightlane.batch(batch_id) == planned
 
 

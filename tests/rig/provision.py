@@ -63,8 +63,8 @@ def _create_queue(clients: Clients, queue: QueueSpec) -> str:
         if queue.fifo
         else {}
     )
-    buried: Any = {**kind, "VisibilityTimeout": VISIBILITY_SECONDS}
-    dead = clients.sqs.create_queue(QueueName=queue.dead_letters + suffix, Attributes=buried)["QueueUrl"]
+    letters: Any = {**kind, "VisibilityTimeout": VISIBILITY_SECONDS}
+    dead = clients.sqs.create_queue(QueueName=queue.dead_letters + suffix, Attributes=letters)["QueueUrl"]
     arn = clients.sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"][
         "QueueArn"
     ]

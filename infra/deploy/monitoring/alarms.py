@@ -16,7 +16,7 @@ from infra.deploy.monitoring.metrics import AVERAGE, FIVE_MINUTES, MAXIMUM, QUAR
 from infra.resources import ASSEMBLE, PLAN, QUEUES
 from nightlane.domain.metrics import Metric
 
-BACKGROUND = ("plan", "infer", "assemble", "sweep", "bury")
+BACKGROUND = ("plan", "infer", "assemble", "sweep", "dead_letters")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ def _trouble(watched: Watched) -> list[Watch]:
     of_function = watched.of_function
     letters = watched.own(Metric.DEAD_LETTERS, period=FIVE_MINUTES)
     given_up = "A message was given up; its lines became error lines, or its batch failed."
-    stuck = "Dead letters are not buried: their batches end no sooner than they expire."
+    stuck = "Dead letters are not dealt with: their batches end no sooner than they expire."
     failing = "The function fails again and again; its messages come again."
     api_errors = watched.of_api("5XXError", SUM, FIVE_MINUTES)
     throttled = "The account's concurrency is used up, or less than the worker's is reserved."
@@ -133,13 +133,13 @@ def _trouble(watched: Watched) -> list[Watch]:
             for queue in QUEUES
         ),
         *(
-            Watch(f"{name.title()}Errors", of_function(name, "Errors", SUM, FIVE_MINUTES), 3, failing, 3)
+            Watch(f"{camel_case(name)}Errors", of_function(name, "Errors", SUM, FIVE_MINUTES), 3, failing, 3)
             for name in BACKGROUND
         ),
         Watch("ApiErrors", api_errors, 5, "Clients were answered with 5xx five times in five minutes."),
         *(
             Watch(
-                f"{name.title()}Throttles",
+                f"{camel_case(name)}Throttles",
                 of_function(name, "Throttles", SUM, FIVE_MINUTES),
                 10,
                 throttled,

@@ -27,7 +27,7 @@ class LineError(Enum):
     TOO_LARGE = ("response_too_large", "The answer to this request is larger than can be kept.")
     KILLED_ITS_WORKER = (
         "server_error",
-        "This request could not be executed: it ended its worker each time it was tried.",
+        "This request could not be executed: it crashed the worker on every attempt.",
     )
     UNDELIVERABLE = (
         "server_error",
