@@ -22,9 +22,9 @@ from bench.widgets import Source, chart_of, source, widgets_of
 from infra.cli.mock.process import MockUpstream
 from infra.deploy import camel_case
 from infra.prices import DYNAMODB_READ_UNIT, DYNAMODB_WRITE_UNIT, WRITES, call_price
-from infra.resources import QUEUES
 from nightlane.aws.clients import Clients
 from tests.rig.ledger import FunctionUse
+from tests.rig.provision import queue_urls
 from tests.rig.rig import Rig
 
 SERVICE = "Nightlane"
@@ -109,20 +109,17 @@ class Recorder:
 
     def _look_at_queues(self, clients: Clients) -> None:
         """Messages are taken to leave in the order they came in."""
-        for queue in QUEUES:
-            url: str = getattr(self._rig.settings, f"{queue.name}_queue_url")
-            for name in (queue.name, queue.dead_letters):
-                place = url.replace(queue.name, name)
-                answer: Any = clients.sqs.get_queue_attributes(QueueUrl=place, AttributeNames=["All"])
-                known = answer["Attributes"]
-                length = sum(int(known[f"ApproximateNumberOfMessages{each}"]) for each in ("", "NotVisible"))
-                sent, now = self._sent[name], time.time()
-                while len(sent) > length:
-                    sent.popleft()
-                sent.extend([now] * (length - len(sent)))
-                title = QUEUE.format(camel_case(name))
-                age = source("AWS/SQS", "ApproximateAgeOfOldestMessage", QueueName=title)
-                self._add(age, now - sent[0] if sent else 0.0)
+        for name, url in queue_urls(self._rig.settings).items():
+            answer: Any = clients.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
+            known = answer["Attributes"]
+            length = sum(int(known[f"ApproximateNumberOfMessages{each}"]) for each in ("", "NotVisible"))
+            sent, now = self._sent[name], time.time()
+            while len(sent) > length:
+                sent.popleft()
+            sent.extend([now] * (length - len(sent)))
+            title = QUEUE.format(camel_case(name))
+            age = source("AWS/SQS", "ApproximateAgeOfOldestMessage", QueueName=title)
+            self._add(age, now - sent[0] if sent else 0.0)
 
     def _grown(self, metric: Source, total: float) -> float:
         before, self._totals[metric] = self._totals[metric], total

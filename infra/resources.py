@@ -5,7 +5,17 @@ The CDK app and the test rig both read it, so that what is tested is what is dep
 
 from dataclasses import dataclass
 
-from nightlane.settings import Settings
+from nightlane.settings import (
+    ApiSettings,
+    AssembleSettings,
+    AuthorizeSettings,
+    DeadLettersSettings,
+    InferSettings,
+    PlanSettings,
+    Settings,
+    SettingsGroup,
+    SweepSettings,
+)
 
 TABLE_KEY = ("pk", "sk")
 TTL_ATTRIBUTE = "ttl"
@@ -61,6 +71,8 @@ class FunctionSpec:
     name: str
     timeout: int
     memory: int
+    settings: type[SettingsGroup] = SettingsGroup
+    """All that its environment holds."""
     queues: tuple[str, ...] = ()
     """Names of the queues that feed it, one message an invocation."""
     every_seconds: int | None = None
@@ -82,19 +94,26 @@ def functions(settings: Settings) -> tuple[FunctionSpec, ...]:
     https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
     """
     return (
-        FunctionSpec(name="authorize", timeout=10, memory=512),
-        FunctionSpec(name="api", timeout=29, memory=1_024),
-        FunctionSpec(name="plan", timeout=900, memory=1_024, queues=(PLAN.name,)),
+        FunctionSpec(name="authorize", timeout=10, memory=512, settings=AuthorizeSettings),
+        FunctionSpec(name="api", timeout=29, memory=1_024, settings=ApiSettings),
+        FunctionSpec(name="plan", timeout=900, memory=1_024, settings=PlanSettings, queues=(PLAN.name,)),
         FunctionSpec(
             name="infer",
             timeout=900,
             memory=512,
+            settings=InferSettings,
             queues=(INFER.name,),
             concurrency=settings.worker_concurrency,
         ),
-        FunctionSpec(name="assemble", timeout=900, memory=1_024, queues=(ASSEMBLE.name,)),
-        FunctionSpec(name="sweep", timeout=60, memory=512, every_seconds=60),
         FunctionSpec(
-            name="dead_letters", timeout=300, memory=512, queues=tuple(queue.dead_letters for queue in QUEUES)
+            name="assemble", timeout=900, memory=1_024, settings=AssembleSettings, queues=(ASSEMBLE.name,)
+        ),
+        FunctionSpec(name="sweep", timeout=60, memory=512, settings=SweepSettings, every_seconds=60),
+        FunctionSpec(
+            name="dead_letters",
+            timeout=300,
+            memory=512,
+            settings=DeadLettersSettings,
+            queues=tuple(queue.dead_letters for queue in QUEUES),
         ),
     )

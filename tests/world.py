@@ -4,31 +4,42 @@ Nothing runs by itself. A test delivers messages, moves the clock and looks at t
 so that the order of everything is the test's, and the same each time.
 """
 
-import importlib
+import asyncio
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import boto3
-import pytest
 from moto import mock_aws
 
-import nightlane.wiring
+import functions.api.handler as api
+import functions.assemble.handler as assemble
+import functions.authorize.handler as authorize
+import functions.dead_letters.handler as dead_letters
+import functions.infer.handler as infer
+import functions.plan.handler as plan
+import functions.sweep.handler as sweep
 from infra.home.events import REGION, proxy_event
-from infra.resources import QUEUES
+from infra.resources import QUEUES, functions
 from nightlane.aws.clients import Clients
+from nightlane.aws.lease import Leases
+from nightlane.aws.secrets import UpstreamKey
+from nightlane.aws.table import DynamoKeys
 from nightlane.domain.batch import Batch, BatchRequest, BatchStatus
 from nightlane.domain.file import FilePurpose, StoredFile
-from nightlane.domain.ports import Ports
+from nightlane.domain.inference.worker import Ending
+from nightlane.domain.ports import Ports, UpstreamModels
+from nightlane.entry import Handler
 from nightlane.settings import Settings
-from nightlane.wiring import Wiring
+from nightlane.upstream.http import http_upstream
+from nightlane.wiring import models_on_aws, ports_on_aws
 from tests.rig.accesses import recorder
 from tests.rig.events import scheduled_event, sqs_event
-from tests.rig.provision import provision
+from tests.rig.provision import provision, queue_urls
 
 TENANT = "acme"
 ENDPOINT = "/v1/chat/completions"
@@ -66,11 +77,20 @@ class LambdaContext:
 class World:
     """Handlers, queues, clock."""
 
-    ports: Ports
+    ports: Ports[Settings]
+    models: UpstreamModels
+    function_clients: Clients
     clients: Clients
+    """The test's own, and those of Lambda's poller."""
     jump: list[float]
     """Seconds the clock is ahead; a list, for `ports.now` reads it."""
     urls: dict[str, str]
+    connect: infer.Connect | None = None
+    """Replaces HTTP as the workers' connection to the upstream."""
+    run_loop: Callable[[Coroutine[Any, Any, Ending]], Ending] = asyncio.run
+    make_leases: Callable[..., Leases] = Leases
+    ports_of: dict[str, Ports[Settings]] = field(default_factory=dict)
+    """Ports of single functions that differ from `ports`."""
     context_seconds: float = 900
     deliveries: list[str] = field(default_factory=list)
 
@@ -78,9 +98,39 @@ class World:
         self.jump[0] += seconds
 
     def invoke(self, function: str, event: dict[str, Any]) -> Any:
-        module = importlib.import_module(f"functions.{function}.handler")
+        """What a new process of the function returns for an event."""
         with running(function):
-            return module.handler(event, LambdaContext(function, self.context_seconds))
+            return self.handler(function)(event, LambdaContext(function, self.context_seconds))
+
+    def handler(self, function: str) -> Handler:
+        """A function's handler, with only the settings that the function declares."""
+        (spec,) = (each for each in functions(self.ports.settings) if each.name == function)
+        ports: Any = self.ports_of.get(function, self.ports)
+        clients = self.function_clients
+        own = replace(ports, settings=spec.settings.of(ports.settings))
+        match function:
+            case "authorize":
+                return authorize.make_handler(DynamoKeys(clients.dynamodb, own.settings.table_name))
+            case "api":
+                return api.make_handler(own, self.models)
+            case "plan":
+                return plan.make_handler(own, self.models, self._leases(own.settings.plan_queue_url))
+            case "infer":
+                key = UpstreamKey(own.settings, clients)
+                connect = self.connect or (lambda budget: http_upstream(own.settings, key, budget, own.now))
+                leases = self._leases(own.settings.infer_queue_url)
+                return infer.make_handler(own, connect, leases, self.run_loop)
+            case "assemble":
+                return assemble.make_handler(own, self._leases(own.settings.assemble_queue_url))
+            case "sweep":
+                return sweep.make_handler(own)
+            case "dead_letters":
+                return dead_letters.make_handler(own)
+        raise AssertionError(function)
+
+    def _leases(self, queue_url: str) -> Leases:
+        seconds = self.ports.settings.worker_lease_seconds
+        return self.make_leases(self.function_clients.sqs, queue_url, seconds, self.ports.monotonic)
 
     def call(
         self,
@@ -139,6 +189,10 @@ class World:
         assert batch is not None
         return batch
 
+    def consumer_of(self, queue: str) -> str:
+        """The function that a queue feeds."""
+        return next(spec.name for spec in functions(self.ports.settings) if queue in spec.queues)
+
     def receive(self, name: str) -> dict[str, Any] | None:
         """One message of a queue, as Lambda's poller would take it."""
         with running(None):
@@ -152,13 +206,13 @@ class World:
         """What SQS calls a queue."""
         return self.urls[name].rsplit("/", 1)[1]
 
-    def deliver(self, name: str, function: str | None = None) -> bool:
+    def deliver(self, name: str) -> bool:
         """Take one message of a queue through its function; False if there was none."""
         message = self.receive(name)
         if message is None:
             return False
         self.deliveries.append(f"{name} {message['Body']}")
-        answer = self.invoke(function or name, sqs_event(self.queue_name(name), message))
+        answer = self.invoke(self.consumer_of(name), sqs_event(self.queue_name(name), message))
         if not (answer or {}).get("batchItemFailures"):
             where, receipt = self.urls[name], message["ReceiptHandle"]
             with running(None):
@@ -216,10 +270,10 @@ def requests(count: int, **body: Any) -> bytes:
 
 
 @contextmanager
-def world(settings: Settings, patch: pytest.MonkeyPatch) -> Iterator[World]:
+def world(settings: Settings) -> Iterator[World]:
     """A new Nightlane with these settings."""
     with mock_aws():
-        yield found(settings, new_clients(), patch)
+        yield found(settings, new_clients())
 
 
 def new_clients(session: boto3.Session | None = None) -> Clients:
@@ -233,18 +287,19 @@ def new_clients(session: boto3.Session | None = None) -> Clients:
 def found(
     settings: Settings,
     clients: Clients,
-    patch: pytest.MonkeyPatch,
     clock: Callable[[], float] = time.time,
     bare: Clients | None = None,
+    models: UpstreamModels | None = None,
     **ports: Any,
 ) -> World:
     """Make the resources, by `bare` clients if given; let the handlers use `clients` and `ports`."""
     settings = provision(bare or clients, settings)
     jump = [0.0]
-    built = replace(nightlane.wiring.build(settings, clients), now=lambda: clock() + jump[0], **ports)
-    urls: dict[str, str] = {}
-    for queue in QUEUES:
-        url = getattr(settings, f"{queue.name}_queue_url")
-        urls |= {queue.name: url, queue.dead_letters: url.replace(queue.name, queue.dead_letters)}
-    patch.setattr(nightlane.wiring, "_installed", Wiring(settings, clients, built))
-    return World(ports=built, clients=clients, jump=jump, urls=urls)
+    return World(
+        ports=replace(ports_on_aws(settings, clients), now=lambda: clock() + jump[0], **ports),
+        models=models or models_on_aws(settings, clients),
+        function_clients=clients,
+        clients=bare or clients,
+        jump=jump,
+        urls=queue_urls(settings),
+    )

@@ -5,40 +5,40 @@ from aws_lambda_powertools.event_handler.router import APIGatewayRouter
 
 from functions.api.answers import body_of, json_answer, tenant_of
 from nightlane.domain.batches import cancel_batch, create_batch, get_batch, list_batches
+from nightlane.domain.ports import Ports
 from nightlane.domain.progress import get_progress
+from nightlane.settings import ApiSettings
 from nightlane.wire.requests import CreateBatch, ListBatches, read, read_json
 from nightlane.wire.responses import batch_object, page, progress_object
-from nightlane.wiring import ports
-
-router = APIGatewayRouter()
 
 
-@router.post("/")
-def create() -> Response[str]:
-    event = router.current_event
-    request = read(CreateBatch, read_json(body_of(event)))
-    token = request.token(event.headers.get("idempotency-key"))
-    return json_answer(batch_object(create_batch(ports(), tenant_of(event), request.to_domain(), token)))
+def routes(ports: Ports[ApiSettings]) -> APIGatewayRouter:
+    router = APIGatewayRouter()
 
+    @router.post("/")
+    def create() -> Response[str]:
+        event = router.current_event
+        request = read(CreateBatch, read_json(body_of(event)))
+        token = request.token(event.headers.get("idempotency-key"))
+        return json_answer(batch_object(create_batch(ports, tenant_of(event), request.to_domain(), token)))
 
-@router.get("/")
-def index() -> Response[str]:
-    event = router.current_event
-    query = read(ListBatches, event.query_string_parameters)
-    batches = list_batches(ports(), tenant_of(event), after=query.after, limit=query.limit)
-    return json_answer(page(batches, query.limit, batch_object))
+    @router.get("/")
+    def index() -> Response[str]:
+        event = router.current_event
+        query = read(ListBatches, event.query_string_parameters)
+        batches = list_batches(ports, tenant_of(event), after=query.after, limit=query.limit)
+        return json_answer(page(batches, query.limit, batch_object))
 
+    @router.get("/<batch_id>")
+    def retrieve(batch_id: str) -> Response[str]:
+        return json_answer(batch_object(get_batch(ports, tenant_of(router.current_event), batch_id)))
 
-@router.get("/<batch_id>")
-def retrieve(batch_id: str) -> Response[str]:
-    return json_answer(batch_object(get_batch(ports(), tenant_of(router.current_event), batch_id)))
+    @router.post("/<batch_id>/cancel")
+    def cancel(batch_id: str) -> Response[str]:
+        return json_answer(batch_object(cancel_batch(ports, tenant_of(router.current_event), batch_id)))
 
+    @router.get("/<batch_id>/progress")
+    def progress(batch_id: str) -> Response[str]:
+        return json_answer(progress_object(get_progress(ports, tenant_of(router.current_event), batch_id)))
 
-@router.post("/<batch_id>/cancel")
-def cancel(batch_id: str) -> Response[str]:
-    return json_answer(batch_object(cancel_batch(ports(), tenant_of(router.current_event), batch_id)))
-
-
-@router.get("/<batch_id>/progress")
-def progress(batch_id: str) -> Response[str]:
-    return json_answer(progress_object(get_progress(ports(), tenant_of(router.current_event), batch_id)))
+    return router

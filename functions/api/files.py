@@ -4,23 +4,68 @@ from typing import Any
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.router import APIGatewayRouter
+from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
 
 from functions.api.answers import body_of, json_answer, tenant_of
 from nightlane.domain.errors import BadRequest
+from nightlane.domain.file import StoredFile
 from nightlane.domain.files import create_file, delete_file, get_file, list_files, read_content
+from nightlane.domain.ports import Ports
+from nightlane.settings import ApiSettings, UploadSettings
 from nightlane.wire.headers import content_disposition
 from nightlane.wire.multipart import read_form
 from nightlane.wire.requests import CreateFile, ListFiles, read
 from nightlane.wire.responses import deleted_file, file_object, page
-from nightlane.wiring import ports
 
-router = APIGatewayRouter()
 BINARY = "application/octet-stream"
 
 
-@router.post("/")
-def create() -> Response[str]:
-    event = router.current_event
+def routes(ports: Ports[ApiSettings]) -> APIGatewayRouter:
+    router = APIGatewayRouter()
+
+    @router.post("/")
+    def create() -> Response[str]:
+        return json_answer(file_object(_create(ports, router.current_event)))
+
+    @router.get("/")
+    def index() -> Response[str]:
+        event = router.current_event
+        query = read(ListFiles, event.query_string_parameters)
+        files = list_files(
+            ports,
+            tenant_of(event),
+            after=query.after,
+            limit=query.limit,
+            purpose=query.purpose,
+            newest_first=query.order == "desc",
+        )
+        return json_answer(page(files, query.limit, file_object))
+
+    @router.get("/<file_id>")
+    def retrieve(file_id: str) -> Response[str]:
+        return json_answer(file_object(get_file(ports, tenant_of(router.current_event), file_id)))
+
+    @router.delete("/<file_id>")
+    def delete(file_id: str) -> Response[str]:
+        delete_file(ports, tenant_of(router.current_event), file_id)
+        return json_answer(deleted_file(file_id))
+
+    @router.get("/<file_id>/content")
+    def content(file_id: str) -> Response[Any]:
+        found = read_content(ports, tenant_of(router.current_event), file_id)
+        if found.text is None:
+            return Response(status_code=302, headers={"Location": str(found.url)}, body="")
+        return Response(
+            status_code=200,
+            content_type=BINARY,
+            headers={"Content-Disposition": content_disposition(found.file.filename)},
+            body=found.text,
+        )
+
+    return router
+
+
+def _create(ports: Ports[UploadSettings], event: APIGatewayProxyEvent) -> StoredFile:
     form = read_form(event.headers.get("content-type", ""), body_of(event))
     request = read(CreateFile, _nested(form.fields))
     if set(form.files) - {"file"}:
@@ -32,8 +77,7 @@ def create() -> Response[str]:
     lifetime = request.expires_after.seconds if request.expires_after else None
     upload = form.files["file"]
     purpose = request.file_purpose
-    file = create_file(ports(), tenant_of(event), upload.filename, upload.data, purpose, lifetime)
-    return json_answer(file_object(file))
+    return create_file(ports, tenant_of(event), upload.filename, upload.data, purpose, lifetime)
 
 
 def _nested(fields: dict[str, str]) -> dict[str, Any]:
@@ -44,42 +88,3 @@ def _nested(fields: dict[str, str]) -> dict[str, Any]:
         if f"expires_after[{name}]" in fields
     }
     return fields | ({"expires_after": expiry} if expiry else {})
-
-
-@router.get("/")
-def index() -> Response[str]:
-    event = router.current_event
-    query = read(ListFiles, event.query_string_parameters)
-    files = list_files(
-        ports(),
-        tenant_of(event),
-        after=query.after,
-        limit=query.limit,
-        purpose=query.purpose,
-        newest_first=query.order == "desc",
-    )
-    return json_answer(page(files, query.limit, file_object))
-
-
-@router.get("/<file_id>")
-def retrieve(file_id: str) -> Response[str]:
-    return json_answer(file_object(get_file(ports(), tenant_of(router.current_event), file_id)))
-
-
-@router.delete("/<file_id>")
-def delete(file_id: str) -> Response[str]:
-    delete_file(ports(), tenant_of(router.current_event), file_id)
-    return json_answer(deleted_file(file_id))
-
-
-@router.get("/<file_id>/content")
-def content(file_id: str) -> Response[Any]:
-    found = read_content(ports(), tenant_of(router.current_event), file_id)
-    if found.text is None:
-        return Response(status_code=302, headers={"Location": str(found.url)}, body="")
-    return Response(
-        status_code=200,
-        content_type=BINARY,
-        headers={"Content-Disposition": content_disposition(found.file.filename)},
-        body=found.text,
-    )

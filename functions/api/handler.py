@@ -10,40 +10,56 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from functions.api import batches, files, models
 from functions.api.answers import json_answer
 from nightlane.domain.errors import ApiError, NotFound, ServerError
+from nightlane.domain.ports import Ports, UpstreamModels
+from nightlane.entry import Handler, on_aws
 from nightlane.observability import logger, published
+from nightlane.settings import ApiSettings
 from nightlane.wire.errors import envelope, error_headers
-
-# The stage is called v1; behind a custom domain the path may still hold it.
-app = APIGatewayRestResolver(strip_prefixes=["/v1"])
-app.include_router(files.router, prefix="/files")
-app.include_router(batches.router, prefix="/batches")
-app.include_router(models.router, prefix="/models")
+from nightlane.wiring import models_on_aws, ports_on_aws
 
 
-def refuse(error: ApiError) -> Response[str]:
+def make_handler(ports: Ports[ApiSettings], upstream_models: UpstreamModels) -> Handler:
+    routes = _routes(ports, upstream_models)
+
+    @logger.inject_lambda_context(clear_state=True)
+    @published(ports.metrics)
+    def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+        request_id = f"req_{uuid.uuid4().hex}"
+        logger.append_keys(request_id=request_id, path=event["path"], method=event["httpMethod"])
+        answer = routes.resolve(event, context)
+        answer["multiValueHeaders"] |= {"x-request-id": [request_id], "openai-version": ["2020-10-01"]}
+        return answer
+
+    return handler
+
+
+def _routes(ports: Ports[ApiSettings], upstream_models: UpstreamModels) -> APIGatewayRestResolver:
+    # The stage is called v1; behind a custom domain the path may still hold it.
+    app = APIGatewayRestResolver(strip_prefixes=["/v1"])
+    app.include_router(files.routes(ports), prefix="/files")
+    app.include_router(batches.routes(ports), prefix="/batches")
+    app.include_router(models.routes(upstream_models), prefix="/models")
+    app.exception_handler(ApiError)(_refuse)
+    app.exception_handler(Exception)(_fail)
+
+    @app.not_found
+    def unknown_route(_: NotFoundError) -> Response[str]:
+        event = app.current_event
+        return _refuse(NotFound(f"Invalid URL ({event.http_method} {event.request_context.path})"))
+
+    return app
+
+
+def _refuse(error: ApiError) -> Response[str]:
     return json_answer(envelope(error), error.status, error_headers(error))
 
 
-app.exception_handler(ApiError)(refuse)
-
-
-@app.exception_handler(Exception)
-def fail(error: Exception) -> Response[str]:
+def _fail(error: Exception) -> Response[str]:
     logger.exception("unhandled", exc_info=error)
-    return refuse(ServerError("The server had an error while processing your request. Sorry about that!"))
+    return _refuse(ServerError("The server had an error while processing your request. Sorry about that!"))
 
 
-@app.not_found
-def unknown_route(_: NotFoundError) -> Response[str]:
-    event = app.current_event
-    return refuse(NotFound(f"Invalid URL ({event.http_method} {event.request_context.path})"))
-
-
-@logger.inject_lambda_context(clear_state=True)
-@published()
-def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    request_id = f"req_{uuid.uuid4().hex}"
-    logger.append_keys(request_id=request_id, path=event["path"], method=event["httpMethod"])
-    answer = app.resolve(event, context)
-    answer["multiValueHeaders"] |= {"x-request-id": [request_id], "openai-version": ["2020-10-01"]}
-    return answer
+handler = on_aws(
+    ApiSettings,
+    lambda settings, clients: make_handler(ports_on_aws(settings, clients), models_on_aws(settings, clients)),
+)

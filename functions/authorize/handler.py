@@ -2,23 +2,33 @@
 
 from typing import Any
 
-from aws_lambda_powertools.utilities.typing import LambdaContext
-
-from nightlane.wiring import wiring
+from nightlane.aws.table import DynamoKeys
+from nightlane.domain.ports import Tenants
+from nightlane.entry import Handler, on_aws
+from nightlane.settings import AuthorizeSettings
 
 WHERE_KEYS_COME_FROM = "Create one with `nightlane keys create`."
 
 
-def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    scheme, _, key = event["authorizationToken"].partition(" ")
-    if scheme.lower() != "bearer" or not key.strip():
-        # API Gateway answers 401 to exactly this message.
-        raise Exception("Unauthorized")
-    tenant = wiring().keys.tenant_of(key.strip())
-    if tenant is None:
-        message = f"Incorrect API key provided: {_masked(key.strip())}. {WHERE_KEYS_COME_FROM}"
-        return _policy(event, "Deny", {"message": message})
-    return _policy(event, "Allow", {"tenant": tenant})
+def make_handler(keys: Tenants) -> Handler:
+    def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+        scheme, _, key = event["authorizationToken"].partition(" ")
+        if scheme.lower() != "bearer" or not key.strip():
+            # API Gateway answers 401 to exactly this message.
+            raise Exception("Unauthorized")
+        tenant = keys.tenant_of(key.strip())
+        if tenant is None:
+            message = f"Incorrect API key provided: {_masked(key.strip())}. {WHERE_KEYS_COME_FROM}"
+            return _policy(event, "Deny", {"message": message})
+        return _policy(event, "Allow", {"tenant": tenant})
+
+    return handler
+
+
+handler = on_aws(
+    AuthorizeSettings,
+    lambda settings, clients: make_handler(DynamoKeys(clients.dynamodb, settings.table_name)),
+)
 
 
 def _policy(event: dict[str, Any], effect: str, context: dict[str, str]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""dead_letters: the dead letters of every queue; what cannot be run still gets an answer."""
+"""dead_letters: handles the dead letters of every queue, so that their batches still end."""
 
 from typing import Any
 
@@ -7,20 +7,32 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from nightlane.aws.queues import read_batch_message, read_shard_message
 from nightlane.domain.dead_letters import fail_assembly, fail_plan, fail_shard
 from nightlane.domain.metrics import Metric
+from nightlane.domain.ports import Ports
+from nightlane.entry import Handler, on_aws
 from nightlane.observability import logger, published
-from nightlane.wiring import ports
+from nightlane.settings import DeadLettersSettings
+from nightlane.wiring import ports_on_aws
 
 
-@logger.inject_lambda_context(clear_state=True)
-@published()
-def handler(event: dict[str, Any], context: LambdaContext) -> None:
-    record = event["Records"][0]
-    ports().metrics.add(Metric.DEAD_LETTERS)
-    queue = record["eventSourceARN"].split(":")[-1].removesuffix(".fifo")
-    logger.error("dead letter", queue=queue, message_body=record["body"])
-    if queue.endswith("infer-dead"):
-        fail_shard(ports(), read_shard_message(record["body"]))
-    elif queue.endswith("plan-dead"):
-        fail_plan(ports(), read_batch_message(record["body"]))
-    else:
-        fail_assembly(ports(), read_batch_message(record["body"]))
+def make_handler(ports: Ports[DeadLettersSettings]) -> Handler:
+    @logger.inject_lambda_context(clear_state=True)
+    @published(ports.metrics)
+    def handler(event: dict[str, Any], context: LambdaContext) -> None:
+        record = event["Records"][0]
+        queue, body, settings = record["eventSourceARN"], record["body"], ports.settings
+        ports.metrics.add(Metric.DEAD_LETTERS)
+        logger.error("dead letter", queue=queue, message_body=body)
+        match queue:
+            case settings.infer_dead_letters_arn:
+                fail_shard(ports, read_shard_message(body))
+            case settings.plan_dead_letters_arn:
+                fail_plan(ports, read_batch_message(body))
+            case settings.assemble_dead_letters_arn:
+                fail_assembly(ports, read_batch_message(body))
+            case _:
+                raise ValueError(f"{queue} is not a dead-letter queue of this Nightlane")
+
+    return handler
+
+
+handler = on_aws(DeadLettersSettings, lambda settings, clients: make_handler(ports_on_aws(settings, clients)))

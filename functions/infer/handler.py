@@ -1,20 +1,26 @@
 """infer: SQS hands one shard of one lane over; run it as far as time allows."""
 
+import asyncio
 import gc
-from asyncio import run
+from collections.abc import Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from nightlane.aws.lease import holding
+from nightlane.aws.clients import Clients
+from nightlane.aws.lease import Leases
 from nightlane.aws.queues import read_shard_message
 from nightlane.aws.secrets import UpstreamKey
 from nightlane.domain.inference.budget import ByteBudget
+from nightlane.domain.inference.ports import Upstream
 from nightlane.domain.inference.worker import Delivery, Ending, Verdict, run_shard
+from nightlane.domain.ports import Ports
+from nightlane.entry import Handler, on_aws
 from nightlane.observability import logger, measure_queue_wait, published
-from nightlane.settings import MIB
+from nightlane.settings import MIB, InferSettings
 from nightlane.upstream.http import http_upstream
-from nightlane.wiring import clients, ports
+from nightlane.wiring import ports_on_aws
 
 # Of the function's memory: an answer is held several times while it is read, kept and committed.
 BUDGET_SHARE = 0.125
@@ -22,28 +28,48 @@ BUDGET_SHARE = 0.125
 # What was imported stays: the collector need not walk through it during each run.
 gc.freeze()
 
-
-@logger.inject_lambda_context(clear_state=True)
-@published()
-def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    record = event["Records"][0]
-    measure_queue_wait(ports(), "infer", record)
-    message = read_shard_message(record["body"])
-    logger.append_keys(batch_id=message.batch_id, shard=message.shard.index)
-    deadline = ports().monotonic() + context.get_remaining_time_in_millis() / 1000
-    receives = int(record["attributes"]["ApproximateReceiveCount"])
-    budget = ByteBudget(int(int(context.memory_limit_in_mb) * MIB * BUDGET_SHARE))
-    with holding(clients(), ports().settings.infer_queue_url, record, ports()) as lease:
-        ending = run(_run(Delivery(message, lease, deadline, receives), budget))
-        logger.info("shard run ended", verdict=ending.verdict.name, delay_seconds=ending.delay_seconds)
-        if ending.verdict is Verdict.HAND_BACK:
-            lease.hand_back(ending.delay_seconds)
-    failed = [] if ending.verdict is Verdict.DONE else [{"itemIdentifier": record["messageId"]}]
-    return {"batchItemFailures": failed}
+Connect = Callable[[ByteBudget], AbstractAsyncContextManager[Upstream]]
+"""Opens a session with the upstream; its answers share the budget."""
 
 
-async def _run(delivery: Delivery, budget: ByteBudget) -> Ending:
-    settings = ports().settings
-    key = UpstreamKey(settings, clients())
-    async with http_upstream(settings, key, budget, ports().now) as upstream:
-        return await run_shard(ports(), upstream, delivery, budget)
+def make_handler(
+    ports: Ports[InferSettings],
+    connect: Connect,
+    leases: Leases,
+    run: Callable[[Coroutine[Any, Any, Ending]], Ending] = asyncio.run,
+) -> Handler:
+    @logger.inject_lambda_context(clear_state=True)
+    @published(ports.metrics)
+    def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+        record = event["Records"][0]
+        measure_queue_wait(ports, "infer", record)
+        message = read_shard_message(record["body"])
+        logger.append_keys(batch_id=message.batch_id, shard=message.shard.index)
+        deadline = ports.monotonic() + context.get_remaining_time_in_millis() / 1000
+        receives = int(record["attributes"]["ApproximateReceiveCount"])
+        budget = ByteBudget(int(int(context.memory_limit_in_mb) * MIB * BUDGET_SHARE))
+        with leases.on(record) as lease:
+            ending = run(_run(ports, connect, Delivery(message, lease, deadline, receives), budget))
+            logger.info("shard run ended", verdict=ending.verdict.name, delay_seconds=ending.delay_seconds)
+            if ending.verdict is Verdict.HAND_BACK:
+                lease.hand_back(ending.delay_seconds)
+        failed = [] if ending.verdict is Verdict.DONE else [{"itemIdentifier": record["messageId"]}]
+        return {"batchItemFailures": failed}
+
+    return handler
+
+
+async def _run(
+    ports: Ports[InferSettings], connect: Connect, delivery: Delivery, budget: ByteBudget
+) -> Ending:
+    async with connect(budget) as upstream:
+        return await run_shard(ports, upstream, delivery, budget)
+
+
+def _on_aws(settings: InferSettings, clients: Clients) -> Handler:
+    ports, key = ports_on_aws(settings, clients), UpstreamKey(settings, clients)
+    leases = Leases(clients.sqs, settings.infer_queue_url, settings.worker_lease_seconds)
+    return make_handler(ports, lambda budget: http_upstream(settings, key, budget, ports.now), leases)
+
+
+handler = on_aws(InferSettings, _on_aws)

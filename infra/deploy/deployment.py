@@ -6,21 +6,31 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from nightlane.settings import Settings
+from nightlane.settings import (
+    AssembleQueueSettings,
+    DeadLetterQueueSettings,
+    EndpointSettings,
+    InferQueueSettings,
+    PlanQueueSettings,
+    Settings,
+    StorageSettings,
+)
 
 # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html
 MOST_EVENT_SOURCE_CONCURRENCY = 1_000
 PLACEHOLDER_HOST = "inference.example.com"
 # These are the stack's to say.
 OURS = {
-    "table_name",
-    "bucket_name",
-    "plan_queue_url",
-    "infer_queue_url",
-    "assemble_queue_url",
-    "upstream_url",
-    "upstream_key",
-    "upstream_key_secret",
+    name
+    for group in (
+        StorageSettings,
+        PlanQueueSettings,
+        InferQueueSettings,
+        AssembleQueueSettings,
+        DeadLetterQueueSettings,
+        EndpointSettings,
+    )
+    for name in group.model_fields
 }
 
 

@@ -39,10 +39,13 @@ class Surroundings:
     upstream_key: secretsmanager.ISecret | None
 
     def settings(self, deployment: Deployment) -> Settings:
-        """The settings of the functions, with the names of what the stack makes."""
-        urls = {f"{queue.name}_queue_url": self.queues.by_name[queue.name].queue_url for queue in QUEUES}
+        """The settings of all functions, with the names of what the stack makes."""
+        made = self.queues.by_name
+        urls = {f"{queue.name}_queue_url": made[queue.name].queue_url for queue in QUEUES}
+        arns = {f"{queue.name}_dead_letters_arn": made[queue.dead_letters].queue_arn for queue in QUEUES}
         return deployment.settings.model_copy(
             update=urls
+            | arns
             | {
                 "table_name": self.storage.table.table_name,
                 "bucket_name": self.storage.bucket.bucket_name,
@@ -91,11 +94,7 @@ class Functions(Construct):
             self._layer("Dependencies", code.dependencies, "Third-party packages, from uv.lock"),
             self._layer("Nightlane", code.shared, "The shared package"),
         ]
-        self._environment = (
-            surroundings.settings(deployment).to_environment()
-            | ALLOCATION
-            | {"POWERTOOLS_SERVICE_NAME": deployment.stack_name}
-        )
+        self._settings = surroundings.settings(deployment)
         self.by_name = {spec.name: self._function(spec) for spec in specs}
 
     def _layer(self, name: str, folder: Path, description: str) -> lambda_.LayerVersion:
@@ -126,7 +125,7 @@ class Functions(Construct):
             layers=self._layers,
             memory_size=spec.memory,
             timeout=Duration.seconds(spec.timeout),
-            environment=self._environment,
+            environment=self._environment(spec),
             role=self._role(scope, spec, log_group),
             log_group=log_group,
             tracing=lambda_.Tracing.ACTIVE,
@@ -137,6 +136,10 @@ class Functions(Construct):
             _attach(function, self._deployment.network)
         self._feed(scope, spec, function)
         return function
+
+    def _environment(self, spec: FunctionSpec) -> dict[str, str]:
+        own = spec.settings.of(self._settings).to_environment()
+        return own | ALLOCATION | {"POWERTOOLS_SERVICE_NAME": self._deployment.stack_name}
 
     def _reserved(self, spec: FunctionSpec) -> int | None:
         return spec.concurrency if self._deployment.reserve_concurrency else None

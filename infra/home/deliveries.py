@@ -12,8 +12,9 @@ from nightlane.domain.inference.ports import Upstream
 from nightlane.domain.inference.worker import DONE, Delivery, Verdict, run_shard
 from nightlane.domain.metrics import Metric
 from nightlane.domain.planning import plan_batch
-from nightlane.domain.ports import Ports
+from nightlane.domain.ports import Ports, UpstreamModels
 from nightlane.lease import Lease
+from nightlane.settings import Settings
 
 MAX_RECEIVES = {Queue(spec.name): spec.max_receive_count for spec in QUEUES}
 
@@ -21,9 +22,10 @@ MAX_RECEIVES = {Queue(spec.name): spec.max_receive_count for spec in QUEUES}
 class Deliveries:
     """One message at a time. What fails, or is cut off by a crash, comes again when its lease has ended."""
 
-    def __init__(self, ports: Ports, queues: SqliteQueues) -> None:
+    def __init__(self, ports: Ports[Settings], queues: SqliteQueues, models: UpstreamModels) -> None:
         self._ports = ports
         self._queues = queues
+        self._models = models
 
     def deliver(self, queue: Queue) -> bool:
         """Plan or assemble the next batch; False if there is none."""
@@ -36,9 +38,15 @@ class Deliveries:
                 self._ports.metrics.add(Metric.DEAD_LETTERS)
                 (fail_plan if queue is Queue.PLAN else fail_assembly)(self._ports, batch_id)
             else:
-                (plan_batch if queue is Queue.PLAN else assemble_batch)(self._ports, batch_id)
+                self._run(queue, batch_id)
         self._queues.delete(message)
         return True
+
+    def _run(self, queue: Queue, batch_id: str) -> None:
+        if queue is Queue.PLAN:
+            plan_batch(self._ports, self._models, batch_id)
+        else:
+            assemble_batch(self._ports, batch_id)
 
     async def deliver_shard(self, upstream: Upstream, budget: ByteBudget, seconds: float) -> bool:
         """Run the next shard for at most so many seconds; False if there is none."""

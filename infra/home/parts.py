@@ -35,7 +35,8 @@ class Parts:
     """The stores of a data folder, and what works on them."""
 
     database: Database
-    ports: Ports
+    ports: Ports[Settings]
+    models: HttpModels
     queues: SqliteQueues
     keys: SqliteKeys
     blobs: FolderBlobs
@@ -56,7 +57,6 @@ def open_data(folder: Path, settings: Settings) -> Parts:
         files=SqliteFiles(database),
         blobs=blobs,
         queues=queues,
-        models=HttpModels(settings.upstream_url, key),
         metrics=NoMetrics(),
         log=_log,
         now=time.time,
@@ -64,7 +64,9 @@ def open_data(folder: Path, settings: Settings) -> Parts:
         new_id=new_id,
         settings=settings,
     )
-    return Parts(database, ports, queues, SqliteKeys(database), blobs, key, Deliveries(ports, queues))
+    models = HttpModels(settings.upstream_url, key)
+    deliveries = Deliveries(ports, queues, models)
+    return Parts(database, ports, models, queues, SqliteKeys(database), blobs, key, deliveries)
 
 
 def _log(event: str, **details: object) -> None:

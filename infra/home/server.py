@@ -18,11 +18,9 @@ from infra.home.lock import exclusive
 from infra.home.parts import Parts, open_data
 from infra.home.queues import Queue
 from infra.home.server_thread import ServerThread
-from nightlane.aws.clients import Clients
 from nightlane.domain.ports import Tenants
 from nightlane.domain.sweeping import sweep
 from nightlane.settings import Settings
-from nightlane.wiring import Wiring, install
 
 log = logging.getLogger("nightlane.server")
 START_SECONDS = 30
@@ -108,7 +106,7 @@ class HomeServer:
             stack.enter_context(exclusive(self._folder))
             parts = await asyncio.to_thread(self._open)
             stack.callback(parts.database.close)
-            await self._listen(stack)
+            await self._listen(parts, stack)
             loops = [
                 asyncio.create_task(asyncio.to_thread(self._deliver, parts, queue))
                 for queue in (Queue.PLAN, Queue.ASSEMBLE)
@@ -124,15 +122,18 @@ class HomeServer:
     def _open(self) -> Parts:
         parts = open_data(self._folder, self._settings)
         parts.blobs.remove_incomplete()
-        install(Wiring(self._settings, Clients(), parts.ports, Keys(self._keys, parts.keys)))
         return parts
 
-    async def _listen(self, stack: AsyncExitStack) -> None:
-        # Imported when the wiring is there, and for no longer a start of other commands.
-        from functions.api.handler import handler as api
-        from functions.authorize.handler import handler as authorize
+    async def _listen(self, parts: Parts, stack: AsyncExitStack) -> None:
+        # Imported here, for other commands start faster without them.
+        import functions.api.handler as api
+        import functions.authorize.handler as authorize
 
-        front = Front(Handler(api), Handler(authorize), self._settings.max_upload_bytes)
+        front = Front(
+            Handler(api.make_handler(parts.ports, parts.models)),
+            Handler(authorize.make_handler(Keys(self._keys, parts.keys))),
+            self._settings.max_upload_bytes,
+        )
         runner = web.AppRunner(front.application(), access_log=None, shutdown_timeout=0.1)
         stack.push_async_callback(runner.cleanup)
         await runner.setup()

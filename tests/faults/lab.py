@@ -3,27 +3,25 @@
 import itertools
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
-import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 from moto.core.models import DEFAULT_ACCOUNT_ID as ACCOUNT_ID
 from moto.sqs.models import sqs_backends
 
-import functions.assemble.handler
-import functions.infer.handler
-import functions.plan.handler
-import nightlane.wiring
 from infra.home.events import REGION
 from infra.resources import QUEUES
 from nightlane.aws.clients import Clients
-from nightlane.aws.lease import extending
+from nightlane.aws.lease import Leases
 from nightlane.domain.batch import Batch
+from nightlane.domain.inference.budget import ByteBudget
 from nightlane.settings import Settings
+from nightlane.wiring import ports_on_aws
 from tests.faults.clock import TestLease, VirtualClock
 from tests.faults.faults import Crash, Faults
 from tests.faults.hostile import HostileUpstream
@@ -58,7 +56,7 @@ class Message:
 class Lab:
     """The system, the faults on it and what was seen of it."""
 
-    def __init__(self, bench: "Bench", patch: pytest.MonkeyPatch, **settings: Any) -> None:
+    def __init__(self, bench: "Bench", **settings: Any) -> None:
         clients, faults = bench.bare, bench.faults
         number = next(_worlds)
         names = {"table_name": f"table-{number}", "bucket_name": f"bucket-{number}"}
@@ -71,47 +69,36 @@ class Lab:
         self.world: World = found(
             SETTINGS.model_copy(update=names | settings),
             bench.faulty,
-            patch,
             bare=clients,
             clock=self.clock.now,
             monotonic=self.clock.monotonic,
             new_id=lambda: f"{next(ids):032x}",
             models=_NoModels(),
         )
+        self.world.connect, self.world.run_loop = self._connect, self.clock.run
+        self.world.make_leases = partial(LabLeases, lab=self)
         ports = self.world.ports
         self.bare = replace(
-            nightlane.wiring.build(ports.settings, clients),
+            ports_on_aws(ports.settings, clients),
             now=ports.now,
             monotonic=ports.monotonic,
             new_id=ports.new_id,
         )
-        self.clients = self.world.clients = clients
+        self.clients = clients
         self.watch = Watch(self.bare, self.upstream)
         self.batches = self.watch.batches
         self.received: Counter[str] = Counter()
         """Messages that were handed to a function, by queue."""
         self._workers = itertools.count(1)
-        self._leases: list[TestLease] = []
+        self.leases: list[TestLease] = []
+        """Of the invocations that run."""
         self._held: list[Message] = []
         self._resting: list[Message] = []
         faults.after_write, faults.meanwhile = self.watch.look, self._freeze
-        self._patch(patch)
-
-    def _patch(self, patch: pytest.MonkeyPatch) -> None:
-        patch.setattr(functions.infer.handler, "http_upstream", self._connect)
-        patch.setattr(functions.infer.handler, "run", self.clock.run)
-        for handler in (functions.plan.handler, functions.infer.handler, functions.assemble.handler):
-            patch.setattr(handler, "holding", self.hold)
 
     @asynccontextmanager
-    async def _connect(self, *_: Any) -> AsyncIterator[HostileUpstream]:
+    async def _connect(self, _: ByteBudget) -> AsyncIterator[HostileUpstream]:
         yield self.upstream
-
-    def hold(self, clients: Clients, queue_url: str, record: Any, ports: Any) -> TestLease:
-        seconds = ports.settings.worker_lease_seconds
-        lease = TestLease(extending(clients, queue_url, record), seconds, ports.monotonic)
-        self._leases.append(lease)
-        return lease
 
     def upload(self, lines: int, name: str) -> str:
         """An input file whose requests carry its id and their numbers."""
@@ -164,7 +151,7 @@ class Lab:
             return False
         (message,) = received["Messages"]
         self.received[name] += 1
-        function = "dead_letters" if name.endswith("-dead") else name
+        function = self.world.consumer_of(name)
         held = Message(name, message["ReceiptHandle"], 0)
         self._held.append(held)
         event = sqs_event(self.world.queue_name(name), message)
@@ -183,14 +170,14 @@ class Lab:
 
     def _invoke(self, function: str, event: Any) -> tuple[bool, float]:
         """Whether the message is done, and else after how many seconds it comes again."""
-        leases, worker = len(self._leases), next(self._workers)
+        leases, worker = len(self.leases), next(self._workers)
         before, self.upstream.worker = self.upstream.worker, worker
         result = self._attempt(lambda: self.world.invoke(function, event) or {})
         self.upstream.worker = before
         if result is None:
             self.watch.died_at.setdefault(worker, self.clock.now())
-        taken = self._leases[leases:]
-        del self._leases[leases:]
+        taken = self.leases[leases:]
+        del self.leases[leases:]
         done = result is not None and not result.get("batchItemFailures")
         return done, taken[-1].delay_seconds if taken and result is not None else 0
 
@@ -216,13 +203,13 @@ class Lab:
 
     def _freeze(self) -> None:
         """All that runs stands still, its leases run out, and others do the work; then it goes on."""
-        for lease in self._leases:
+        for lease in self.leases:
             lease.lost = True
         self.watch.died_at.setdefault(self.upstream.worker, self.clock.now())
         for message in self._held:
             self._see(message, 0)
         self.clock.freeze()
-        leases, self._leases = self._leases, []
+        leases, self.leases = self.leases, []
         held, self._held = self._held, []
         try:
             self.pass_time(self.bare.settings.worker_lease_seconds)
@@ -230,7 +217,7 @@ class Lab:
             for _ in range(3):
                 self.round()
         finally:
-            self._leases, self._held = leases, held
+            self.leases, self._held = leases, held
             self.clock.thaw()
 
     def sweep(self) -> None:
@@ -286,13 +273,29 @@ class Lab:
         assert left == []
 
 
+@dataclass(frozen=True)
+class LabLeases(Leases):
+    """Leases that the lab can take away."""
+
+    lab: Lab = field(kw_only=True)
+
+    def on(self, record: Mapping[str, Any]) -> TestLease:
+        lease = TestLease(self.extending(record), self.seconds, self.monotonic)
+        self.lab.leases.append(lease)
+        return lease
+
+
 class _NoModels:
     """An upstream that cannot list its models."""
 
     def model_ids(self) -> None:
         return None
 
-    list_models = retrieve_model = model_ids
+    def list_models(self) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def retrieve_model(self, model: str) -> dict[str, Any]:
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)

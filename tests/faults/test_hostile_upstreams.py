@@ -20,14 +20,14 @@ def bench() -> Iterator[Bench]:
 
 
 @pytest.fixture
-def lab(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Lab:
-    return new(bench, monkeypatch)
+def lab(bench: Bench) -> Lab:
+    return new(bench)
 
 
-def new(bench: Bench, patch: pytest.MonkeyPatch, **settings: Any) -> Lab:
+def new(bench: Bench, **settings: Any) -> Lab:
     bench.faults.arm()
     wide = {"shard_max_lines": 100, "requests_in_flight_per_worker": 4, "completion_window_seconds": int(DAY)}
-    return Lab(bench, patch, **(wide | settings))
+    return Lab(bench, **(wide | settings))
 
 
 def settled(lab: Lab, lines: int, rounds: int = 150) -> str:
@@ -133,10 +133,8 @@ def test_a_limit_above_the_capacity_fails_no_line(lab: Lab) -> None:
     settled(lab, 40)
 
 
-def test_lines_that_expire_waiting_say_what_the_upstream_last_answered(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    lab = new(bench, monkeypatch, completion_window_seconds=int(HOUR))
+def test_lines_that_expire_waiting_say_what_the_upstream_last_answered(bench: Bench) -> None:
+    lab = new(bench, completion_window_seconds=int(HOUR))
     lab.upstream.outage = Outage(SHAPES["429"], lab.clock.now() + 2 * DAY, lives=True)
     batch_id = lab.create(lab.upload(3, "one"), "one")
     lab.settle(rounds=1_000, step=600)
@@ -157,10 +155,8 @@ def test_several_bad_lines_at_the_front_do_not_pass_for_an_outage(lab: Lab) -> N
     assert all(lab.upstream.asked[key] <= 5 for key in bad)
 
 
-def test_a_line_that_never_fits_into_an_invocation_ends_as_a_timeout(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    lab = new(bench, monkeypatch, watch_seconds=100)
+def test_a_line_that_never_fits_into_an_invocation_ends_as_a_timeout(bench: Bench) -> None:
+    lab = new(bench, watch_seconds=100)
     lab.upstream.slow["file-one/0"] = 2_000
     lab.watch.culprits.add("file-one/0")
     batch_id = settled(lab, 20)

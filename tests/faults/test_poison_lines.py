@@ -14,9 +14,9 @@ from tests.faults.lab import Lab, laboratory
 
 
 @pytest.fixture
-def lab(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
+def lab() -> Iterator[Lab]:
     with laboratory() as bench:
-        yield Lab(bench, monkeypatch, requests_in_flight_per_worker=4, shard_max_lines=6)
+        yield Lab(bench, requests_in_flight_per_worker=4, shard_max_lines=6)
 
 
 def send(lab: Lab, queue: str, body: bytes) -> None:

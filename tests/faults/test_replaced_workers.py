@@ -7,9 +7,7 @@ from typing import Any
 
 import pytest
 
-import functions.infer.handler
 from nightlane.domain.batch import BatchStatus
-from tests.faults.clock import TestLease
 from tests.faults.lab import Bench, Lab, laboratory
 from tests.moto_lock import one_write_at_a_time
 from tests.rig.events import sqs_event
@@ -30,21 +28,15 @@ def bench() -> Iterator[Bench]:
 class Freeze:
     """Freezes the first worker at its first request until the second has come as far as asked."""
 
-    def __init__(self, lab: Lab, patch: pytest.MonkeyPatch, *, second_ends_first: bool) -> None:
+    def __init__(self, lab: Lab, *, second_ends_first: bool) -> None:
         self.lab = lab
         self.second_ends_first = second_ends_first
-        self.leases: list[TestLease] = []
+        self.leases = lab.leases
         self.second_asks = threading.Event()
         self.first_ended = threading.Event()
         self.second = threading.Thread(target=self._second)
         self.event: dict[str, Any] = {}
-        self._holding = lab.hold
-        patch.setattr(functions.infer.handler, "holding", self._hold)
         lab.upstream.meanwhile = self._meanwhile
-
-    def _hold(self, *arguments: Any) -> TestLease:
-        self.leases.append(self._holding(*arguments))
-        return self.leases[-1]
 
     def _second(self) -> None:
         self.lab.world.invoke("infer", self.event)
@@ -80,14 +72,12 @@ class Freeze:
 
 
 @pytest.mark.parametrize("second_ends_first", [True, False])
-def test_a_replaced_worker_writes_nothing_and_asks_nothing(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, second_ends_first: bool
-) -> None:
+def test_a_replaced_worker_writes_nothing_and_asks_nothing(bench: Bench, second_ends_first: bool) -> None:
     bench.faults.arm()
-    lab = Lab(bench, monkeypatch, requests_in_flight_per_worker=4)
+    lab = Lab(bench, requests_in_flight_per_worker=4)
     batch_id = lab.create(lab.upload(3, "one"), "one")
     lab.deliver("plan")
-    freeze = Freeze(lab, monkeypatch, second_ends_first=second_ends_first)
+    freeze = Freeze(lab, second_ends_first=second_ends_first)
     answer = freeze.run()
     assert answer["batchItemFailures"] != []
     shard = lab.bare.batches.get_shard(batch_id, 0)
@@ -99,11 +89,9 @@ def test_a_replaced_worker_writes_nothing_and_asks_nothing(
 
 
 @pytest.mark.parametrize("ends", ["expired", "cancelled"])
-def test_a_worker_that_wakes_after_its_batch_was_closed_writes_nothing(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, ends: str
-) -> None:
+def test_a_worker_that_wakes_after_its_batch_was_closed_writes_nothing(bench: Bench, ends: str) -> None:
     bench.faults.arm()
-    lab = Lab(bench, monkeypatch, requests_in_flight_per_worker=4)
+    lab = Lab(bench, requests_in_flight_per_worker=4)
     batch_id = lab.create(lab.upload(3, "one"), "one")
     lab.deliver("plan")
     asleep = threading.Event()

@@ -16,6 +16,7 @@ from nightlane.domain.batch import Batch, BatchStatus
 from nightlane.domain.dispatch import read_manifest
 from nightlane.domain.ports import Ports
 from nightlane.domain.shard import DoneLines, Manifest, Shard
+from nightlane.settings import Settings
 from tests.faults.hostile import HostileUpstream
 
 EDGES = {
@@ -47,7 +48,7 @@ NEVER_RUN = ("batch_expired", "batch_cancelled")
 class Watch:
     """Sees every state of every batch, and what the upstream was asked."""
 
-    def __init__(self, ports: Ports, upstream: HostileUpstream) -> None:
+    def __init__(self, ports: Ports[Settings], upstream: HostileUpstream) -> None:
         self.batches: list[str] = []
         self.lines: dict[str, int] = {}
         """Lines of an input file."""

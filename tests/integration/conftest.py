@@ -16,7 +16,7 @@ def upstream() -> Iterator[Upstream]:
 
 
 @pytest.fixture
-def nightlane(upstream: Upstream, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+def nightlane(upstream: Upstream) -> Iterator[World]:
     settings = Settings(upstream_url=upstream.url, shard_max_lines=4, worker_lease_seconds=5)
-    with world(settings, monkeypatch) as made:
+    with world(settings) as made:
         yield made

@@ -20,7 +20,7 @@ CREATE = {"input_file_id": "file-x", "endpoint": ENDPOINT, "completion_window": 
 @pytest.fixture
 def nightlane(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     one_write_at_a_time(monkeypatch)
-    with world(Settings(upstream_url="http://127.0.0.1:9"), monkeypatch) as made:
+    with world(Settings(upstream_url="http://127.0.0.1:9")) as made:
         yield made
 
 

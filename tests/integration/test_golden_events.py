@@ -21,8 +21,6 @@ from urllib.parse import quote
 import pytest
 from aiohttp.test_utils import TestServer
 
-import nightlane.wiring
-from functions.authorize import handler as authorize
 from infra.gateway import STAGE
 from infra.home.events import authorizer_event
 from infra.home.front import Front
@@ -32,10 +30,9 @@ from nightlane.aws.table import DynamoKeys
 from nightlane.domain.batch import BatchStatus
 from nightlane.domain.keys import ApiKey
 from nightlane.settings import Settings
-from nightlane.wiring import Wiring
 from tests.rig.events import scheduled_event, sqs_event
 from tests.upstream import Upstream
-from tests.world import LambdaContext, World, requests, world
+from tests.world import World, requests, world
 
 EVENTS = Path(__file__).parents[1] / "events"
 BATCH = "batch_0123456789abcdef0123456789abcdef"
@@ -60,18 +57,19 @@ def shape(value: Any) -> Any:
 
 
 @pytest.fixture
-def aws(upstream: Upstream, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+def aws(upstream: Upstream) -> Iterator[World]:
     """A Nightlane whose queues have the names that CloudFormation made up."""
-    with world(Settings(upstream_url=upstream.url), monkeypatch) as made:
+    with world(Settings(upstream_url=upstream.url)) as made:
+        own: dict[str, str] = {}
         for queue in QUEUES:
             arn = golden(f"sqs_{queue.name}")["Records"][0]["eventSourceARN"]
             kind: Any = {"FifoQueue": "true"} if queue.fifo else {}
             created = made.clients.sqs.create_queue(QueueName=arn.rsplit(":", 1)[1], Attributes=kind)
-            made.urls[queue.name] = created["QueueUrl"]
-        urls = {f"{queue.name}_queue_url": made.urls[queue.name] for queue in QUEUES}
-        settings = made.ports.settings.model_copy(update=urls)
+            made.urls[queue.name] = own[f"{queue.name}_queue_url"] = created["QueueUrl"]
+            dead = golden(f"sqs_{queue.name}_dead")["Records"][0]["eventSourceARN"]
+            own[f"{queue.name}_dead_letters_arn"] = dead
+        settings = made.ports.settings.model_copy(update=own)
         made.ports = replace(made.ports, settings=settings, queues=SqsQueues(made.clients.sqs, settings))
-        monkeypatch.setattr(nightlane.wiring, "_installed", Wiring(settings, made.clients, made.ports))
         yield made
 
 
@@ -140,15 +138,14 @@ def test_a_file_is_read_and_deleted(aws: World) -> None:
 
 
 def test_the_authorizer_knows_its_keys(aws: World) -> None:
-    context: Any = LambdaContext("authorize")
     keys = DynamoKeys(aws.clients.dynamodb, aws.ports.settings.table_name)
     keys.create_key(ApiKey.of("sk-acme-0123456789abcdef", "acme", 1))
-    allowed = authorize.handler(golden("authorizer"), context)
+    allowed = aws.invoke("authorize", golden("authorizer"))
     (statement,) = allowed["policyDocument"]["Statement"]
     assert statement["Effect"] == "Allow"
     assert statement["Resource"] == "arn:aws:execute-api:eu-central-1:123456789012:k3x9q2m7ab/v1/*"
     assert (allowed["principalId"], allowed["context"]) == ("acme", {"tenant": "acme"})
-    denied = authorize.handler(golden("authorizer_unknown_key"), context)
+    denied = aws.invoke("authorize", golden("authorizer_unknown_key"))
     assert denied["policyDocument"]["Statement"][0]["Effect"] == "Deny"
     assert denied["context"]["message"] == (
         "Incorrect API key provided: sk-****cdef. Create one with `nightlane keys create`."
@@ -158,9 +155,8 @@ def test_the_authorizer_knows_its_keys(aws: World) -> None:
 @pytest.mark.parametrize("token", [None, "", "Bearer", "Bearer "])
 def test_who_shows_no_bearer_key_is_unauthorized(aws: World, token: str | None) -> None:
     event = golden("authorizer_no_bearer") | ({} if token is None else {"authorizationToken": token})
-    context: Any = LambdaContext("authorize")
     with pytest.raises(Exception, match=r"^Unauthorized$"):
-        authorize.handler(event, context)
+        aws.invoke("authorize", event)
 
 
 def test_messages_take_a_batch_from_its_plan_to_its_end(aws: World) -> None:
@@ -176,13 +172,13 @@ def test_messages_take_a_batch_from_its_plan_to_its_end(aws: World) -> None:
 
 def test_a_dead_letter_of_plan_fails_the_batch(aws: World) -> None:
     aws.create(aws.upload(requests(2)), BATCH)
-    aws.invoke("bury", golden("sqs_plan_dead"))
+    aws.invoke("dead_letters", golden("sqs_plan_dead"))
     assert aws.batch(BATCH).status is BatchStatus.FAILED
 
 
 def test_a_dead_letter_of_infer_becomes_error_lines(aws: World) -> None:
     planned(aws)
-    aws.invoke("bury", golden("sqs_infer_dead"))
+    aws.invoke("dead_letters", golden("sqs_infer_dead"))
     deliver(aws, "assemble")
     batch = aws.batch(BATCH)
     assert (batch.status, batch.output_file_id) == (BatchStatus.COMPLETED, None)
@@ -192,7 +188,7 @@ def test_a_dead_letter_of_infer_becomes_error_lines(aws: World) -> None:
 def test_a_dead_letter_of_assemble_leaves_the_batch_to_be_assembled(aws: World) -> None:
     planned(aws)
     deliver(aws, "infer")
-    aws.invoke("bury", golden("sqs_assemble_dead"))
+    aws.invoke("dead_letters", golden("sqs_assemble_dead"))
     assert aws.batch(BATCH).status is BatchStatus.FINALIZING
     deliver(aws, "assemble")
     assert aws.batch(BATCH).status is BatchStatus.COMPLETED

@@ -2,23 +2,21 @@
 
 import hashlib
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
-from functions.authorize import handler as authorize
 from infra.home.events import authorizer_event
 from nightlane.aws.table import DynamoKeys
 from nightlane.domain.keys import ApiKey, issue
 from nightlane.settings import Settings
-from tests.world import LambdaContext, World, world
+from tests.world import World, world
 
 NOW = 1_800_000_000
 
 
 @pytest.fixture
-def nightlane(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    with world(Settings(), monkeypatch) as made:
+def nightlane() -> Iterator[World]:
+    with world(Settings()) as made:
         yield made
 
 
@@ -27,10 +25,9 @@ def keys(nightlane: World) -> DynamoKeys:
     return DynamoKeys(nightlane.clients.dynamodb, nightlane.ports.settings.table_name)
 
 
-def ask(secret: str) -> tuple[str, dict[str, str]]:
+def ask(nightlane: World, secret: str) -> tuple[str, dict[str, str]]:
     """What the authorizer says of a key: the effect, and the context for API Gateway."""
-    context: Any = LambdaContext("authorize")
-    answer = authorize.handler(authorizer_event(f"Bearer {secret}", "GET", "/batches"), context)
+    answer = nightlane.invoke("authorize", authorizer_event(f"Bearer {secret}", "GET", "/batches"))
     return answer["policyDocument"]["Statement"][0]["Effect"], answer["context"]
 
 
@@ -40,13 +37,13 @@ def create(keys: DynamoKeys, tenant: str, name: str = "", at: int = NOW) -> tupl
     return secret, key
 
 
-def test_a_key_lets_its_tenant_in_until_it_is_revoked(keys: DynamoKeys) -> None:
+def test_a_key_lets_its_tenant_in_until_it_is_revoked(nightlane: World, keys: DynamoKeys) -> None:
     secret, key = create(keys, "acme", "ci")
-    assert ask(secret) == ("Allow", {"tenant": "acme"})
+    assert ask(nightlane, secret) == ("Allow", {"tenant": "acme"})
     assert list(keys.list_keys()) == [key]
     assert keys.revoke_key(key)
     assert list(keys.list_keys()) == []
-    assert ask(secret) == (
+    assert ask(nightlane, secret) == (
         "Deny",
         {
             "message": f"Incorrect API key provided: sk-****{secret[-4:]}. "
@@ -108,8 +105,8 @@ def test_the_authorizer_reads_one_item(nightlane: World, keys: DynamoKeys) -> No
     nightlane.clients.dynamodb.meta.events.register(
         "before-call.dynamodb", lambda model, **_: calls.append(model.name)
     )
-    ask(secret)
-    ask("sk-unknown")
+    ask(nightlane, secret)
+    ask(nightlane, "sk-unknown")
     assert calls == ["GetItem", "GetItem"]
 
 
@@ -124,13 +121,13 @@ def test_keys_and_a_tenant_of_the_same_name_do_not_meet(nightlane: World, keys: 
     status, files = nightlane.call("GET", "/files", tenant="KEYS")
     assert (status, [each["id"] for each in files["data"]]) == (200, [file_id])
     assert list(keys.list_keys()) == [key]
-    assert ask(secret) == ("Allow", {"tenant": "KEYS"})
+    assert ask(nightlane, secret) == ("Allow", {"tenant": "KEYS"})
 
 
-def test_a_key_of_ones_own_choice_passes_and_is_listed(keys: DynamoKeys) -> None:
+def test_a_key_of_ones_own_choice_passes_and_is_listed(nightlane: World, keys: DynamoKeys) -> None:
     keys.put_key("sk-acme-0123456789abcdef", "acme")
     keys.put_key("sk-acme-0123456789abcdef", "other")
-    assert ask("sk-acme-0123456789abcdef") == ("Allow", {"tenant": "acme"})
+    assert ask(nightlane, "sk-acme-0123456789abcdef") == ("Allow", {"tenant": "acme"})
     (listed,) = keys.list_keys()
     assert (listed.tenant, listed.name, listed.ends_with) == ("acme", "", "cdef")
 

@@ -55,10 +55,10 @@ class Story:
 
 
 @pytest.fixture
-def story(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Story]:
+def story(capsys: pytest.CaptureFixture[str]) -> Iterator[Story]:
     with serving(Upstream()) as upstream:
         settings = Settings(upstream_url=upstream.url, shard_max_lines=4, worker_lease_seconds=5)
-        with world(settings, monkeypatch) as made:
+        with world(settings) as made:
             yield Story(made, upstream, capsys)
 
 
@@ -233,10 +233,10 @@ def test_tries_that_fail_are_measured_though_their_lines_are_not_lost(story: Sto
 
 
 def test_an_upstream_that_cannot_be_reached_is_told_though_nothing_is_ever_committed(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     settings = Settings(upstream_url="http://127.0.0.1:9/v1", max_concurrent_requests_per_batch=2)
-    with world(settings, monkeypatch) as made:
+    with world(settings) as made:
         story = Story(made, Upstream(), capsys)
         story.world.create(story.world.upload(requests(3)))
         story.world.deliver("plan")

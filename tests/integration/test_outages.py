@@ -173,12 +173,12 @@ class Locked(Upstream):
         return await super().answer(request)
 
 
-def test_a_batch_whose_key_was_changed_waits_for_the_new_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_whose_key_was_changed_waits_for_the_new_one() -> None:
     with serving(Locked()) as upstream:
         settings = Settings(
             upstream_url=upstream.url, upstream_key_secret="acme/models", upstream_pause_seconds=0
         )
-        with world(settings, monkeypatch) as nightlane:
+        with world(settings) as nightlane:
             secrets = nightlane.clients.secrets
             secrets.create_secret(Name="acme/models", SecretString="sk-old")
             batch_id = nightlane.create(nightlane.upload(requests(6)))

@@ -18,10 +18,10 @@ LINES = 6
 
 
 @pytest.fixture
-def nightlane(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+def nightlane() -> Iterator[World]:
     with serving(Upstream()) as upstream:
         settings = Settings(upstream_url=upstream.url, shard_max_lines=4, worker_lease_seconds=5)
-        with world(settings, monkeypatch) as made:
+        with world(settings) as made:
             yield made
 
 
@@ -62,8 +62,8 @@ def test_a_planner_that_was_overtaken_leaves_the_plan_alone(
     nightlane: World, blobs: InterruptedBlobs
 ) -> None:
     batch_id, _ = created(nightlane)
-    blobs.after_a_chunk = once(lambda: plan_batch(nightlane.ports, batch_id))
-    plan_batch(replace(nightlane.ports, blobs=blobs), batch_id)
+    blobs.after_a_chunk = once(lambda: plan_batch(nightlane.ports, nightlane.models, batch_id))
+    plan_batch(replace(nightlane.ports, blobs=blobs), nightlane.models, batch_id)
     batch = nightlane.batch(batch_id)
     assert (batch.status, batch.epoch) == (BatchStatus.IN_PROGRESS, 2)
     assert set(objects(nightlane, "work/")) == {f"work/{batch_id}/input.jsonl", batch.manifest_key}
@@ -74,11 +74,11 @@ def test_a_planner_that_finds_the_input_deleted_leaves_the_plan_of_another_alone
     batch_id, file_id = created(nightlane)
 
     def another_plans_and_the_client_deletes_its_file() -> None:
-        plan_batch(nightlane.ports, batch_id)
+        plan_batch(nightlane.ports, nightlane.models, batch_id)
         assert nightlane.call("DELETE", f"/files/{file_id}")[0] == 200
 
     models = InterruptedModels(meanwhile=another_plans_and_the_client_deletes_its_file)
-    plan_batch(replace(nightlane.ports, models=models), batch_id)
+    plan_batch(nightlane.ports, models, batch_id)
     assert nightlane.batch(batch_id).status is BatchStatus.IN_PROGRESS
     assert_completed(nightlane, batch_id)
 
@@ -86,9 +86,10 @@ def test_a_planner_that_finds_the_input_deleted_leaves_the_plan_of_another_alone
 def test_a_planner_with_another_list_of_models_leaves_the_plan_of_another_alone(nightlane: World) -> None:
     batch_id, _ = created(nightlane)
     models = InterruptedModels(
-        frozenset({"something-else"}), meanwhile=lambda: plan_batch(nightlane.ports, batch_id)
+        frozenset({"something-else"}),
+        meanwhile=lambda: plan_batch(nightlane.ports, nightlane.models, batch_id),
     )
-    plan_batch(replace(nightlane.ports, models=models), batch_id)
+    plan_batch(nightlane.ports, models, batch_id)
     assert nightlane.batch(batch_id).status is BatchStatus.IN_PROGRESS
     assert_completed(nightlane, batch_id)
 
@@ -97,9 +98,9 @@ def test_a_planner_whose_batch_another_has_failed_stops_quietly(
     nightlane: World, blobs: InterruptedBlobs
 ) -> None:
     batch_id, file_id = created(nightlane)
-    strict = replace(nightlane.ports, models=InterruptedModels(frozenset({"something-else"})))
-    blobs.before_a_read = once(lambda: plan_batch(strict, batch_id))
-    plan_batch(replace(nightlane.ports, blobs=blobs), batch_id)
+    strict = InterruptedModels(frozenset({"something-else"}))
+    blobs.before_a_read = once(lambda: plan_batch(nightlane.ports, strict, batch_id))
+    plan_batch(replace(nightlane.ports, blobs=blobs), nightlane.models, batch_id)
     nightlane.run()
     assert nightlane.batch(batch_id).status is BatchStatus.FAILED
     assert_files_are_what_their_records_say(nightlane, batch_id, file_id)
@@ -110,7 +111,7 @@ def test_a_dead_letter_fails_the_batch_under_a_planner_that_is_still_at_it(
 ) -> None:
     batch_id, _ = created(nightlane)
     blobs.after_a_chunk = once(lambda: fail_plan(nightlane.ports, batch_id))
-    plan_batch(replace(nightlane.ports, blobs=blobs), batch_id)
+    plan_batch(replace(nightlane.ports, blobs=blobs), nightlane.models, batch_id)
     batch = nightlane.batch(batch_id)
     assert (batch.status, [error.code for error in batch.errors]) == (BatchStatus.FAILED, ["server_error"])
     assert list(nightlane.ports.batches.waiting_batches()) == []
@@ -139,7 +140,7 @@ def test_a_long_planning_gets_no_second_planner_from_the_sweeper(
 
     blobs.after_a_chunk = time_passes
     settings = nightlane.ports.settings.model_copy(update={"shard_max_lines": 4_800})
-    plan_batch(replace(nightlane.ports, blobs=blobs, settings=settings), batch_id)
+    plan_batch(replace(nightlane.ports, blobs=blobs, settings=settings), nightlane.models, batch_id)
     assert nightlane.ports.now() - began > 2 * nightlane.ports.settings.redrive_seconds
     assert nightlane.batch(batch_id).epoch == 1
 

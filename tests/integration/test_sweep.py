@@ -18,9 +18,9 @@ def bench() -> Iterator[Bench]:
 
 
 @pytest.fixture
-def lab(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Lab:
+def lab(bench: Bench) -> Lab:
     bench.faults.arm()
-    return Lab(bench, monkeypatch)
+    return Lab(bench)
 
 
 def calls_of_a_sweep(lab: Lab) -> list[str]:

@@ -7,7 +7,6 @@ from dataclasses import replace
 import boto3
 import pytest
 
-import functions.api.batches
 from infra.home.events import REGION
 from nightlane.aws.clients import Clients
 from nightlane.aws.queues import SqsQueues
@@ -20,19 +19,19 @@ from tests.world import ENDPOINT, World, requests, world
 
 
 @pytest.fixture
-def nightlane(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    with serving(Upstream()) as upstream, world(Settings(upstream_url=upstream.url), monkeypatch) as made:
+def nightlane() -> Iterator[World]:
+    with serving(Upstream()) as upstream, world(Settings(upstream_url=upstream.url)) as made:
         yield made
 
 
 @pytest.fixture
-def api_without_queues(nightlane: World, monkeypatch: pytest.MonkeyPatch) -> World:
+def api_without_queues(nightlane: World) -> World:
     """A Nightlane whose API finds no queue to send to."""
     values = nightlane.ports.settings
     gone = {name: f"{getattr(values, name)}-gone" for name in ("plan_queue_url", "assemble_queue_url")}
     clients = Clients(boto3.Session("testing", "testing", region_name=REGION))
     queues = SqsQueues(clients.sqs, values.model_copy(update=gone))
-    monkeypatch.setattr(functions.api.batches, "ports", lambda: replace(nightlane.ports, queues=queues))
+    nightlane.ports_of["api"] = replace(nightlane.ports, queues=queues)
     return nightlane
 
 

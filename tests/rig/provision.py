@@ -13,11 +13,24 @@ VISIBILITY_SECONDS = "30"
 
 
 def provision(clients: Clients, settings: Settings) -> Settings:
-    """Create everything; answers the settings with the queues' URLs."""
+    """Create everything; returns the settings with the queues' URLs and ARNs."""
     create_table(clients, settings.table_name)
     clients.s3.create_bucket(Bucket=settings.bucket_name)
-    urls = {f"{queue.name}_queue_url": _create_queue(clients, queue) for queue in QUEUES}
-    return settings.model_copy(update=urls)
+    names = {}
+    for queue in QUEUES:
+        letters = _create_dead_letter_queue(clients, queue)
+        names[f"{queue.name}_dead_letters_arn"] = letters
+        names[f"{queue.name}_queue_url"] = _create_queue(clients, queue, letters)
+    return settings.model_copy(update=names)
+
+
+def queue_urls(settings: Settings) -> dict[str, str]:
+    """The URLs of all queues, dead letters included, by the name of the queue."""
+    urls: dict[str, str] = {}
+    for queue in QUEUES:
+        url = getattr(settings, f"{queue.name}_queue_url")
+        urls |= {queue.name: url, queue.dead_letters: url.replace(queue.name, queue.dead_letters)}
+    return urls
 
 
 def create_table(clients: Clients, name: str) -> None:
@@ -53,26 +66,36 @@ def _key_schema(partition: str, sort: str) -> Any:
     ]
 
 
-def _create_queue(clients: Clients, queue: QueueSpec) -> str:
-    """The queue and its dead-letter queue; answers the queue's URL."""
-    suffix = ".fifo" if queue.fifo else ""
-    kind = {"FifoQueue": "true"} if queue.fifo else {}
-    # High throughput: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/high-throughput-fifo.html
-    throughput = (
-        {"DeduplicationScope": "messageGroup", "FifoThroughputLimit": "perMessageGroupId"}
-        if queue.fifo
-        else {}
-    )
-    letters: Any = {**kind, "VisibilityTimeout": VISIBILITY_SECONDS}
-    dead = clients.sqs.create_queue(QueueName=queue.dead_letters + suffix, Attributes=letters)["QueueUrl"]
-    arn = clients.sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"][
-        "QueueArn"
-    ]
-    redrive = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": queue.max_receive_count})
-    attributes: Any = {
-        **kind,
-        **throughput,
+def _create_dead_letter_queue(clients: Clients, queue: QueueSpec) -> str:
+    """Returns its ARN."""
+    attributes: Any = _kind(queue) | {"VisibilityTimeout": VISIBILITY_SECONDS}
+    name = queue.dead_letters + _suffix(queue)
+    url = clients.sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
+    answer = clients.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
+    return answer["Attributes"]["QueueArn"]
+
+
+def _create_queue(clients: Clients, queue: QueueSpec, dead_letters_arn: str) -> str:
+    """Returns its URL."""
+    redrive = {"deadLetterTargetArn": dead_letters_arn, "maxReceiveCount": queue.max_receive_count}
+    attributes: Any = _kind(queue) | {
         "VisibilityTimeout": VISIBILITY_SECONDS,
-        "RedrivePolicy": redrive,
+        "RedrivePolicy": json.dumps(redrive),
     }
-    return clients.sqs.create_queue(QueueName=queue.name + suffix, Attributes=attributes)["QueueUrl"]
+    name = queue.name + _suffix(queue)
+    return clients.sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
+
+
+def _suffix(queue: QueueSpec) -> str:
+    return ".fifo" if queue.fifo else ""
+
+
+def _kind(queue: QueueSpec) -> dict[str, str]:
+    if not queue.fifo:
+        return {}
+    # High throughput: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/high-throughput-fifo.html
+    return {
+        "FifoQueue": "true",
+        "DeduplicationScope": "messageGroup",
+        "FifoThroughputLimit": "perMessageGroupId",
+    }

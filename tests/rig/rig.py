@@ -15,13 +15,13 @@ from infra.home.defaults import HOME_DEFAULTS
 from infra.home.events import REGION
 from infra.home.front import Front
 from infra.home.server_thread import ServerThread
-from infra.resources import ALLOCATION, QUEUES, functions
+from infra.resources import ALLOCATION, functions
 from nightlane.aws.clients import Clients
 from nightlane.aws.table import DynamoKeys
 from nightlane.settings import MIB, Settings
 from tests.rig.functions import Function
 from tests.rig.ledger import EVENT_SOURCE, Ledger
-from tests.rig.provision import provision
+from tests.rig.provision import provision, queue_urls
 from tests.rig.sources import EventSource, run_timer
 
 HOST = "127.0.0.1"
@@ -120,9 +120,9 @@ class Rig:
 
     def _make_functions(self, stack: AsyncExitStack) -> None:
         own = {name: value for name, value in os.environ.items() if not name.startswith("NIGHTLANE_")}
-        environment = own | ALLOCATION | AWS_ENVIRONMENT | self.settings.to_environment()
-        environment["AWS_ENDPOINT_URL"] = self.endpoint_url
+        everywhere = own | ALLOCATION | AWS_ENVIRONMENT | {"AWS_ENDPOINT_URL": self.endpoint_url}
         for spec in functions(self.settings):
+            environment = everywhere | spec.settings.of(self.settings).to_environment()
             use = self.ledger.of(spec.name, spec.memory)
             self.functions[spec.name] = Function(spec, environment, use)
             stack.push_async_callback(self.functions[spec.name].stop)
@@ -138,10 +138,7 @@ class Rig:
     def _sources(self, stack: AsyncExitStack, clients: Clients) -> Iterator[Coroutine[None, None, None]]:
         """What makes functions run by itself."""
         threads = stack.enter_context(ThreadPoolExecutor(16, thread_name_prefix="event-source"))
-        queues: dict[str, str] = {}
-        for queue in QUEUES:
-            url = getattr(self.settings, f"{queue.name}_queue_url")
-            queues |= {queue.name: url, queue.dead_letters: url.replace(queue.name, queue.dead_letters)}
+        queues = queue_urls(self.settings)
         for function in self.functions.values():
             for name in function.spec.queues:
                 use = self.ledger.of(EVENT_SOURCE)

@@ -24,7 +24,7 @@ from nightlane.domain.inference.budget import ByteBudget
 from nightlane.domain.inference.ports import Answer
 from nightlane.domain.ports import Ports
 from nightlane.domain.sweeping import sweep
-from nightlane.observability import log_event, meter
+from nightlane.observability import EmbeddedMetrics, log_event
 from nightlane.settings import MIB, Settings
 from tests.world import requests
 
@@ -87,15 +87,14 @@ class OneMachine:
             files=SqliteFiles(database),
             blobs=FolderBlobs(self.folder),
             queues=self.queues,
-            models=NoModels(),
-            metrics=meter,
+            metrics=EmbeddedMetrics(),
             log=log_event,
             now=self.now,
             monotonic=time.monotonic,
             new_id=lambda: uuid.uuid4().hex,
             settings=Settings(shard_max_lines=10, requests_in_flight_per_worker=5, checkpoint_seconds=0.05),
         )
-        self.deliveries = Deliveries(self.ports, self.queues)
+        self.deliveries = Deliveries(self.ports, self.queues, NoModels())
 
     def close(self) -> None:
         if self.database is not None:

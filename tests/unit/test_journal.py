@@ -91,7 +91,7 @@ def journal_of(table: Table, budget: ByteBudget | None = None, **settings: Any) 
         metrics=table,  # type: ignore[arg-type]
         settings=Settings(**settings),
         monotonic=lambda: 0.0,
-        **dict.fromkeys(("upstreams", "files", "queues", "models", "log", "now", "new_id")),  # type: ignore[arg-type]
+        **dict.fromkeys(("upstreams", "files", "queues", "log", "now", "new_id")),  # type: ignore[arg-type]
     )
     return Journal(ports, table.shard, LINES, budget, lambda: {7: Suspicion(failures=2)})
 

@@ -1,4 +1,4 @@
-"""One structured logger and one meter for every function. Neither sees a body or a key."""
+"""The structured logger and the meter of every function. Neither sees a body or a key."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
 
-from nightlane.domain.metrics import NAMESPACE, Metric, unit_of
+from nightlane.domain.metrics import NAMESPACE, Meter, Metric, unit_of
 from nightlane.domain.ports import Ports
 
 # Each stack of an account gives its functions another name.
@@ -58,17 +58,14 @@ class EmbeddedMetrics:
             yield json.dumps(formatted, separators=(",", ":"))
 
 
-meter = EmbeddedMetrics()
-
-
 def log_event(event: str, **details: object) -> None:
     """`domain.ports.Ports.log`: what an operator should read, as one line."""
     logger.warning(event, extra=details)
 
 
 @contextmanager
-def published() -> Iterator[None]:
-    """Decorates a handler: what it measured is published at its end, also when it raises.
+def published(meter: Meter) -> Iterator[None]:
+    """Decorates a handler: what it measured by the meter is published at its end, also when it raises.
 
     What it raises is logged with what the log knows of the invocation, the batch above all.
     """

@@ -1,10 +1,11 @@
-"""The one typed settings model, read once from the environment of a function."""
+"""The typed settings, in groups: code that reads a setting names the group it needs in its type.
+
+The last classes are the settings of each Lambda function: all that its environment holds.
+"""
 
 import math
-import os
 from collections.abc import Mapping
-from functools import lru_cache
-from typing import Self
+from typing import Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -25,84 +26,18 @@ def sendable_key(key: str) -> str:
     return key
 
 
-class Settings(BaseModel):
-    """Everything an operator can turn, by `NIGHTLANE_<NAME>` in the environment."""
+class UndeclaredSettings(Exception):
+    """A function used a setting that it does not declare."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
-    table_name: str = "nightlane"
-    bucket_name: str = "nightlane"
-    plan_queue_url: str = ""
-    infer_queue_url: str = ""
-    assemble_queue_url: str = ""
+Group = TypeVar("Group", bound="SettingsGroup")
 
-    upstream_url: str = Field(default="", description="Base URL of the endpoint, with its /v1")
-    upstream_key: str = Field(default="", description="Bearer key for the upstream; locally only")
-    upstream_key_secret: str = Field(default="", description="Secrets Manager id that holds the key")
-    upstream_timeout_seconds: float = Field(
-        default=600, gt=0, le=840, description="For one request; it must fit into an invocation of 900 s"
-    )
-    upstream_pause_seconds: int = Field(
-        default=60,
-        ge=0,
-        le=300,
-        description="First rest of all lanes when the upstream is down; then doubled",
-    )
-    line_attempts: int = Field(
-        default=5, ge=1, le=20, description="Failures that make a line the culprit, the upstream working"
-    )
-    refusal_patience_seconds: int = Field(
-        default=1_800, ge=1, description="A line that alone is refused for so long gets it as its answer"
-    )
-    max_answer_bytes: int = Field(default=16 * MIB, ge=KIB, description="Of one answer of the upstream")
 
-    max_concurrent_batches: int = Field(default=1, ge=1, le=10_000)
-    max_concurrent_requests_per_batch: int = Field(default=10, ge=1, le=10_000)
-    requests_in_flight_per_worker: int = Field(
-        default=100, ge=1, le=900, description="Lambda has 1,024 file descriptors"
-    )
-    checkpoint_seconds: float = Field(default=30, gt=0)
-    checkpoint_bytes: int = Field(default=4 * MIB, ge=1)
-    worker_lease_seconds: int = Field(default=120, ge=2, le=43_200)
-    watch_seconds: float = Field(default=5, gt=0, description="How often a worker looks for a cancel")
-    # A line has a part of its own at worst, 84 bytes in the shard's item, which may have 400 KB:
-    # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
-    shard_max_lines: int = Field(default=4_800, ge=1, le=4_800)
-    shard_max_bytes: int = Field(default=16 * MIB, ge=1)
+class SettingsGroup(BaseModel):
+    """Some of the settings. A subclass adds its own to those of the groups it inherits from."""
 
-    completion_window_seconds: int = Field(default=86_400, ge=1)
-    cancel_grace_seconds: int = Field(default=600, ge=0, description="Drain of a cancelled batch")
-    stall_seconds: int = Field(default=600, ge=1, description="No progress for this long: re-drive")
-    redrive_seconds: int = Field(default=60, ge=1, description="A step not done by then is sent again")
-    max_upload_bytes: int = Field(
-        default=4_600_000, ge=1, description="In base64, with its event, it must fit into Lambda's 6 MB"
-    )
-    max_inline_content_bytes: int = Field(default=4 * MIB, ge=0)
-    max_batch_lines: int = Field(default=50_000, ge=1)
-    max_batch_bytes: int = Field(default=209_715_200, ge=1)
-    max_line_bytes: int = Field(default=8 * MIB, ge=1)
-    batch_file_retention_seconds: int = Field(default=2_592_000, ge=1)
-
-    @field_validator("upstream_key")
-    @classmethod
-    def _key_can_be_sent(cls, key: str) -> str:
-        return sendable_key(key)
-
-    @property
-    def lanes(self) -> int:
-        """Workers of one batch: SQS FIFO message groups."""
-        return math.ceil(self.max_concurrent_requests_per_batch / self.requests_in_flight_per_worker)
-
-    @property
-    def lane_capacities(self) -> tuple[int, ...]:
-        """Requests in flight of each lane; they sum to the limit exactly."""
-        base, extra = divmod(self.max_concurrent_requests_per_batch, self.lanes)
-        return tuple(base + (lane < extra) for lane in range(self.lanes))
-
-    @property
-    def worker_concurrency(self) -> int:
-        """Reserved concurrency of `infer`; SQS allows no MaximumConcurrency below 2."""
-        return max(2, self.max_concurrent_batches * self.lanes)
+    # A process reads only one of the groups, so only that one is compiled.
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
@@ -126,8 +61,225 @@ class Settings(BaseModel):
             for name, value in self.model_dump(exclude_defaults=True).items()
         }
 
+    @classmethod
+    def of(cls, settings: "SettingsGroup") -> Self:
+        """The part of `settings` that is in this group. Raises: AttributeError, if one is missing."""
+        return cls(**{name: getattr(settings, name) for name in cls.model_fields})
 
-@lru_cache(maxsize=1)
-def settings() -> Settings:
-    """The settings of this process."""
-    return Settings.from_environment(os.environ)
+    def need(self, group: type[Group]) -> Group:
+        """The same settings, typed as a group.
+
+        Raises:
+            UndeclaredSettings: the function whose settings these are does not declare the group.
+        """
+        if isinstance(self, group):
+            return self
+        names = ", ".join(group.model_fields)
+        raise UndeclaredSettings(f"{type(self).__name__} does not declare {names}")
+
+
+class TableSettings(SettingsGroup):
+    table_name: str = "nightlane"
+
+
+class StorageSettings(TableSettings):
+    bucket_name: str = "nightlane"
+
+
+class PlanQueueSettings(SettingsGroup):
+    plan_queue_url: str = ""
+
+
+class InferQueueSettings(SettingsGroup):
+    infer_queue_url: str = ""
+
+
+class AssembleQueueSettings(SettingsGroup):
+    assemble_queue_url: str = ""
+
+
+class DeadLetterQueueSettings(SettingsGroup):
+    """They show which kind of message a dead letter is."""
+
+    plan_dead_letters_arn: str = ""
+    infer_dead_letters_arn: str = ""
+    assemble_dead_letters_arn: str = ""
+
+
+class EndpointSettings(SettingsGroup):
+    """The upstream, and the key for it."""
+
+    upstream_url: str = Field(default="", description="Base URL of the endpoint, with its /v1")
+    upstream_key: str = Field(default="", description="Bearer key for the upstream; locally only")
+    upstream_key_secret: str = Field(default="", description="Secrets Manager id that holds the key")
+
+    @field_validator("upstream_key")
+    @classmethod
+    def _key_can_be_sent(cls, key: str) -> str:
+        return sendable_key(key)
+
+
+class LeaseSettings(SettingsGroup):
+    worker_lease_seconds: int = Field(default=120, ge=2, le=43_200)
+
+
+class StepSettings(SettingsGroup):
+    redrive_seconds: int = Field(default=60, ge=1, description="A step not done by then is sent again")
+
+
+class DispatchSettings(SettingsGroup):
+    stall_seconds: int = Field(default=600, ge=1, description="No progress for this long: re-drive")
+
+
+class ClosingSettings(StepSettings):
+    cancel_grace_seconds: int = Field(default=600, ge=0, description="Drain of a cancelled batch")
+
+
+class AdmissionSettings(DispatchSettings, ClosingSettings):
+    max_concurrent_batches: int = Field(default=1, ge=1, le=10_000)
+
+
+class WindowSettings(StepSettings):
+    completion_window_seconds: int = Field(default=86_400, ge=1)
+
+
+class RetentionSettings(SettingsGroup):
+    batch_file_retention_seconds: int = Field(default=2_592_000, ge=1)
+
+
+class BatchSizeSettings(SettingsGroup):
+    max_batch_bytes: int = Field(default=209_715_200, ge=1)
+
+
+class UploadSettings(BatchSizeSettings, RetentionSettings):
+    max_upload_bytes: int = Field(
+        default=4_600_000, ge=1, description="In base64, with its event, it must fit into Lambda's 6 MB"
+    )
+
+
+class ContentSettings(SettingsGroup):
+    max_inline_content_bytes: int = Field(default=4 * MIB, ge=0)
+
+
+class ShardSettings(SettingsGroup):
+    """How the lines of a batch are cut into shards and spread over lanes."""
+
+    max_concurrent_requests_per_batch: int = Field(default=10, ge=1, le=10_000)
+    requests_in_flight_per_worker: int = Field(
+        default=100, ge=1, le=900, description="Lambda has 1,024 file descriptors"
+    )
+    # A line has a part of its own at worst, 84 bytes in the shard's item, which may have 400 KB:
+    # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
+    shard_max_lines: int = Field(default=4_800, ge=1, le=4_800)
+    shard_max_bytes: int = Field(default=16 * MIB, ge=1)
+
+    @property
+    def lanes(self) -> int:
+        """Workers of one batch: SQS FIFO message groups."""
+        return math.ceil(self.max_concurrent_requests_per_batch / self.requests_in_flight_per_worker)
+
+    @property
+    def lane_capacities(self) -> tuple[int, ...]:
+        """Requests in flight of each lane; they sum to the limit exactly."""
+        base, extra = divmod(self.max_concurrent_requests_per_batch, self.lanes)
+        return tuple(base + (lane < extra) for lane in range(self.lanes))
+
+
+class PlanningSettings(BatchSizeSettings, ShardSettings, AdmissionSettings):
+    max_batch_lines: int = Field(default=50_000, ge=1)
+    max_line_bytes: int = Field(default=8 * MIB, ge=1)
+
+
+class AssemblySettings(RetentionSettings, AdmissionSettings): ...
+
+
+class SweepingSettings(AdmissionSettings, WindowSettings): ...
+
+
+class RequestSettings(EndpointSettings):
+    """One request to the upstream."""
+
+    upstream_timeout_seconds: float = Field(
+        default=600, gt=0, le=840, description="For one request; it must fit into an invocation of 900 s"
+    )
+    max_answer_bytes: int = Field(default=16 * MIB, ge=KIB, description="Of one answer of the upstream")
+
+
+class InferenceSettings(RequestSettings, ClosingSettings):
+    upstream_pause_seconds: int = Field(
+        default=60,
+        ge=0,
+        le=300,
+        description="First rest of all lanes when the upstream is down; then doubled",
+    )
+    line_attempts: int = Field(
+        default=5, ge=1, le=20, description="Failures that make a line the culprit, the upstream working"
+    )
+    refusal_patience_seconds: int = Field(
+        default=1_800, ge=1, description="A line that alone is refused for so long gets it as its answer"
+    )
+    checkpoint_seconds: float = Field(default=30, gt=0)
+    checkpoint_bytes: int = Field(default=4 * MIB, ge=1)
+    watch_seconds: float = Field(default=5, gt=0, description="How often a worker looks for a cancel")
+
+
+class AuthorizeSettings(TableSettings): ...
+
+
+class ApiSettings(
+    StorageSettings,
+    PlanQueueSettings,
+    AssembleQueueSettings,
+    EndpointSettings,
+    UploadSettings,
+    ContentSettings,
+    WindowSettings,
+): ...
+
+
+class PlanSettings(
+    StorageSettings,
+    PlanQueueSettings,
+    InferQueueSettings,
+    AssembleQueueSettings,
+    LeaseSettings,
+    EndpointSettings,
+    PlanningSettings,
+): ...
+
+
+class InferSettings(
+    StorageSettings, InferQueueSettings, AssembleQueueSettings, LeaseSettings, InferenceSettings
+): ...
+
+
+class AssembleSettings(
+    StorageSettings, InferQueueSettings, AssembleQueueSettings, LeaseSettings, AssemblySettings
+): ...
+
+
+class SweepSettings(
+    StorageSettings, PlanQueueSettings, InferQueueSettings, AssembleQueueSettings, SweepingSettings
+): ...
+
+
+class DeadLettersSettings(
+    StorageSettings, AssembleQueueSettings, DeadLetterQueueSettings, ClosingSettings
+): ...
+
+
+class Settings(
+    AuthorizeSettings,
+    ApiSettings,
+    PlanSettings,
+    InferSettings,
+    AssembleSettings,
+    SweepSettings,
+    DeadLettersSettings,
+):
+    """Everything an operator can turn, by `NIGHTLANE_<NAME>` in the environment."""
+
+    @property
+    def worker_concurrency(self) -> int:
+        """Reserved concurrency of `infer`; SQS allows no MaximumConcurrency below 2."""
+        return max(2, self.max_concurrent_batches * self.lanes)

@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from nightlane.domain.shard import ShardMessage
-from nightlane.settings import Settings
+from nightlane.settings import (
+    AssembleQueueSettings,
+    InferQueueSettings,
+    PlanQueueSettings,
+    SettingsGroup,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -26,26 +31,31 @@ class BatchMessage(msgspec.Struct, frozen=True):
 
 
 class SqsQueues:
-    """`domain.ports.Queues` on SQS."""
+    """`domain.ports.Queues` on SQS. A function can send only to the queues whose URLs its settings declare.
 
-    def __init__(self, client: "SQSClient", settings: Settings) -> None:
+    Raises:
+        UndeclaredSettings: from sending to another queue.
+    """
+
+    def __init__(self, client: "SQSClient", settings: SettingsGroup) -> None:
         self._client = client
         self._settings = settings
 
     def send_plan(self, batch_id: str) -> None:
-        self._send(self._settings.plan_queue_url, batch_id)
+        self._send(self._settings.need(PlanQueueSettings).plan_queue_url, batch_id)
 
     def send_assemble(self, batch_id: str) -> None:
-        self._send(self._settings.assemble_queue_url, batch_id)
+        self._send(self._settings.need(AssembleQueueSettings).assemble_queue_url, batch_id)
 
     def _send(self, queue_url: str, batch_id: str) -> None:
         body = msgspec.json.encode(BatchMessage(batch_id)).decode()
         self._client.send_message(QueueUrl=queue_url, MessageBody=body)
 
     def send_shards(self, messages: Sequence[ShardMessage], attempt: int) -> None:
+        queue_url = self._settings.need(InferQueueSettings).infer_queue_url
         entries = iter([_shard_entry(message, attempt) for message in messages])
         while chosen := list(islice(entries, ENTRIES_A_SEND)):
-            answer = self._client.send_message_batch(QueueUrl=self._settings.infer_queue_url, Entries=chosen)
+            answer = self._client.send_message_batch(QueueUrl=queue_url, Entries=chosen)
             if failed := answer.get("Failed"):
                 raise NotSent(f"{len(failed)} of {len(chosen)} messages: {failed[0].get('Message')}")
 

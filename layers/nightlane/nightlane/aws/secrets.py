@@ -7,7 +7,7 @@ from collections.abc import Callable
 from aws_lambda_powertools.utilities.parameters import SecretsProvider
 
 from nightlane.aws.clients import Clients
-from nightlane.settings import Settings, sendable_key
+from nightlane.settings import EndpointSettings, sendable_key
 
 CACHE_SECONDS = 300
 # A key that is refused is read again at once, but then not for each request that is refused.
@@ -18,7 +18,7 @@ class UpstreamKey:
     """`upstream.key.Key`: the bearer key of the upstream, the same object for all requests of a process."""
 
     def __init__(
-        self, settings: Settings, clients: Clients, monotonic: Callable[[], float] = time.monotonic
+        self, settings: EndpointSettings, clients: Clients, monotonic: Callable[[], float] = time.monotonic
     ) -> None:
         self._settings = settings
         self._clients = clients

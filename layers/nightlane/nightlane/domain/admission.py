@@ -5,9 +5,10 @@ from nightlane.domain.closing import close_if_due
 from nightlane.domain.dispatch import dispatch
 from nightlane.domain.metrics import Metric
 from nightlane.domain.ports import Admission, Ports
+from nightlane.settings import AdmissionSettings
 
 
-def admit_waiting(ports: Ports) -> None:
+def admit_waiting(ports: Ports[AdmissionSettings]) -> None:
     """Admit the oldest waiting batches while there is room, and send their shards."""
     limit = ports.settings.max_concurrent_batches
     for batch_id in ports.batches.waiting_batches():

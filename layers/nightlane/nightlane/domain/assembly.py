@@ -16,6 +16,7 @@ from nightlane.domain.parts import Record, merge_parts
 from nightlane.domain.ports import Ports, list_key
 from nightlane.domain.shard import DoneLines, Manifest, Shard, ShardSpec, input_key
 from nightlane.domain.steps import Hold, held, redrive_at
+from nightlane.settings import AssemblySettings, RetentionSettings
 
 KINDS = ("output", "error")
 ENDED = {
@@ -26,7 +27,7 @@ ENDED = {
 NEVER_RUN = {Outcome.EXPIRED: Metric.LINES_EXPIRED, Outcome.CANCELLED: Metric.LINES_CANCELLED}
 
 
-def assemble_batch(ports: Ports, batch_id: str) -> None:
+def assemble_batch(ports: Ports[AssemblySettings], batch_id: str) -> None:
     """End a closed batch, then admit whatever may run now. Safe to repeat, and to do twice at once."""
     batch = close_if_due(ports, batch_id)
     if batch is not None and batch.is_resting and batch.status is BatchStatus.CANCELLING and batch.is_open:
@@ -39,7 +40,7 @@ def assemble_batch(ports: Ports, batch_id: str) -> None:
         _clean_up(ports, batch)
 
 
-def _end(ports: Ports, batch_id: str) -> Batch | None:
+def _end(ports: Ports[AssemblySettings], batch_id: str) -> Batch | None:
     """Assemble; answers the batch as it is then."""
     while (begun := ports.batches.begin_assembly(batch_id, redrive_at(ports))) is not None:
         with held(ports, begun) as hold:
@@ -51,7 +52,7 @@ def _end(ports: Ports, batch_id: str) -> Batch | None:
     return ports.batches.get_batch(batch_id)
 
 
-def _finish(ports: Ports, batch: Batch, hold: Hold) -> None:
+def _finish(ports: Ports[AssemblySettings], batch: Batch, hold: Hold) -> None:
     assert batch.outcome is not None
     outcome = Outcome.CANCELLED if batch.status is BatchStatus.CANCELLING else batch.outcome
     output, error = (_file(ports, batch, kind) for kind in KINDS)
@@ -84,7 +85,7 @@ def _write(
     return replace(output, size=successes.size), replace(error, size=failures.size)
 
 
-def _file(ports: Ports, batch: Batch, kind: str) -> StoredFile:
+def _file(ports: Ports[RetentionSettings], batch: Batch, kind: str) -> StoredFile:
     """The record of a result file, still empty; whoever takes over makes another."""
     now = ports.now()
     file_id = "file-" + sha256(f"{batch.id}/{kind}/{batch.epoch}".encode()).hexdigest()[:24]

@@ -8,9 +8,12 @@ from nightlane.domain.errors import BadRequest, Conflict, NotFound
 from nightlane.domain.metrics import Metric
 from nightlane.domain.ports import Ports, list_key
 from nightlane.domain.steps import redrive_at
+from nightlane.settings import StepSettings, WindowSettings
 
 
-def create_batch(ports: Ports, tenant: str, request: BatchRequest, token: str | None) -> Batch:
+def create_batch(
+    ports: Ports[WindowSettings], tenant: str, request: BatchRequest, token: str | None
+) -> Batch:
     """A new batch; with a token that was used before, the batch it made then.
 
     Raises:
@@ -72,7 +75,7 @@ def list_batches(ports: Ports, tenant: str, *, after: str | None, limit: int) ->
     return ports.batches.list_batches(tenant, position, limit + 1)
 
 
-def cancel_batch(ports: Ports, tenant: str, batch_id: str) -> Batch:
+def cancel_batch(ports: Ports[StepSettings], tenant: str, batch_id: str) -> Batch:
     """The batch, cancelling at once. Raises: Conflict, if it has ended otherwise; NotFound."""
     batch = get_batch(ports, tenant, batch_id)
     cancelled = ports.batches.request_cancel(batch_id, int(ports.now()), redrive_at(ports))

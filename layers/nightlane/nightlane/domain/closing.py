@@ -2,6 +2,7 @@
 
 from nightlane.domain.batch import Batch, BatchStatus, Outcome
 from nightlane.domain.ports import Ports
+from nightlane.settings import ClosingSettings
 
 # Workers stop by themselves at expires_at; they get this long to commit what they have.
 EXPIRY_GRACE_SECONDS = 5
@@ -20,7 +21,7 @@ def due_outcome(batch: Batch, now: float, cancel_grace: int, expiry_grace: int =
     return Outcome.EXPIRED if now >= batch.expires_at + expiry_grace else None
 
 
-def close_if_due(ports: Ports, batch_id: str, expiry_grace: int = 0) -> Batch | None:
+def close_if_due(ports: Ports[ClosingSettings], batch_id: str, expiry_grace: int = 0) -> Batch | None:
     """Close the batch if its time has come and send it to assembly; answers it as it now is."""
     while batch := ports.batches.get_batch(batch_id):
         now = ports.now()

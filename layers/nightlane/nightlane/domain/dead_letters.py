@@ -1,4 +1,4 @@
-"""dead_letters: what a dead-letter queue brings; whatever cannot be done, its batch still ends."""
+"""dead_letters: what becomes of messages that failed too often; their batches still end."""
 
 from nightlane.domain.batch import BatchError
 from nightlane.domain.closing import close_if_due
@@ -10,9 +10,10 @@ from nightlane.domain.metrics import Metric
 from nightlane.domain.ports import Fenced, Ports
 from nightlane.domain.shard import DoneLines, ShardMessage
 from nightlane.domain.steps import redrive_at
+from nightlane.settings import ClosingSettings, StepSettings
 
 
-def fail_plan(ports: Ports, batch_id: str) -> None:
+def fail_plan(ports: Ports[StepSettings], batch_id: str) -> None:
     """A batch that could not be planned has failed, unless it was planned after all."""
     error = BatchError("server_error", "The input file could not be validated. Please try again.")
     batch = ports.batches.begin_planning(batch_id, redrive_at(ports))
@@ -20,12 +21,12 @@ def fail_plan(ports: Ports, batch_id: str) -> None:
         ports.metrics.add(Metric.BATCHES_FAILED)
 
 
-def fail_assembly(ports: Ports, batch_id: str) -> None:
+def fail_assembly(ports: Ports[ClosingSettings], batch_id: str) -> None:
     """Results are never given up: the sweeper asks for them again, and an alarm tells why."""
     close_if_due(ports, batch_id)
 
 
-def fail_shard(ports: Ports, message: ShardMessage) -> None:
+def fail_shard(ports: Ports[ClosingSettings], message: ShardMessage) -> None:
     """Turn the lines that could not be run into error lines, so that the batch still ends."""
     spec = message.shard
     batch = ports.batches.get_batch(message.batch_id)

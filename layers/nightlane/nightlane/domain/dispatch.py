@@ -5,6 +5,7 @@ import msgspec
 from nightlane.domain.batch import Batch
 from nightlane.domain.ports import Ports
 from nightlane.domain.shard import Manifest, ShardMessage
+from nightlane.settings import DispatchSettings
 
 
 def read_manifest(ports: Ports, batch: Batch) -> Manifest:
@@ -13,7 +14,7 @@ def read_manifest(ports: Ports, batch: Batch) -> Manifest:
     return msgspec.json.decode(ports.blobs.get(batch.manifest_key), type=Manifest)
 
 
-def dispatch(ports: Ports, batch: Batch) -> None:
+def dispatch(ports: Ports[DispatchSettings], batch: Batch) -> None:
     """One message for every shard that has not ended. A repeat is harmless: lanes and epochs hold."""
     manifest = read_manifest(ports, batch)
     ended = {shard.index for shard in ports.batches.shards(batch.id) if shard.finished}

@@ -8,6 +8,7 @@ from nightlane.domain.errors import BadRequest, NotFound, TooLarge
 from nightlane.domain.file import FilePurpose, StoredFile
 from nightlane.domain.lines import BYTE_ORDER_MARK, is_blank, is_json
 from nightlane.domain.ports import BlobMissing, Ports, list_key
+from nightlane.settings import ContentSettings, UploadSettings
 
 PRESIGNED_SECONDS = 900
 # Lambda's 6 MB, less the rest of an answer.
@@ -26,7 +27,12 @@ class Content:
 
 
 def create_file(
-    ports: Ports, tenant: str, filename: str, data: bytes, purpose: FilePurpose, lifetime: int | None
+    ports: Ports[UploadSettings],
+    tenant: str,
+    filename: str,
+    data: bytes,
+    purpose: FilePurpose,
+    lifetime: int | None,
 ) -> StoredFile:
     """Store an upload; `lifetime` in seconds. Raises: BadRequest, TooLarge."""
     settings = ports.settings
@@ -98,7 +104,7 @@ def delete_file(ports: Ports, tenant: str, file_id: str) -> None:
     ports.files.forget_file(file_id)
 
 
-def read_content(ports: Ports, tenant: str, file_id: str) -> Content:
+def read_content(ports: Ports[ContentSettings], tenant: str, file_id: str) -> Content:
     """What is in a file. Raises: NotFound; BadRequest, if its purpose forbids it."""
     file = get_file(ports, tenant, file_id)
     if file.purpose not in DOWNLOADABLE:

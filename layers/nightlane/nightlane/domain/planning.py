@@ -15,10 +15,10 @@ from nightlane.domain.file import FilePurpose
 from nightlane.domain.line_checks import ErrorList, Invalid, LineChecker
 from nightlane.domain.lines import BYTE_ORDER_MARK, is_blank, split_lines
 from nightlane.domain.metrics import Metric
-from nightlane.domain.ports import BlobMissing, Ports
+from nightlane.domain.ports import BlobMissing, Ports, UpstreamModels
 from nightlane.domain.shard import Manifest, ShardSpec, input_key
 from nightlane.domain.steps import Hold, held, redrive_at
-from nightlane.settings import Settings
+from nightlane.settings import BatchSizeSettings, DispatchSettings, PlanningSettings, ShardSettings
 
 # Several shards a lane, so that an unlucky lane does not leave the others idle at the end.
 SHARDS_A_LANE = 4
@@ -39,31 +39,31 @@ class Lines:
         self.ends.append(start + length)
 
 
-def plan_batch(ports: Ports, batch_id: str) -> None:
+def plan_batch(ports: Ports[PlanningSettings], models: UpstreamModels, batch_id: str) -> None:
     """Validate and plan a batch, then admit whatever may run. Safe to repeat, and to do twice at once."""
     batch = ports.batches.begin_planning(batch_id, redrive_at(ports))
     if batch is None:
         _dispatch_if_missed(ports, batch_id)
     else:
-        _validate_and_plan(ports, batch)
+        _validate_and_plan(ports, models, batch)
     admit_waiting(ports)
 
 
-def _dispatch_if_missed(ports: Ports, batch_id: str) -> None:
+def _dispatch_if_missed(ports: Ports[DispatchSettings], batch_id: str) -> None:
     """The planner that admitted the batch may have ended before it sent the shards."""
     batch = ports.batches.get_batch(batch_id)
     if batch is not None and batch.status is BatchStatus.IN_PROGRESS and not batch.dispatches:
         dispatch(ports, batch)
 
 
-def _validate_and_plan(ports: Ports, batch: Batch) -> None:
+def _validate_and_plan(ports: Ports[PlanningSettings], models: UpstreamModels, batch: Batch) -> None:
     with held(ports, batch) as hold:
-        _read_and_plan(ports, batch, hold)
+        _read_and_plan(ports, models, batch, hold)
 
 
-def _read_and_plan(ports: Ports, batch: Batch, hold: Hold) -> None:
+def _read_and_plan(ports: Ports[PlanningSettings], models: UpstreamModels, batch: Batch, hold: Hold) -> None:
     errors, lines = ErrorList(), Lines()
-    checker = LineChecker(batch.request.endpoint, ports.models.model_ids())
+    checker = LineChecker(batch.request.endpoint, models.model_ids())
     try:
         _pin_input(ports, batch)
         _read(ports.settings, hold.during(ports.blobs.stream(input_key(batch.id))), checker, lines, errors)
@@ -83,7 +83,7 @@ def _fail(ports: Ports, batch: Batch, errors: ErrorList) -> None:
         ports.blobs.delete([input_key(batch.id)])
 
 
-def _record(ports: Ports, batch: Batch, lines: Lines, model: str | None) -> None:
+def _record(ports: Ports[ShardSettings], batch: Batch, lines: Lines, model: str | None) -> None:
     capacities = ports.settings.lane_capacities
     manifest = Manifest(input_key(batch.id), capacities, cut_shards(lines, capacities, ports.settings))
     manifest_key = f"work/{batch.id}/manifest-{batch.epoch:05d}.json"
@@ -95,7 +95,7 @@ def _record(ports: Ports, batch: Batch, lines: Lines, model: str | None) -> None
         ports.blobs.delete([manifest_key])
 
 
-def _pin_input(ports: Ports, batch: Batch) -> None:
+def _pin_input(ports: Ports[BatchSizeSettings], batch: Batch) -> None:
     """Give the batch its own copy, so that deleting the file later changes nothing."""
     file_id = batch.request.input_file_id
     missing = Invalid(
@@ -122,7 +122,11 @@ def _pin_input(ports: Ports, batch: Batch) -> None:
 
 
 def _read(
-    limits: Settings, chunks: Iterable[bytes], checker: LineChecker, lines: Lines, errors: ErrorList
+    limits: PlanningSettings,
+    chunks: Iterable[bytes],
+    checker: LineChecker,
+    lines: Lines,
+    errors: ErrorList,
 ) -> None:
     for number, (start, line) in enumerate(split_lines(chunks, limits.max_line_bytes), start=1):
         if number == 1 and line is not None and line.startswith(BYTE_ORDER_MARK):
@@ -145,7 +149,7 @@ def _read(
         raise Invalid("empty_file", message)
 
 
-def cut_shards(lines: Lines, capacities: tuple[int, ...], settings: Settings) -> tuple[ShardSpec, ...]:
+def cut_shards(lines: Lines, capacities: tuple[int, ...], settings: ShardSettings) -> tuple[ShardSpec, ...]:
     """Runs of lines within the limits of a shard, each on the lane that has the least to do."""
     most = settings.shard_max_lines
     if len(capacities) > 1:

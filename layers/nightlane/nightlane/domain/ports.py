@@ -4,7 +4,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol
+
+from typing_extensions import TypeVar
 
 from nightlane.domain.batch import Batch, BatchError, Outcome
 from nightlane.domain.file import FilePurpose, StoredFile
@@ -12,7 +14,7 @@ from nightlane.domain.keys import ApiKey
 from nightlane.domain.metrics import Meter
 from nightlane.domain.shard import Checkpoint, Shard, ShardMessage, Suspicion
 from nightlane.domain.trouble import Rest, Trouble
-from nightlane.settings import Settings
+from nightlane.settings import SettingsGroup
 
 
 class Fenced(Exception):
@@ -279,16 +281,22 @@ class Log(Protocol):
     def __call__(self, event: str, **details: object) -> None: ...
 
 
+Declared = TypeVar("Declared", bound=SettingsGroup, covariant=True, default=SettingsGroup)
+
+
 @dataclass(frozen=True, slots=True)
-class Ports:
-    """Everything a domain function may touch."""
+class Ports(Generic[Declared]):
+    """Everything a domain function may touch.
+
+    A function that takes `Ports[ClosingSettings]` reads the settings of that group, directly or through what
+    it calls; a function that takes plain `Ports` reads none.
+    """
 
     batches: BatchStore
     upstreams: UpstreamStore
     files: FileStore
     blobs: Blobs
     queues: Queues
-    models: UpstreamModels
     metrics: Meter
     log: Log
     now: Callable[[], float]
@@ -296,4 +304,4 @@ class Ports:
     monotonic: Callable[[], float]
     new_id: Callable[[], str]
     """32 hexadecimal digits nobody can guess."""
-    settings: Settings
+    settings: Declared

@@ -7,6 +7,7 @@ from nightlane.domain.batch import Batch, BatchStatus
 from nightlane.domain.batches import get_batch
 from nightlane.domain.ports import Ports
 from nightlane.domain.trouble import Trouble
+from nightlane.settings import EndpointSettings
 
 
 class WaitsFor(StrEnum):
@@ -35,7 +36,7 @@ class Progress:
     """How the endpoint last refused or failed."""
 
 
-def get_progress(ports: Ports, tenant: str, batch_id: str) -> Progress:
+def get_progress(ports: Ports[EndpointSettings], tenant: str, batch_id: str) -> Progress:
     """How a batch of the tenant gets on. Raises: NotFound, BadRequest."""
     batch = get_batch(ports, tenant, batch_id)
     rate = _rate(batch, ports.now())
@@ -60,7 +61,9 @@ def _rate(batch: Batch, now: float) -> float | None:
     return done / max(1.0, ended - batch.in_progress_at)
 
 
-def _waits(ports: Ports, batch: Batch) -> tuple[WaitsFor | None, int | None, int | None, Trouble | None]:
+def _waits(
+    ports: Ports[EndpointSettings], batch: Batch
+) -> tuple[WaitsFor | None, int | None, int | None, Trouble | None]:
     if batch.is_waiting:
         return WaitsFor.SLOT, batch.created_at, None, None
     if batch.status is not BatchStatus.IN_PROGRESS:

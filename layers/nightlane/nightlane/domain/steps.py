@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from nightlane.domain.batch import Batch
 from nightlane.domain.ports import BlobMissing, Fenced, Ports
+from nightlane.settings import StepSettings
 
 # So often within `redrive_seconds`: one that is late still comes before the sweeper.
 HOLDS = 3
@@ -13,7 +14,7 @@ HOLDS = 3
 Thing = TypeVar("Thing")
 
 
-def redrive_at(ports: Ports) -> int:
+def redrive_at(ports: Ports[StepSettings]) -> int:
     """When the sweeper shall see to what is not done by then, in seconds since 1970."""
     return int(ports.now()) + ports.settings.redrive_seconds
 
@@ -21,7 +22,7 @@ def redrive_at(ports: Ports) -> int:
 class Hold:
     """What a step has of its batch while it works."""
 
-    def __init__(self, ports: Ports, batch: Batch) -> None:
+    def __init__(self, ports: Ports[StepSettings], batch: Batch) -> None:
         self._ports = ports
         self._batch = batch
         self._due = self._next()
@@ -48,7 +49,7 @@ class Hold:
 
 
 @contextmanager
-def held(ports: Ports, batch: Batch) -> Iterator[Hold]:
+def held(ports: Ports[StepSettings], batch: Batch) -> Iterator[Hold]:
     """A step that has begun; one that was replaced stops quietly, wherever it notices."""
     hold = Hold(ports, batch)
     try:

@@ -8,13 +8,14 @@ from nightlane.domain.closing import EXPIRY_GRACE_SECONDS, close_if_due
 from nightlane.domain.dispatch import dispatch
 from nightlane.domain.metrics import Metric
 from nightlane.domain.ports import Ports
+from nightlane.settings import SweepingSettings
 
 # The tenth minute after its expiry is the last that a batch may take.
 OVERDUE_SECONDS = 600
 MOST_WAITING_COUNTED = 1_000
 
 
-def sweep(ports: Ports) -> None:
+def sweep(ports: Ports[SweepingSettings]) -> None:
     """Look at everything that is due, and gauge what runs, waits and is overdue.
 
     One thing that fails does not keep the others waiting.
@@ -39,7 +40,7 @@ def sweep(ports: Ports) -> None:
         raise ExceptionGroup("could not be looked at", failures)
 
 
-def _unfinished(ports: Ports, batch_id: str) -> Batch | None:
+def _unfinished(ports: Ports[SweepingSettings], batch_id: str) -> Batch | None:
     batch = close_if_due(ports, batch_id, EXPIRY_GRACE_SECONDS)
     return None if batch is None or batch.status.is_terminal else batch
 
@@ -60,7 +61,7 @@ def remove_file(ports: Ports, file_id: str) -> None:
         ports.files.forget_file(file_id)
 
 
-def _redrive(ports: Ports, batch: Batch) -> None:
+def _redrive(ports: Ports[SweepingSettings], batch: Batch) -> None:
     """Send again what should have been done by now. Every step is safe to repeat."""
     settings, progress = ports.settings, _progress(ports, batch)
     wait = settings.redrive_seconds

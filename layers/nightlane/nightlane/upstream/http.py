@@ -11,7 +11,7 @@ from yarl import URL
 
 from nightlane.domain.inference.budget import ByteBudget
 from nightlane.domain.inference.ports import Answer, Kind, NoAnswer
-from nightlane.settings import KIB, Settings
+from nightlane.settings import KIB, RequestSettings
 from nightlane.upstream.key import Key, bearer
 from nightlane.upstream.waits import retry_after
 
@@ -34,7 +34,7 @@ class HttpUpstream:
     def __init__(
         self,
         session: aiohttp.ClientSession,
-        settings: Settings,
+        settings: RequestSettings,
         key: Key,
         budget: ByteBudget,
         now: Callable[[], float],
@@ -148,7 +148,7 @@ class HttpUpstream:
 
 @asynccontextmanager
 async def http_upstream(
-    settings: Settings, key: Key, budget: ByteBudget, now: Callable[[], float]
+    settings: RequestSettings, key: Key, budget: ByteBudget, now: Callable[[], float]
 ) -> AsyncIterator[HttpUpstream]:
     """A session with the upstream; `now` is seconds since 1970."""
     async with aiohttp.ClientSession(

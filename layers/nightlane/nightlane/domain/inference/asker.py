@@ -24,6 +24,7 @@ from nightlane.domain.inference.supervisor import Stop, Supervisor
 from nightlane.domain.inference.table import Verdict
 from nightlane.domain.inference.traffic import Traffic
 from nightlane.domain.ports import Ports
+from nightlane.settings import InferenceSettings
 
 # A line that needs a rest is looked at again so late while other lines keep the worker.
 LOOK_PAUSE_SECONDS = 30.0
@@ -46,7 +47,12 @@ class Asker:
     """Asks lines; `finish` takes a line's result."""
 
     def __init__(
-        self, ports: Ports, upstream: Upstream, path: str, tools: Tools, finish: Callable[[Result], None]
+        self,
+        ports: Ports[InferenceSettings],
+        upstream: Upstream,
+        path: str,
+        tools: Tools,
+        finish: Callable[[Result], None],
     ) -> None:
         self.in_flight: dict[Candidate, float] = {}
         """What is being asked, and since when, on the monotonic clock."""

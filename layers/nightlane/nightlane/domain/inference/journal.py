@@ -10,6 +10,7 @@ from nightlane.domain.metrics import Meter, Metric
 from nightlane.domain.parts import write_records
 from nightlane.domain.ports import Fenced, Ports
 from nightlane.domain.shard import Checkpoint, DoneLines, Part, Shard, Suspicion
+from nightlane.settings import InferenceSettings
 
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 5.0
@@ -24,7 +25,7 @@ class Journal:
 
     def __init__(
         self,
-        ports: Ports,
+        ports: Ports[InferenceSettings],
         shard: Shard,
         lines: int,
         budget: ByteBudget | None = None,

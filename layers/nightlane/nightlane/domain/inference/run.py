@@ -25,6 +25,7 @@ from nightlane.domain.lines import LineError
 from nightlane.domain.ports import Fenced, Ports
 from nightlane.domain.shard import Shard, ShardMessage
 from nightlane.domain.trouble import Rest, Trouble
+from nightlane.settings import InferenceSettings
 
 # Workers that died in a row before lines are run one by one, and tries of the line found then.
 STRIKES_BEFORE_CARE = 4
@@ -38,7 +39,7 @@ class ShardRun:
 
     def __init__(
         self,
-        ports: Ports,
+        ports: Ports[InferenceSettings],
         upstream: Upstream,
         batch: Batch,
         message: ShardMessage,

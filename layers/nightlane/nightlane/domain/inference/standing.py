@@ -10,6 +10,7 @@ from nightlane.domain.inference.supervisor import Stop, Supervisor
 from nightlane.domain.inference.table import Verdict
 from nightlane.domain.ports import Ports
 from nightlane.domain.trouble import Trouble
+from nightlane.settings import InferenceSettings
 
 # Nothing but a used-up quota for so long, and nothing ever answered: its user must hear of it now.
 QUOTA_PATIENCE_SECONDS = 10.0
@@ -22,7 +23,7 @@ class Standing:
 
     def __init__(
         self,
-        ports: Ports,
+        ports: Ports[InferenceSettings],
         feed: Feed,
         limiter: Limiter,
         health: Health,

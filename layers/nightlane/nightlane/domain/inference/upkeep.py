@@ -12,6 +12,7 @@ from nightlane.domain.inference.supervisor import Stop, Supervisor
 from nightlane.domain.inference.traffic import Traffic
 from nightlane.domain.ports import Fenced, Ports
 from nightlane.domain.trouble import Rest, Trouble
+from nightlane.settings import InferenceSettings
 
 
 class Upkeep:
@@ -19,7 +20,7 @@ class Upkeep:
 
     def __init__(
         self,
-        ports: Ports,
+        ports: Ports[InferenceSettings],
         batch: Batch,
         journal: Journal,
         health: Health,

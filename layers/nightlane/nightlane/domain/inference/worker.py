@@ -15,6 +15,7 @@ from nightlane.domain.metrics import Metric
 from nightlane.domain.ports import Ports
 from nightlane.domain.shard import ShardMessage
 from nightlane.domain.trouble import LONGEST_REST_SECONDS, Rest, rest_after
+from nightlane.settings import InferenceSettings
 
 # A longer rest, or one of a message that was received often, is the sweeper's to end: a message may be
 # received 1,000 times at most, and each rest by visibility is a receive.
@@ -57,7 +58,9 @@ class Delivery:
 DONE = Ending(Verdict.DONE)
 
 
-async def run_shard(ports: Ports, upstream: Upstream, delivery: Delivery, budget: ByteBudget) -> Ending:
+async def run_shard(
+    ports: Ports[InferenceSettings], upstream: Upstream, delivery: Delivery, budget: ByteBudget
+) -> Ending:
     """Run a shard as far as time, and the upstream, allow."""
     message = delivery.message
     batch = await asyncio.to_thread(ports.batches.get_batch, message.batch_id)
@@ -100,7 +103,7 @@ async def _note_trouble(ports: Ports, batch: Batch, run: ShardRun) -> None:
         await asyncio.to_thread(ports.batches.note_trouble, batch.id, run.trouble)
 
 
-async def _agree_on_rest(ports: Ports, batch: Batch, run: ShardRun) -> float:
+async def _agree_on_rest(ports: Ports[InferenceSettings], batch: Batch, run: ShardRun) -> float:
     """One worker finds out, and all lanes rest: until when, in seconds since 1970."""
     await _note_trouble(ports, batch, run)
     ports.metrics.add(Metric.UPSTREAM_DOWN)

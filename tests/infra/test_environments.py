@@ -1,0 +1,80 @@
+"""A function's environment holds the settings that it declares, as far as they differ, and no other."""
+
+from typing import Any
+
+import pytest
+
+from infra.resources import QUEUES, FunctionSpec, functions
+from nightlane.settings import PREFIX, Settings
+from tests.infra.conftest import Synthesise, Template, listed
+
+pytestmark = pytest.mark.xdist_group("cdk")
+SPECS = {spec.name: spec for spec in functions(Settings())}
+SECRET = [{"url": "https://a.test/v1", "key_secret": "acme/models"}]
+# All that an operator can turn is turned, most of it by two.
+CHANGED: dict[str, Any] = {
+    name: field.default + {"shard_max_lines": -1, "max_concurrent_batches": 1}.get(name, 2)
+    for name, field in Settings.model_fields.items()
+    if not isinstance(field.default, str)
+}
+NAMED_BY_THE_STACK = {name for name, field in Settings.model_fields.items() if isinstance(field.default, str)}
+
+
+def settings_of(template: Template, function: str) -> dict[str, Any]:
+    """The names of the settings in a function's environment, with what they are."""
+    variables = template.function(function)["Environment"]["Variables"]
+    return {
+        name.removeprefix(PREFIX).lower(): value
+        for name, value in variables.items()
+        if name.startswith(PREFIX)
+    }
+
+
+def queues_for(template: Template, function: str, *actions: str) -> set[str]:
+    """The logical ids of the queues on which a function may do one of these."""
+    return {
+        resource["Fn::GetAtt"][0]
+        for statement in template.statements(function)
+        if set(actions).intersection(listed(statement["Action"]))
+        for resource in listed(statement["Resource"])
+    }
+
+
+def test_the_authorizer_knows_the_tables_name_and_nothing_else(template: Template) -> None:
+    assert set(settings_of(template, "authorize")) == {"table_name"}
+
+
+def test_settings_that_are_the_defaults_are_in_no_environment(template: Template) -> None:
+    for name in SPECS:
+        assert set(settings_of(template, name)) <= NAMED_BY_THE_STACK
+
+
+@pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
+def test_an_environment_holds_what_its_function_declares_and_no_more(
+    synthesise: Synthesise, spec: FunctionSpec
+) -> None:
+    settings = settings_of(synthesise(upstreams=SECRET, **CHANGED), spec.name)
+    # The key itself is for one machine.
+    assert set(settings) == spec.settings.model_fields.keys() - {"upstream_key"}
+    changed = settings.keys() & CHANGED.keys()
+    assert {name: float(settings[name]) for name in changed} == {name: CHANGED[name] for name in changed}
+
+
+def test_a_function_knows_the_queues_it_may_send_to_or_hold_messages_of(template: Template) -> None:
+    for name in SPECS:
+        urls = {
+            value["Ref"] for key, value in settings_of(template, name).items() if key.endswith("_queue_url")
+        }
+        assert urls == queues_for(template, name, "sqs:SendMessage", "sqs:ChangeMessageVisibility")
+
+
+def test_dead_letters_are_told_apart_by_the_queues_they_really_come_from(template: Template) -> None:
+    settings = settings_of(template, "dead_letters")
+    known = [settings[f"{queue.name}_dead_letters_arn"] for queue in QUEUES]
+    sources = [mapping["EventSourceArn"] for mapping in template.mappings("dead_letters")]
+    assert known == sources
+    queues = template.of_type("AWS::SQS::Queue")
+    for queue in QUEUES:
+        url = settings_of(template, "plan")[f"{queue.name}_queue_url"]["Ref"]
+        letters = queues[url]["RedrivePolicy"]["deadLetterTargetArn"]
+        assert settings[f"{queue.name}_dead_letters_arn"] == letters

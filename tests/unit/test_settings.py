@@ -1,0 +1,49 @@
+"""A function has the settings that it declares, and using another one fails at once."""
+
+import pytest
+from pydantic import ValidationError
+
+from infra.resources import functions
+from nightlane.settings import (
+    AuthorizeSettings,
+    EndpointSettings,
+    InferSettings,
+    PlanQueueSettings,
+    Settings,
+    SweepSettings,
+    UndeclaredSettings,
+)
+
+
+def test_a_setting_that_a_function_does_not_declare_cannot_be_read() -> None:
+    with pytest.raises(AttributeError, match="'AuthorizeSettings' object has no attribute 'bucket_name'"):
+        _ = AuthorizeSettings().bucket_name  # type: ignore[attr-defined]
+
+
+def test_a_group_that_a_function_does_not_declare_is_refused_by_name() -> None:
+    assert SweepSettings(plan_queue_url="a").need(PlanQueueSettings).plan_queue_url == "a"
+    with pytest.raises(UndeclaredSettings, match="SweepSettings does not declare upstream_url"):
+        SweepSettings().need(EndpointSettings)
+
+
+def test_a_functions_settings_are_its_part_of_all_settings() -> None:
+    settings = Settings(table_name="table", checkpoint_seconds=7, max_upload_bytes=9)
+    assert AuthorizeSettings.of(settings) == AuthorizeSettings(table_name="table")
+    assert InferSettings.of(settings) == InferSettings(table_name="table", checkpoint_seconds=7)
+
+
+def test_settings_survive_the_way_through_an_environment() -> None:
+    settings = InferSettings(infer_queue_url="https://q", upstream_timeout_seconds=1.5)
+    environment = settings.to_environment()
+    assert set(environment) == {"NIGHTLANE_INFER_QUEUE_URL", "NIGHTLANE_UPSTREAM_TIMEOUT_SECONDS"}
+    assert InferSettings.from_environment(environment | {"PATH": "/bin"}) == settings
+
+
+def test_an_environment_with_a_setting_of_another_function_is_refused() -> None:
+    with pytest.raises(ValidationError, match="bucket_name"):
+        AuthorizeSettings.from_environment({"NIGHTLANE_BUCKET_NAME": "bucket"})
+
+
+def test_every_setting_is_declared_by_a_function() -> None:
+    of_functions = {name for spec in functions(Settings()) for name in spec.settings.model_fields}
+    assert Settings.model_fields.keys() == of_functions
