@@ -7,7 +7,7 @@ https://docs.aws.amazon.com/service-authorization/latest/reference/reference_pol
 from dataclasses import dataclass
 from enum import StrEnum
 
-from infra.resources import ASSEMBLE, INFER, PLAN, QUEUES
+from infra.resources import ASSEMBLE, INFER, PLAN, FunctionSpec
 
 
 class Target(StrEnum):
@@ -51,18 +51,19 @@ def _send(*queues: str) -> Grant:
     return Grant(Target.QUEUE, ("sqs:SendMessage",), queues)
 
 
-def _consume(*queues: str, lease: bool = True) -> Grant:
+def _consume(spec: FunctionSpec) -> Grant:
     """What Lambda's poller does by the function's role, and the lease on a message."""
     poll = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes")
-    return Grant(Target.QUEUE, (*poll, *(["sqs:ChangeMessageVisibility"] if lease else [])), queues)
+    lease = ("sqs:ChangeMessageVisibility",) if spec.takes_leases else ()
+    return Grant(Target.QUEUE, (*poll, *lease), spec.queues)
 
 
 # Without it S3 answers 403, not 404, to a key that does not exist.
 # https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
 _TELL_MISSING = Grant(Target.BUCKET, ("s3:ListBucket",))
-_UPSTREAM_KEY = Grant(Target.UPSTREAM_KEY, ("secretsmanager:GetSecretValue",))
+_READ_UPSTREAM_KEY = Grant(Target.UPSTREAM_KEY, ("secretsmanager:GetSecretValue",))
 
-PERMISSIONS: dict[str, tuple[Grant, ...]] = {
+_OWN: dict[str, tuple[Grant, ...]] = {
     "authorize": (_table("GetItem", KEY),),
     "api": (
         _table("GetItem BatchGetItem PutItem UpdateItem", BATCH, FILE),
@@ -71,7 +72,6 @@ PERMISSIONS: dict[str, tuple[Grant, ...]] = {
         _objects("GetObject PutObject DeleteObject", FILES),
         _TELL_MISSING,
         _send(PLAN.name, ASSEMBLE.name),
-        _UPSTREAM_KEY,
     ),
     "plan": (
         _table("GetItem", BATCH, FILE, ADMISSION),
@@ -81,16 +81,12 @@ PERMISSIONS: dict[str, tuple[Grant, ...]] = {
         _objects("GetObject", FILES, WORK),
         _objects("PutObject DeleteObject", WORK),
         _TELL_MISSING,
-        _consume(PLAN.name),
         _send(INFER.name, ASSEMBLE.name),
-        _UPSTREAM_KEY,
     ),
     "infer": (
         _table("GetItem UpdateItem", BATCH, UPSTREAM),
         _objects("GetObject PutObject", WORK),
-        _consume(INFER.name),
         _send(ASSEMBLE.name),
-        _UPSTREAM_KEY,
     ),
     "assemble": (
         _table("GetItem", BATCH, ADMISSION),
@@ -100,7 +96,6 @@ PERMISSIONS: dict[str, tuple[Grant, ...]] = {
         _table("DeleteItem", BATCH, WAITING),
         _objects("GetObject DeleteObject", WORK),
         _objects("PutObject AbortMultipartUpload DeleteObject", FILES),
-        _consume(ASSEMBLE.name),
         _send(INFER.name, ASSEMBLE.name),
     ),
     "sweep": (
@@ -116,7 +111,12 @@ PERMISSIONS: dict[str, tuple[Grant, ...]] = {
     "dead_letters": (
         _table("GetItem UpdateItem", BATCH),
         _objects("GetObject PutObject", WORK),
-        _consume(*(queue.dead_letters for queue in QUEUES), lease=False),
         _send(ASSEMBLE.name),
     ),
 }
+
+
+def grants_of(spec: FunctionSpec) -> tuple[Grant, ...]:
+    """All grants of a function: those for its own calls, and those that follow from its spec."""
+    consume = (_consume(spec),) if spec.queues else ()
+    return (*_OWN[spec.name], *consume, *((_READ_UPSTREAM_KEY,) if spec.calls_the_upstream else ()))

@@ -17,17 +17,11 @@ from infra.deploy.deployment import Deployment, Network
 from infra.deploy.layers import Code
 from infra.deploy.queues import Queues
 from infra.deploy.storage import Storage
-from infra.permissions import PERMISSIONS, Grant, Target
+from infra.permissions import Grant, Target, grants_of
 from infra.resources import ALLOCATION, QUEUES, FunctionSpec
 from nightlane.settings import Settings
 
 RUNTIME = lambda_.Runtime.PYTHON_3_13
-# assemble frees a slot, the next batch's shards start, and so from batch to batch: Lambda would take that
-# for a loop and cut it after 16 hops. It is finite, for a batch is admitted once.
-# https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html
-LOOPING = frozenset({"plan", "infer", "assemble"})
-# Nothing but the worker is worth a limit of its own; this keeps the rest from crowding it out.
-OTHERS_CONCURRENCY = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +124,9 @@ class Functions(Construct):
             log_group=log_group,
             tracing=lambda_.Tracing.ACTIVE,
             reserved_concurrent_executions=self._reserved(spec),
-            recursive_loop=lambda_.RecursiveLoop.ALLOW if spec.name in LOOPING else None,
+            recursive_loop=lambda_.RecursiveLoop.ALLOW if spec.loops else None,
         )
-        if self._deployment.network and _calls_the_upstream(spec):
+        if self._deployment.network and spec.calls_the_upstream:
             _attach(function, self._deployment.network)
         self._feed(scope, spec, function)
         return function
@@ -147,7 +141,7 @@ class Functions(Construct):
     def _role(self, scope: Construct, spec: FunctionSpec, log_group: logs.LogGroup) -> iam.Role:
         role = iam.Role(scope, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
         log_group.grant_write(role)
-        for grant in PERMISSIONS[spec.name]:
+        for grant in grants_of(spec):
             if arns := self._surroundings.arns(grant):
                 role.add_to_policy(_statement(grant, arns))
         return role
@@ -160,10 +154,9 @@ class Functions(Construct):
                 camel_case(name),
                 target=function,
                 event_source_arn=self._surroundings.queues.by_name[name].queue_arn,
-                batch_size=1,
-                # More would be pulled and throttled, and die of their receive count without having run.
-                max_concurrency=spec.concurrency or OTHERS_CONCURRENCY,
-                report_batch_item_failures=True,
+                batch_size=spec.batch_size,
+                max_concurrency=spec.event_source_concurrency,
+                report_batch_item_failures=spec.reports_failures,
             )
         if spec.every_seconds is not None:
             events.Rule(
@@ -172,10 +165,6 @@ class Functions(Construct):
                 schedule=events.Schedule.rate(Duration.seconds(spec.every_seconds)),
                 targets=[targets.LambdaFunction(function, retry_attempts=0)],
             )
-
-
-def _calls_the_upstream(spec: FunctionSpec) -> bool:
-    return any(grant.target is Target.UPSTREAM_KEY for grant in PERMISSIONS[spec.name])
 
 
 def _statement(grant: Grant, arns: list[str]) -> iam.PolicyStatement:

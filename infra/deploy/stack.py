@@ -47,7 +47,7 @@ class NightlaneStack(Stack):
         )
         watched = Watched(deployment.stack_name, self.functions, queues.by_name, storage.table, api.rest_api)
         Dashboard(self, "Dashboard", watched=watched, specs=specs)
-        Alarms(self, "Alarms", watched=watched, topic_arn=deployment.alarm_topic_arn)
+        Alarms(self, "Alarms", watched=watched, specs=specs, topic_arn=deployment.alarm_topic_arn)
         CfnOutput(self, "ApiUrl", value=api.url, description="base_url of the openai client")
         CfnOutput(self, "TableName", value=storage.table.table_name)
         CfnOutput(self, "BucketName", value=storage.bucket.bucket_name)

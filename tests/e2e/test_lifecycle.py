@@ -9,12 +9,14 @@ from contextlib import suppress
 from itertools import pairwise
 from typing import Any
 
-from infra.resources import QUEUES
+from infra.resources import functions
 from nightlane.aws.table import DynamoBatches
+from nightlane.settings import Settings
 from tests.e2e.conftest import Place, RigPlace, living
+from tests.rig.provision import queue_urls
 from tests.world import requests
 
-FUNCTIONS = ("plan", "infer", "assemble", "sweep", "dead_letters", "api", "authorize")
+FUNCTIONS = tuple(spec.name for spec in functions(Settings()))
 
 
 def names_in(place: Place, *file_ids: str | None) -> Counter[str]:
@@ -36,11 +38,9 @@ def assert_nothing_is_left(place: RigPlace) -> None:
     deadline = time.monotonic() + 60
     while True:
         counts = {}
-        for queue in QUEUES:
-            url = getattr(settings, f"{queue.name}_queue_url")
-            for each in (url, url.replace(queue.name, queue.dead_letters)):
-                attributes = clients.sqs.get_queue_attributes(QueueUrl=each, AttributeNames=names)
-                counts[each] = sum(int(count) for count in attributes["Attributes"].values())
+        for each in queue_urls(settings).values():
+            attributes = clients.sqs.get_queue_attributes(QueueUrl=each, AttributeNames=names)
+            counts[each] = sum(int(count) for count in attributes["Attributes"].values())
         if not any(counts.values()):
             break
         assert time.monotonic() < deadline, counts

@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 
 from infra.permissions import Target
-from infra.resources import QUEUES
+from infra.resources import QUEUES, functions
+from nightlane.settings import Settings
 from tests.conftest import AWS_CALLS
 from tests.infra.conftest import Synthesise, Template, listed
 from tests.rig.accesses import Access, recorded
 
-FUNCTIONS = ("authorize", "api", "plan", "infer", "assemble", "sweep", "dead_letters")
+FUNCTIONS = tuple(spec.name for spec in functions(Settings()))
 # Allowed, and not for the handlers' own calls.
 OF_LAMBDA_ITSELF = {
     "logs:CreateLogStream",

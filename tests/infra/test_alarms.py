@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from infra.resources import functions
+from nightlane.settings import Settings
 from tests.infra.conftest import Template
 
 pytestmark = pytest.mark.xdist_group("cdk")
@@ -44,5 +46,5 @@ def test_every_dead_letter_queue_and_every_background_function_has_an_alarm(temp
         if not isinstance(dimension["Value"], str)
     }
     dead = {each["EventSourceArn"]["Fn::GetAtt"][0] for each in template.mappings("dead_letters")}
-    background = {template.name_of(name) for name in ("plan", "infer", "assemble", "sweep", "dead_letters")}
+    background = {template.name_of(spec.name) for spec in functions(Settings()) if spec.is_background}
     assert dead | background <= watched

@@ -1,17 +1,17 @@
-"""A function's environment holds the settings that it declares, as far as they differ, and no other."""
+"""A function's environment holds the settings that it declares, where they differ from the defaults."""
 
 from typing import Any
 
 import pytest
 
 from infra.resources import QUEUES, FunctionSpec, functions
-from nightlane.settings import PREFIX, Settings
+from nightlane.settings import PREFIX, EndpointSettings, LeaseSettings, Settings
 from tests.infra.conftest import Synthesise, Template, listed
 
 pytestmark = pytest.mark.xdist_group("cdk")
 SPECS = {spec.name: spec for spec in functions(Settings())}
 SECRET = [{"url": "https://a.test/v1", "key_secret": "acme/models"}]
-# All that an operator can turn is turned, most of it by two.
+# Every setting of an operator, with another value than its default.
 CHANGED: dict[str, Any] = {
     name: field.default + {"shard_max_lines": -1, "max_concurrent_batches": 1}.get(name, 2)
     for name, field in Settings.model_fields.items()
@@ -50,7 +50,7 @@ def test_settings_that_are_the_defaults_are_in_no_environment(template: Template
 
 
 @pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
-def test_an_environment_holds_what_its_function_declares_and_no_more(
+def test_an_environment_holds_exactly_the_settings_that_its_function_declares(
     synthesise: Synthesise, spec: FunctionSpec
 ) -> None:
     settings = settings_of(synthesise(upstreams=SECRET, **CHANGED), spec.name)
@@ -60,7 +60,9 @@ def test_an_environment_holds_what_its_function_declares_and_no_more(
     assert {name: float(settings[name]) for name in changed} == {name: CHANGED[name] for name in changed}
 
 
-def test_a_function_knows_the_queues_it_may_send_to_or_hold_messages_of(template: Template) -> None:
+def test_a_function_knows_the_urls_of_the_queues_that_it_sends_to_or_takes_leases_on(
+    template: Template,
+) -> None:
     for name in SPECS:
         urls = {
             value["Ref"] for key, value in settings_of(template, name).items() if key.endswith("_queue_url")
@@ -68,7 +70,9 @@ def test_a_function_knows_the_queues_it_may_send_to_or_hold_messages_of(template
         assert urls == queues_for(template, name, "sqs:SendMessage", "sqs:ChangeMessageVisibility")
 
 
-def test_dead_letters_are_told_apart_by_the_queues_they_really_come_from(template: Template) -> None:
+def test_the_arns_that_identify_dead_letters_are_those_of_the_queues_they_come_from(
+    template: Template,
+) -> None:
     settings = settings_of(template, "dead_letters")
     known = [settings[f"{queue.name}_dead_letters_arn"] for queue in QUEUES]
     sources = [mapping["EventSourceArn"] for mapping in template.mappings("dead_letters")]
@@ -78,3 +82,9 @@ def test_dead_letters_are_told_apart_by_the_queues_they_really_come_from(templat
         url = settings_of(template, "plan")[f"{queue.name}_queue_url"]["Ref"]
         letters = queues[url]["RedrivePolicy"]["deadLetterTargetArn"]
         assert settings[f"{queue.name}_dead_letters_arn"] == letters
+
+
+def test_the_settings_of_a_function_show_whether_it_calls_the_upstream_and_takes_leases() -> None:
+    assert {name for name, spec in SPECS.items() if spec.calls_the_upstream} == {"api", "plan", "infer"}
+    assert {name for name, spec in SPECS.items() if spec.takes_leases} == {"plan", "infer", "assemble"}
+    assert not issubclass(SPECS["sweep"].settings, EndpointSettings | LeaseSettings)

@@ -32,6 +32,11 @@ def test_the_workers_concurrency_is_reserved_and_pulled_for_alike(
     assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
 
 
+def test_only_the_worker_reports_single_messages_as_failed(template: Template) -> None:
+    says = {name for name in FUNCTIONS for each in template.mappings(name) if "FunctionResponseTypes" in each}
+    assert says == {"infer"}
+
+
 def test_nothing_is_reserved_in_an_account_too_small_for_it(synthesise: Synthesise) -> None:
     template = synthesise(reserve_concurrency=False)
     assert "ReservedConcurrentExecutions" not in json.dumps(template.body)

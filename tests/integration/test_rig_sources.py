@@ -20,7 +20,9 @@ from tests.rig.ledger import FunctionUse
 from tests.rig.provision import provision
 from tests.rig.sources import EventSource
 
-PROBE = FunctionSpec(name="probe", timeout=5, memory=256, concurrency=3, package="tests.handlers")
+PROBE = FunctionSpec(
+    name="probe", timeout=5, memory=256, reports_failures=True, concurrency=3, package="tests.handlers"
+)
 
 
 class Recorder(Function):

@@ -90,7 +90,8 @@ class EventSource:
         self._use.calls["sqs:ReceiveMessage"] += 1
         try:
             answer = await self._function.invoke(sqs_event(self._queue, message))
-            if not (answer or {}).get("batchItemFailures"):
+            report = answer or {} if self._function.spec.reports_failures else {}
+            if not report.get("batchItemFailures"):
                 await self._delete(message)
         except Exception as error:
             # Whatever it was, the message comes again; the source must live on.

@@ -13,10 +13,8 @@ from constructs import Construct
 
 from infra.deploy import camel_case
 from infra.deploy.monitoring.metrics import AVERAGE, FIVE_MINUTES, MAXIMUM, QUARTER_HOUR, SUM, Watched
-from infra.resources import ASSEMBLE, PLAN, QUEUES
+from infra.resources import ASSEMBLE, PLAN, QUEUES, FunctionSpec
 from nightlane.domain.metrics import Metric
-
-BACKGROUND = ("plan", "infer", "assemble", "sweep", "dead_letters")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +34,17 @@ class Alarms(Construct):
     """Every alarm of a stack, in the order of the dashboard."""
 
     def __init__(
-        self, scope: Construct, construct_id: str, *, watched: Watched, topic_arn: str | None
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        watched: Watched,
+        specs: tuple[FunctionSpec, ...],
+        topic_arn: str | None,
     ) -> None:
         super().__init__(scope, construct_id)
         topic = sns.Topic.from_topic_arn(self, "Topic", topic_arn) if topic_arn else None
-        watches = [*_flow(watched), *_upstream(watched), *_trouble(watched)]
+        watches = [*_flow(watched, specs), *_upstream(watched), *_trouble(watched, specs)]
         for watch in watches:
             alarm = self._alarm(watch, watched.service)
             if topic is not None:
@@ -64,9 +68,8 @@ class Alarms(Construct):
         )
 
 
-def _flow(watched: Watched) -> list[Watch]:
-    own = watched.own
-    sweeps = watched.of_function("sweep", "Invocations", SUM, FIVE_MINUTES)
+def _flow(watched: Watched, specs: tuple[FunctionSpec, ...]) -> list[Watch]:
+    own, of_function = watched.own, watched.of_function
     return [
         Watch(
             "BatchesStalled",
@@ -80,13 +83,17 @@ def _flow(watched: Watched) -> list[Watch]:
             1,
             "A batch is open ten minutes after it expired: what ends batches does not work.",
         ),
-        Watch(
-            "SweepStopped",
-            sweeps,
-            1,
-            "The sweeper has not run for five minutes: nothing that is lost is found again.",
-            missing_is_bad=True,
-            below=True,
+        *(
+            Watch(
+                f"{camel_case(spec.name)}Stopped",
+                of_function(spec.name, "Invocations", SUM, FIVE_MINUTES),
+                1,
+                f"{spec.name} has not run for five minutes: nothing that is lost is found again.",
+                missing_is_bad=True,
+                below=True,
+            )
+            for spec in specs
+            if spec.every_seconds is not None
         ),
         Watch("PlanQueueOld", _age(watched, PLAN.name), 600, "A new batch has waited ten minutes for plan."),
         Watch(
@@ -117,7 +124,7 @@ def _upstream(watched: Watched) -> list[Watch]:
     ]
 
 
-def _trouble(watched: Watched) -> list[Watch]:
+def _trouble(watched: Watched, specs: tuple[FunctionSpec, ...]) -> list[Watch]:
     of_function = watched.of_function
     letters = watched.own(Metric.DEAD_LETTERS, period=FIVE_MINUTES)
     given_up = "A message was given up; its lines became error lines, or its batch failed."
@@ -133,19 +140,27 @@ def _trouble(watched: Watched) -> list[Watch]:
             for queue in QUEUES
         ),
         *(
-            Watch(f"{camel_case(name)}Errors", of_function(name, "Errors", SUM, FIVE_MINUTES), 3, failing, 3)
-            for name in BACKGROUND
+            Watch(
+                f"{camel_case(spec.name)}Errors",
+                of_function(spec.name, "Errors", SUM, FIVE_MINUTES),
+                3,
+                failing,
+                3,
+            )
+            for spec in specs
+            if spec.is_background
         ),
         Watch("ApiErrors", api_errors, 5, "Clients were answered with 5xx five times in five minutes."),
         *(
             Watch(
-                f"{camel_case(name)}Throttles",
-                of_function(name, "Throttles", SUM, FIVE_MINUTES),
+                f"{camel_case(spec.name)}Throttles",
+                of_function(spec.name, "Throttles", SUM, FIVE_MINUTES),
                 10,
                 throttled,
                 3,
             )
-            for name in ("api", "infer")
+            for spec in specs
+            if spec.alarms_when_throttled
         ),
         *(
             Watch(f"Table{kind}Throttles", watched.of_table(f"{kind}ThrottleEvents"), 100, hot, 5)

@@ -13,7 +13,7 @@ from infra.prices import (
     LAMBDA_GB_SECOND_ARM64,
     LAMBDA_REQUEST,
 )
-from infra.resources import FunctionSpec
+from infra.resources import QUEUES, FunctionSpec
 from nightlane.domain.metrics import Metric
 
 Line = cloudwatch.Metric | cloudwatch.MathExpression
@@ -28,19 +28,21 @@ class Dashboard(Construct):
         self, scope: Construct, construct_id: str, *, watched: Watched, specs: tuple[FunctionSpec, ...]
     ) -> None:
         super().__init__(scope, construct_id)
+        work = {queue.name for queue in QUEUES}
+        workers = [spec.name for spec in specs if work.intersection(spec.queues)]
         cloudwatch.Dashboard(
             self,
             "Dashboard",
             dashboard_name=watched.service,
             widgets=[
                 [_heading("Is work flowing?", "Batches are made, admitted and ended; lines are answered.")],
-                _flow(watched),
+                _flow(watched, workers),
                 [_heading("Is the upstream well?", "What the workers see of your inference endpoint.")],
                 _upstream(watched),
                 [_heading("Is anything dead?", "All of this should be flat at zero.")],
                 _trouble(watched),
                 [_heading("What does it cost?", "Dollars an hour at list prices, without S3 and logs.")],
-                _cost(watched, specs),
+                _cost(watched, specs, workers),
             ],
         )
 
@@ -63,7 +65,7 @@ def _graph(
     )
 
 
-def _flow(watched: Watched) -> list[cloudwatch.IWidget]:
+def _flow(watched: Watched, workers: list[str]) -> list[cloudwatch.IWidget]:
     own = watched.own
     lines = {
         "completed": own(Metric.LINES_COMPLETED),
@@ -82,7 +84,7 @@ def _flow(watched: Watched) -> list[cloudwatch.IWidget]:
         "expired": own(Metric.BATCHES_EXPIRED),
         "cancelled": own(Metric.BATCHES_CANCELLED),
     }
-    waits = {name: own(Metric.QUEUE_WAIT, "p95", function=name) for name in ("plan", "infer", "assemble")}
+    waits = {name: own(Metric.QUEUE_WAIT, "p95", function=name) for name in workers}
     requests = {"requests": "Count", "4xx": "4XXError", "5xx": "5XXError"}
     return [
         _graph("Lines a minute", "lines", lines, stacked=True, width=5),
@@ -133,7 +135,7 @@ def _trouble(watched: Watched) -> list[cloudwatch.IWidget]:
     ]
 
 
-def _cost(watched: Watched, specs: tuple[FunctionSpec, ...]) -> list[cloudwatch.IWidget]:
+def _cost(watched: Watched, specs: tuple[FunctionSpec, ...], workers: list[str]) -> list[cloudwatch.IWidget]:
     own = watched.own
     dollars = {
         "Lambda": _dollars_of_functions(watched, specs),
@@ -144,15 +146,12 @@ def _cost(watched: Watched, specs: tuple[FunctionSpec, ...]) -> list[cloudwatch.
         "DynamoDB reads": _dollars("rcu", DYNAMODB_READ_UNIT, watched.of_table("ConsumedReadCapacityUnits")),
     }
     busy = {name: watched.of_function(name, "Duration") for name in watched.functions}
-    workers = {
-        name: watched.of_function(name, "ConcurrentExecutions", MAXIMUM)
-        for name in ("plan", "infer", "assemble")
-    }
+    at_once = {name: watched.of_function(name, "ConcurrentExecutions", MAXIMUM) for name in workers}
     tokens = {"prompt": own(Metric.PROMPT_TOKENS), "completion": own(Metric.COMPLETION_TOKENS)}
     return [
         _graph("Dollars an hour", "US dollars", dollars, stacked=True),
         _graph("Busy functions", "ms a minute", busy, stacked=True),
-        _graph("Invocations at once", "invocations", workers),
+        _graph("Invocations at once", "invocations", at_once),
         _graph("Tokens a minute", "tokens", tokens, stacked=True),
     ]
 
