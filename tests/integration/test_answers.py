@@ -1,4 +1,4 @@
-"""What was paid for reaches the user, however oddly it was said; what nobody can read says why."""
+"""Answers that were paid for reach the user, however odd; unreadable ones end as errors with a reason."""
 
 import json
 from codecs import BOM_UTF8
@@ -16,7 +16,7 @@ from tests.world import World, requests
 AT_ONCE = {"retry-after": "0.001"}
 
 
-def json_bytes(body: bytes) -> web.Response:
+def json_response(body: bytes) -> web.Response:
     return web.Response(body=body, content_type="application/json", headers=AT_ONCE)
 
 
@@ -41,13 +41,15 @@ ODD: tuple[tuple[bytes, Any], ...] = (
         {"large": None, "larger": None, "text": "1e999"},
     ),
     (b' \r\n{\r\n "text" :\t"pretty" }\n\n', {"text": "pretty"}),
-    (b'{"text":"twice","text":"said"}', {"text": "said"}),
+    (b'{"text":"first","text":"second"}', {"text": "second"}),
 )
 
 
-def test_what_is_json_to_any_client_is_kept_as_json_for_all(nightlane: World, upstream: Upstream) -> None:
+def test_what_some_client_reads_as_json_becomes_json_for_every_client(
+    nightlane: World, upstream: Upstream
+) -> None:
     nightlane.ports.settings.__dict__["shard_max_lines"] = 50
-    upstream.script = lambda body, _seen: json_bytes(ODD[int(question(body)[9:-1])][0])
+    upstream.script = lambda body, _seen: json_response(ODD[int(question(body)[9:-1])][0])
     batch_id = nightlane.create(nightlane.upload(requests(len(ODD))))
     nightlane.run()
     batch = nightlane.batch(batch_id)
@@ -57,11 +59,11 @@ def test_what_is_json_to_any_client_is_kept_as_json_for_all(nightlane: World, up
     assert set(upstream.asked.values()) == {1}
 
 
-def test_what_is_nested_too_deeply_for_most_parsers_is_kept_as_text(
+def test_values_nested_too_deep_for_most_parsers_are_kept_as_text(
     nightlane: World, upstream: Upstream
 ) -> None:
     deep = b'{"before":1,"deep":' + b"[" * 3_000 + b'"core"' + b"]" * 3_000 + b',"after":2}'
-    upstream.script = lambda _body, _seen: json_bytes(deep)
+    upstream.script = lambda _body, _seen: json_response(deep)
     batch_id = nightlane.create(nightlane.upload(requests(1)))
     nightlane.run()
     (line,) = nightlane.lines(nightlane.batch(batch_id).output_file_id)
@@ -76,29 +78,27 @@ def test_what_is_nested_too_deeply_for_most_parsers_is_kept_as_text(
 
 def test_a_pretty_printed_answer_becomes_one_line(nightlane: World, upstream: Upstream) -> None:
     def script(body: Body, _seen: int) -> web.Response:
-        text = json.dumps({"said": question(body), "score": 1.0}, indent=2).replace("\n", "\r\n")
+        text = json.dumps({"echo": question(body), "score": 1.0}, indent=2).replace("\n", "\r\n")
         return web.Response(text=text, content_type="application/json")
 
     upstream.script = script
     batch_id = nightlane.create(nightlane.upload(requests(2)))
     nightlane.run()
     lines = nightlane.lines(nightlane.batch(batch_id).output_file_id)
-    assert [line["response"]["body"]["said"] for line in lines] == ["Question 0?", "Question 1?"]
+    assert [line["response"]["body"]["echo"] for line in lines] == ["Question 0?", "Question 1?"]
 
 
 UNREADABLE = {
     "empty": b"",
     "text": b"upstream connect error",
-    "an array": b'["no object"]',
+    "an array": b'["not an object"]',
     "half": b'{"id":"chatcmpl-1","choices":[{"mess',
 }
 
 
 @pytest.mark.parametrize("body", UNREADABLE.values(), ids=UNREADABLE)
-def test_a_success_that_nobody_can_read_is_asked_for_again(
-    nightlane: World, upstream: Upstream, body: bytes
-) -> None:
-    upstream.script = lambda _body, seen: json_bytes(body) if not seen else None
+def test_an_unreadable_success_is_retried(nightlane: World, upstream: Upstream, body: bytes) -> None:
+    upstream.script = lambda _body, seen: json_response(body) if not seen else None
     batch_id = nightlane.create(nightlane.upload(requests(3)))
     nightlane.run()
     batch = nightlane.batch(batch_id)
@@ -107,10 +107,10 @@ def test_a_success_that_nobody_can_read_is_asked_for_again(
 
 
 @pytest.mark.parametrize("body", [b"[" + b"7," * 50_000 + b"7]", b"busy"], ids=["long", "short"])
-def test_a_success_that_nobody_can_ever_read_is_shown_in_an_error_line(
+def test_a_success_that_is_always_unreadable_is_shown_in_an_error_line(
     nightlane: World, upstream: Upstream, body: bytes
 ) -> None:
-    upstream.script = only(1, lambda _body: json_bytes(body))
+    upstream.script = only(1, lambda _body: json_response(body))
     batch_id = nightlane.create(nightlane.upload(requests(3)))
     nightlane.run()
     assert nightlane.batch(batch_id).completed == 2
@@ -122,7 +122,7 @@ def test_a_success_that_nobody_can_ever_read_is_shown_in_an_error_line(
     assert upstream.asked["Question 1?"] == 5
 
 
-def test_an_error_in_a_success_is_asked_for_again_and_is_an_error_line_if_it_stays(
+def test_an_error_in_a_success_is_retried_and_becomes_an_error_line_if_it_persists(
     nightlane: World, upstream: Upstream
 ) -> None:
     errors = {
@@ -144,11 +144,11 @@ def test_an_error_in_a_success_is_asked_for_again_and_is_an_error_line_if_it_sta
     assert (batch.status, batch.completed, batch.failed) == (BatchStatus.COMPLETED, 3, 1)
     response = error_line(nightlane, batch_id)["response"]
     assert (response["status_code"], response["body"]) == (502, errors["Question 1?"])
-    # Good lines failed, too: there it takes one failure more to be blamed.
+    # Good lines failed too, so it takes one more failure to blame a line.
     assert [upstream.asked[f"Question {number}?"] for number in range(4)] == [2, 6, 2, 1]
 
 
-def plain(response: web.Response) -> web.Response:
+def unchanged(response: web.Response) -> web.Response:
     return response
 
 
@@ -162,14 +162,14 @@ def compressed(response: web.Response) -> web.Response:
     return response
 
 
-@pytest.mark.parametrize("sent", [plain, chunked, compressed])
-def test_an_answer_too_large_to_keep_is_an_error_line_at_once(
-    nightlane: World, upstream: Upstream, sent: Callable[[web.Response], web.Response]
+@pytest.mark.parametrize("encode", [unchanged, chunked, compressed])
+def test_an_answer_that_is_too_large_becomes_an_error_line_at_once(
+    nightlane: World, upstream: Upstream, encode: Callable[[web.Response], web.Response]
 ) -> None:
     nightlane.ports.settings.__dict__["max_answer_bytes"] = 300 * KIB
 
     def large(size: int) -> web.Response:
-        return sent(json_bytes(b'{"text":"' + b"x" * size + b'"}'))
+        return encode(json_response(b'{"text":"' + b"x" * size + b'"}'))
 
     sizes = {"Question 0?": 299 * KIB, "Question 1?": 301 * KIB}
     upstream.script = lambda body, _seen: large(sizes[question(body)]) if question(body) in sizes else None
@@ -197,7 +197,7 @@ def test_an_answer_too_large_to_keep_is_an_error_line_at_once(
     ],
     ids=["id", "long id", "no id", "date", "nan", "charset", "many"],
 )
-def test_odd_headers_do_no_harm(nightlane: World, upstream: Upstream, headers: dict[str, str]) -> None:
+def test_odd_headers_are_handled(nightlane: World, upstream: Upstream, headers: dict[str, str]) -> None:
     def script(body: Body, seen: int) -> web.Response:
         answer = chat_answer(body) if seen else web.json_response({"error": {"message": "busy"}}, status=503)
         answer.headers.update(headers)

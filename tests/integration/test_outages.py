@@ -1,4 +1,4 @@
-"""An outage of any shape fails no line, and its lanes rest; what befalls a worker repeats no request."""
+"""No kind of outage fails a line, and lanes rest during it; trouble with AWS repeats no request."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,9 +8,9 @@ from aiohttp import web
 from botocore.exceptions import EndpointConnectionError
 
 from nightlane.domain.batch import BatchStatus
-from nightlane.domain.inference import standing
-from nightlane.domain.inference.run import STRIKES_BEFORE_CARE
-from nightlane.domain.inference.worker import MOST_RECEIVES
+from nightlane.domain.inference import upstream_monitor
+from nightlane.domain.inference.run import STRIKES_BEFORE_ONE_BY_ONE
+from nightlane.domain.inference.worker import MAX_RECEIVES
 from nightlane.domain.shard import Checkpoint, Shard
 from nightlane.domain.trouble import Rest, Trouble
 from nightlane.observability import logger
@@ -36,7 +36,7 @@ def text(status: int) -> web.Response:
 
 
 class Outage:
-    """Gives the first requests, after so many good ones, this answer."""
+    """Lets the first `after` requests succeed, then gives `count` requests this answer."""
 
     def __init__(self, answer: Callable[[], web.Response], count: int, after: int = 0) -> None:
         self.answer = answer
@@ -49,15 +49,15 @@ class Outage:
         return self.answer() if self.after < self.seen <= self.after + self.count else None
 
 
-QUOTA = "429 of a used-up quota"
+QUOTA = "429 for an exhausted quota"
 SHAPES: dict[str, Callable[[], web.Response]] = {
     "503": lambda: refusal(503, **AT_ONCE),
     "429": lambda: refusal(429, **AT_ONCE),
     QUOTA: quota,
     "401": lambda: refusal(401, **AT_ONCE),
     "404 in plain text": lambda: text(404),
-    "404 of a page": lambda: page(404),
-    "200 of a page": lambda: page(200),
+    "404 with a page": lambda: page(404),
+    "200 with a page": lambda: page(200),
     "302": lambda: web.Response(status=302, headers=AT_ONCE | {"location": "/login"}),
 }
 
@@ -76,13 +76,13 @@ def test_an_outage_fails_no_line(nightlane: World, upstream: Upstream, shape: st
     assert (batch.status, batch.completed, batch.failed) == (BatchStatus.COMPLETED, 16, 0)
     assert (outage.seen, batch.trouble) == (24, None)
     workers = len([each for each in nightlane.deliveries if each.startswith("infer")])
-    # A batch that was never served is not put to rest by a used-up quota: it may soon end by it.
+    # An exhausted quota does not make a batch rest that was never served, because it may soon end.
     assert (workers > 1) == (after > 0 or shape != QUOTA)
     assert nightlane.ports.upstreams.get_rest(upstream.url) is None
 
 
-@pytest.mark.parametrize("shape", ["503", "401", "200 of a page"])
-def test_a_batch_says_what_it_waits_for(nightlane: World, upstream: Upstream, shape: str) -> None:
+@pytest.mark.parametrize("shape", ["503", "401", "200 with a page"])
+def test_a_batch_says_what_it_is_waiting_for(nightlane: World, upstream: Upstream, shape: str) -> None:
     upstream.script = Outage(SHAPES[shape], 10**6)
     batch_id = nightlane.create(nightlane.upload(requests(3)))
     nightlane.deliver("plan")
@@ -98,48 +98,48 @@ def test_a_batch_says_what_it_waits_for(nightlane: World, upstream: Upstream, sh
 
 
 @pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
-    """What an operator reads in the log."""
+def log_events(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
+    """The events that an operator reads in the log."""
     events: list[tuple[str, dict[str, Any]]] = []
     monkeypatch.setattr(logger, "warning", lambda event, extra: events.append((event, extra)))
     return events
 
 
 @pytest.mark.parametrize("after", [0, 4])
-def test_an_operator_reads_once_that_an_upstream_does_not_answer_and_once_that_it_does_again(
-    nightlane: World, upstream: Upstream, told: list[tuple[str, dict[str, Any]]], after: int
+def test_the_log_says_once_that_an_upstream_does_not_answer_and_once_that_it_does_again(
+    nightlane: World, upstream: Upstream, log_events: list[tuple[str, dict[str, Any]]], after: int
 ) -> None:
     upstream.script = Outage(SHAPES["503"], 4, after)
     nightlane.create(nightlane.upload(requests(8)))
     nightlane.run()
-    silent, again = told
-    assert silent[0] == "the upstream does not answer"
-    assert (silent[1]["upstream"], silent[1]["kind"], silent[1]["status"]) == (
+    down, up = log_events
+    assert down[0] == "the upstream does not answer"
+    assert (down[1]["upstream"], down[1]["kind"], down[1]["status"]) == (
         upstream.url,
         "overloaded",
         503,
     )
-    assert silent[1]["reason"]
-    assert again == ("the upstream answers again", {"upstream": upstream.url})
+    assert down[1]["reason"]
+    assert up == ("the upstream answers again", {"upstream": upstream.url})
 
 
-def test_an_operator_reads_of_each_rest_how_long_it_is_and_why(
-    nightlane: World, upstream: Upstream, told: list[tuple[str, dict[str, Any]]]
+def test_the_log_says_how_long_each_rest_is_and_why(
+    nightlane: World, upstream: Upstream, log_events: list[tuple[str, dict[str, Any]]]
 ) -> None:
     upstream.script = Outage(SHAPES["503"], 10**6)
     nightlane.create(nightlane.upload(requests(3)))
     nightlane.deliver("plan")
     nightlane.deliver("infer")
-    event, details = told[-1]
+    event, details = log_events[-1]
     assert event == "all lanes rest"
     assert (details["upstream"], details["reason"][:3]) == (upstream.url, "503")
     assert 55 < details["seconds"] <= 60
 
 
-def test_a_used_up_quota_ends_a_batch_that_was_never_served(
+def test_an_exhausted_quota_ends_a_batch_that_was_never_served(
     nightlane: World, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(standing, "QUOTA_PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(upstream_monitor, "QUOTA_PATIENCE_SECONDS", 0.1)
     upstream.script = lambda _body, _seen: quota()
     batch_id = nightlane.create(nightlane.upload(requests(12)))
     nightlane.run()
@@ -150,10 +150,10 @@ def test_a_used_up_quota_ends_a_batch_that_was_never_served(
     assert {line["response"]["body"]["error"]["code"] for line in lines} == {"insufficient_quota"}
 
 
-def test_a_used_up_quota_rests_a_batch_that_was_served(
+def test_an_exhausted_quota_makes_a_batch_rest_that_was_served_before(
     nightlane: World, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(standing, "QUOTA_PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(upstream_monitor, "QUOTA_PATIENCE_SECONDS", 0.0)
     upstream.script = Outage(quota, 10**6, after=4)
     batch_id = nightlane.create(nightlane.upload(requests(12)))
     nightlane.run()
@@ -165,7 +165,7 @@ def test_a_used_up_quota_rests_a_batch_that_was_served(
 
 
 class Locked(Upstream):
-    """Knows one key."""
+    """Accepts only one key."""
 
     async def answer(self, request: web.Request) -> web.Response:
         if request.headers.get("authorization") != "Bearer sk-new":
@@ -173,7 +173,7 @@ class Locked(Upstream):
         return await super().answer(request)
 
 
-def test_a_batch_whose_key_was_changed_waits_for_the_new_one() -> None:
+def test_a_batch_whose_key_was_rotated_waits_for_the_new_one() -> None:
     with serving(Locked()) as upstream:
         settings = Settings(
             upstream_url=upstream.url, upstream_key_secret="acme/models", upstream_pause_seconds=0
@@ -193,7 +193,7 @@ def test_a_batch_whose_key_was_changed_waits_for_the_new_one() -> None:
             assert set(upstream.asked.values()) == {1}
 
 
-def test_what_one_lane_found_out_makes_the_others_rest_without_asking(
+def test_an_outage_found_by_one_lane_makes_the_others_rest_without_a_request(
     nightlane: World, upstream: Upstream
 ) -> None:
     nightlane.ports.settings.__dict__.update(
@@ -210,13 +210,11 @@ def test_what_one_lane_found_out_makes_the_others_rest_without_asking(
     assert not nightlane.deliver("infer")
     assert len(upstream.raw) == asked
     assert [shard.epoch for shard in nightlane.ports.batches.shards(batch_id)] == [1]
-    # All come again by themselves.
+    # All messages become visible again by themselves.
     assert nightlane.count(nightlane.urls["infer"]) == messages
 
 
-def test_of_a_rest_that_is_over_one_refusal_makes_the_next_and_a_longer_one(
-    nightlane: World, upstream: Upstream
-) -> None:
+def test_after_a_rest_one_refusal_starts_a_longer_one(nightlane: World, upstream: Upstream) -> None:
     now = int(nightlane.ports.now())
     trouble = Trouble("overloaded", 503, "busy", now - 300)
     nightlane.ports.upstreams.begin_rest(upstream.url, Rest(now - 1, 1, trouble), None)
@@ -232,7 +230,7 @@ def test_of_a_rest_that_is_over_one_refusal_makes_the_next_and_a_longer_one(
 
 
 def deliver_again(nightlane: World, receives: int) -> None:
-    """A message of infer, as SQS would hand it out for the so-manieth time."""
+    """Deliver a message of infer as if SQS had handed it out `receives` times."""
     message: Any = nightlane.receive("infer")
     message["Attributes"]["ApproximateReceiveCount"] = str(receives)
     answer = nightlane.invoke("infer", sqs_event("infer", message))
@@ -243,9 +241,9 @@ def deliver_again(nightlane: World, receives: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("receives", "pause"), [(MOST_RECEIVES, 60), (1, 300)], ids=["received often", "a long rest"]
+    ("receives", "pause"), [(MAX_RECEIVES, 60), (1, 300)], ids=["received often", "a long rest"]
 )
-def test_a_long_rest_and_a_message_received_often_are_the_sweepers(
+def test_the_sweeper_ends_long_rests_and_rests_of_messages_received_often(
     nightlane: World, upstream: Upstream, receives: int, pause: int
 ) -> None:
     nightlane.ports.settings.__dict__["upstream_pause_seconds"] = pause
@@ -255,7 +253,7 @@ def test_a_long_rest_and_a_message_received_often_are_the_sweepers(
     nightlane.deliver("plan")
     deliver_again(nightlane, receives)
     assert nightlane.batch(batch_id).is_resting
-    # The other shard of the lane meets the same rest.
+    # The other shard of the lane observes the same rest.
     deliver_again(nightlane, receives)
     assert nightlane.count(nightlane.urls["infer"]) == 0
     assert len(upstream.raw) == 3
@@ -272,7 +270,7 @@ def test_a_long_rest_and_a_message_received_often_are_the_sweepers(
     assert len(upstream.raw) == 3 + 8
 
 
-def test_a_batch_that_is_cancelled_at_rest_ends_at_once(nightlane: World, upstream: Upstream) -> None:
+def test_a_batch_that_is_cancelled_during_a_rest_ends_at_once(nightlane: World, upstream: Upstream) -> None:
     nightlane.ports.settings.__dict__["upstream_pause_seconds"] = 300
     upstream.script = lambda _body, _seen: refusal(503, **AT_ONCE)
     batch_id = nightlane.create(nightlane.upload(requests(4)))
@@ -285,23 +283,23 @@ def test_a_batch_that_is_cancelled_at_rest_ends_at_once(nightlane: World, upstre
     assert len(nightlane.lines(batch.error_file_id)) == 4
 
 
-def carefully(nightlane: World, lines: int) -> str:
-    """A batch whose first workers all died."""
+def create_with_dead_workers(nightlane: World, lines: int) -> str:
+    """Create a batch whose first workers all died, so that its lines run one by one."""
     nightlane.ports.settings.__dict__["shard_max_lines"] = 50
     batch_id = nightlane.create(nightlane.upload(requests(lines)))
     nightlane.deliver("plan")
-    for _ in range(STRIKES_BEFORE_CARE):
+    for _ in range(STRIKES_BEFORE_ONE_BY_ONE):
         nightlane.ports.batches.begin_shard(batch_id, 0)
     return batch_id
 
 
 @pytest.mark.parametrize("shape", ["503", "401", QUOTA])
-def test_a_careful_worker_blames_no_line_for_an_outage(
+def test_a_worker_that_runs_lines_one_by_one_blames_no_line_for_an_outage(
     nightlane: World, upstream: Upstream, shape: str
 ) -> None:
     nightlane.ports.settings.__dict__["upstream_pause_seconds"] = 0
     outage = upstream.script = Outage(SHAPES[shape], 9, after=2)
-    batch_id = carefully(nightlane, 6)
+    batch_id = create_with_dead_workers(nightlane, 6)
     nightlane.run()
     batch = nightlane.batch(batch_id)
     assert (batch.status, batch.completed, batch.failed) == (BatchStatus.COMPLETED, 6, 0)
@@ -309,11 +307,11 @@ def test_a_careful_worker_blames_no_line_for_an_outage(
 
 
 @pytest.mark.parametrize("lines", [1, 6])
-def test_a_line_that_fails_before_a_careful_worker_is_not_one_that_kills_it(
+def test_a_worker_that_runs_lines_one_by_one_does_not_take_failures_for_crashes(
     nightlane: World, upstream: Upstream, lines: int
 ) -> None:
     upstream.script = lambda body, _seen: refusal(500, **AT_ONCE) if "Question 0?" in str(body) else None
-    batch_id = carefully(nightlane, lines)
+    batch_id = create_with_dead_workers(nightlane, lines)
     nightlane.run()
     batch = nightlane.batch(batch_id)
     assert (batch.status, batch.completed, batch.failed) == (BatchStatus.COMPLETED, lines - 1, 1)
@@ -322,33 +320,33 @@ def test_a_line_that_fails_before_a_careful_worker_is_not_one_that_kills_it(
     assert upstream.asked["Question 0?"] == 5
 
 
-def test_a_checkpoint_that_fails_repeats_no_request(
+def test_a_failed_checkpoint_repeats_no_request(
     nightlane: World, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nightlane.ports.settings.__dict__.update(checkpoint_seconds=0.05, shard_max_lines=50)
     upstream.delay_seconds = 0.05
-    batches, asked = nightlane.ports.batches, []
+    batches, commits = nightlane.ports.batches, []
     commit = batches.commit_checkpoint
 
-    def commit_at_times(shard: Shard, checkpoint: Checkpoint) -> Shard:
-        asked.append((shard.commits, checkpoint.part))
-        if len(asked) % 2:
+    def commit_every_second_time(shard: Shard, checkpoint: Checkpoint) -> Shard:
+        commits.append((shard.commits, checkpoint.part))
+        if len(commits) % 2:
             raise EndpointConnectionError(endpoint_url="https://dynamodb")
         return commit(shard, checkpoint)
 
-    monkeypatch.setattr(batches, "commit_checkpoint", commit_at_times)
+    monkeypatch.setattr(batches, "commit_checkpoint", commit_every_second_time)
     batch_id = nightlane.create(nightlane.upload(requests(60)))
     nightlane.run()
     batch = nightlane.batch(batch_id)
     assert (batch.status, batch.completed) == (BatchStatus.COMPLETED, 60)
     assert set(upstream.asked.values()) == {1}
-    assert len(asked) >= 4
-    # What failed was tried again as it was, under the same key.
-    assert asked[::2] == asked[1::2]
+    assert len(commits) >= 4
+    # Each failed commit was retried unchanged, under the same key.
+    assert commits[::2] == commits[1::2]
     assert nightlane.ports.batches.admitted_batches() == frozenset()
 
 
-def test_what_was_answered_is_kept_when_the_input_cannot_be_read_on(
+def test_answers_are_kept_when_the_rest_of_the_input_cannot_be_read(
     nightlane: World, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nightlane.ports.settings.__dict__.update(max_concurrent_requests_per_batch=1, shard_max_lines=50)
@@ -356,7 +354,7 @@ def test_what_was_answered_is_kept_when_the_input_cannot_be_read_on(
     stream = blobs.stream
     reads: list[int] = []
 
-    def stream_once(key: str, start: int = 0, end: int | None = None) -> Any:
+    def fail_third_read(key: str, start: int = 0, end: int | None = None) -> Any:
         reads.append(start)
         if key.endswith("input.jsonl") and len(reads) == 3:
             raise EndpointConnectionError(endpoint_url="https://s3")
@@ -364,7 +362,7 @@ def test_what_was_answered_is_kept_when_the_input_cannot_be_read_on(
 
     batch_id = nightlane.create(nightlane.upload(requests(12, user="x" * 50_000)))
     nightlane.deliver("plan")
-    monkeypatch.setattr(blobs, "stream", stream_once)
+    monkeypatch.setattr(blobs, "stream", fail_third_read)
     message: Any = nightlane.receive("infer")
     with pytest.raises(ExceptionGroup):
         nightlane.invoke("infer", sqs_event("infer", message))

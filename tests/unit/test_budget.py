@@ -1,4 +1,4 @@
-"""Bytes a worker may hold: large answers wait for their place, and nobody waits for ever."""
+"""The bytes a worker may hold: large answers wait for room, but none waits forever."""
 
 import asyncio
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from nightlane.domain.inference.budget import ByteBudget
 
 
-async def turns(count: int = 3) -> None:
+async def yield_to_loop(count: int = 3) -> None:
     for _ in range(count):
         await asyncio.sleep(0)
 
@@ -19,19 +19,19 @@ async def turns(count: int = 3) -> None:
     answers=st.lists(st.tuples(st.integers(1, 150), st.integers(0, 5), st.booleans()), max_size=30),
     counted=st.lists(st.integers(0, 60), max_size=5),
 )
-def test_reservations_stay_within_the_limit_except_for_one_and_all_get_their_turn(
+def test_reservations_stay_within_the_limit_except_for_one_and_each_is_granted(
     limit: int, answers: list[tuple[int, int, bool]], counted: list[int]
 ) -> None:
     budget = ByteBudget(limit)
     held: list[int] = []
-    begun: list[int] = []
+    started: list[int] = []
 
     async def read(number: int, size: int, ticks: int) -> None:
         await budget.reserve(size)
-        begun.append(number)
+        started.append(number)
         held.append(size)
         assert budget.used <= limit or len(held) == 1
-        await turns(ticks)
+        await yield_to_loop(ticks)
         held.remove(size)
         budget.release(size)
 
@@ -39,51 +39,51 @@ def test_reservations_stay_within_the_limit_except_for_one_and_all_get_their_tur
         for size in counted:
             budget.take(size)
         tasks = [asyncio.create_task(read(at, size, ticks)) for at, (size, ticks, _) in enumerate(answers)]
-        await turns(1)
-        for task, (_, _, given_up) in zip(tasks, answers, strict=True):
-            # One that is being read would leave its bytes to its caller: only those that wait are cancelled.
-            if given_up and tasks.index(task) not in begun:
+        await yield_to_loop(1)
+        for task, (_, _, cancelled) in zip(tasks, answers, strict=True):
+            # Cancel only those that are waiting: one being read is released by its caller, not by `reserve`.
+            if cancelled and tasks.index(task) not in started:
                 task.cancel()
-        await turns(1)
+        await yield_to_loop(1)
         for size in counted:
             budget.give_back(size)
         await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 10)
 
     asyncio.run(main())
-    assert begun == sorted(begun)
+    assert started == sorted(started)
     assert (budget.used, budget.is_full) == (0, False)
 
 
-async def reserving(budget: ByteBudget, size: int) -> "asyncio.Task[None]":
+async def start_reserving(budget: ByteBudget, size: int) -> "asyncio.Task[None]":
     task = asyncio.create_task(budget.reserve(size))
-    await turns()
+    await yield_to_loop()
     return task
 
 
-def test_what_fits_does_not_wait_and_what_does_not_calls_for_a_commit() -> None:
+def test_an_answer_that_fits_does_not_wait_and_one_that_does_not_requests_a_commit() -> None:
     async def main() -> None:
         budget, pressed = ByteBudget(10), []
         budget.on_pressure = lambda: pressed.append(1)
         budget.take(4)
         await asyncio.wait_for(budget.reserve(6), 1)
         assert (budget.used, budget.is_full, pressed) == (10, True, [])
-        waiting = await reserving(budget, 1)
+        waiting = await start_reserving(budget, 1)
         assert (waiting.done(), pressed) == (False, [1])
         budget.give_back(1)
-        await turns()
+        await yield_to_loop()
         assert waiting.done()
 
     asyncio.run(main())
 
 
-def test_a_small_one_does_not_overtake_a_large_one() -> None:
+def test_a_small_answer_does_not_overtake_a_large_one() -> None:
     async def main() -> None:
         budget = ByteBudget(10)
         await budget.reserve(8)
-        large, small = await reserving(budget, 9), await reserving(budget, 1)
+        large, small = await start_reserving(budget, 9), await start_reserving(budget, 1)
         assert (large.done(), small.done(), budget.is_full) == (False, False, True)
         budget.release(8)
-        await turns()
+        await yield_to_loop()
         assert (large.done(), small.done(), budget.used) == (True, True, 10)
 
     asyncio.run(main())
@@ -95,24 +95,24 @@ def test_an_answer_larger_than_the_whole_budget_is_read_alone(taken: int) -> Non
         budget = ByteBudget(10)
         budget.take(taken)
         await asyncio.wait_for(budget.reserve(50), 1)
-        waiting = await reserving(budget, 1)
+        waiting = await start_reserving(budget, 1)
         assert not waiting.done()
         budget.release(50)
-        await turns()
+        await yield_to_loop()
         assert waiting.done()
 
     asyncio.run(main())
 
 
-def test_one_that_was_cancelled_while_it_waited_takes_no_place() -> None:
+def test_a_reservation_cancelled_while_waiting_takes_no_room() -> None:
     async def main() -> None:
         budget = ByteBudget(10)
         await budget.reserve(10)
-        gone, next_one = await reserving(budget, 10), await reserving(budget, 4)
-        gone.cancel()
-        await turns()
+        dropped, next_one = await start_reserving(budget, 10), await start_reserving(budget, 4)
+        dropped.cancel()
+        await yield_to_loop()
         budget.release(10)
-        await turns()
+        await yield_to_loop()
         assert next_one.done()
         assert budget.used == 4
         assert not budget.is_full
@@ -120,15 +120,15 @@ def test_one_that_was_cancelled_while_it_waited_takes_no_place() -> None:
     asyncio.run(main())
 
 
-def test_one_that_is_cancelled_in_the_moment_it_gets_its_place_gives_it_back() -> None:
+def test_a_reservation_cancelled_just_as_it_is_granted_is_released() -> None:
     async def main() -> None:
         budget = ByteBudget(10)
         await budget.reserve(10)
-        gone, next_one = await reserving(budget, 10), await reserving(budget, 4)
+        dropped, next_one = await start_reserving(budget, 10), await start_reserving(budget, 4)
         budget.release(10)
-        gone.cancel()
-        await turns()
-        assert gone.cancelled()
+        dropped.cancel()
+        await yield_to_loop()
+        assert dropped.cancelled()
         assert next_one.done()
         assert budget.used == 4
 

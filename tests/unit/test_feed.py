@@ -1,4 +1,4 @@
-"""What is asked next: lines that are due, then new ones, then suspects, then whether the upstream lives."""
+"""What is sent next: lines due for a retry, then new ones, then suspects, then a probe."""
 
 import asyncio
 
@@ -7,19 +7,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nightlane.domain.inference.budget import ByteBudget
-from nightlane.domain.inference.feed import MOST_PENDING, PROBE, Candidate, Feed, Probe
+from nightlane.domain.inference.feed import MAX_PENDING, PROBE, Candidate, Feed, Probe
 from nightlane.domain.inference.lines import UnfinishedLines
-from nightlane.domain.inference.outcomes import SILENT, Outcome
+from nightlane.domain.inference.outcomes import NO_BODY, Outcome
 from nightlane.domain.inference.ports import Kind
 from nightlane.domain.inference.table import Verdict
 from nightlane.domain.shard import DoneLines, ShardMessage, ShardSpec
 from nightlane.settings import MIB
 from tests.unit.test_unfinished_lines import OneBlob, request
 
-FAILURE = Outcome(Verdict.FAILED, Kind.SERVER_ERROR, None, SILENT, "")
+FAILURE = Outcome(Verdict.FAILED, Kind.SERVER_ERROR, None, NO_BODY, "")
 
 
-def feed_of(
+def build_feed(
     count: int,
     suspects: frozenset[int] = frozenset(),
     slots: int = 4,
@@ -32,7 +32,7 @@ def feed_of(
 
 
 async def take(feed: Feed, now: float = 0.0, *, idle: bool = False) -> int | Probe | None:
-    """The number of a line, if it is one."""
+    """Take what is next; a line is returned as its number."""
     taken = await take_or_read(feed, now, idle=idle)
     return taken.line.number if isinstance(taken, Candidate) else taken
 
@@ -43,8 +43,8 @@ async def take_or_read(feed: Feed, now: float, *, idle: bool) -> Candidate | Pro
     return taken
 
 
-async def asked(feed: Feed, count: int) -> list[Candidate]:
-    """New lines, after their first attempt."""
+async def take_and_fail(feed: Feed, count: int) -> list[Candidate]:
+    """Take new lines and fail their first attempt."""
     candidates = []
     for _ in range(count):
         candidate = await take_or_read(feed, 0.0, idle=True)
@@ -56,12 +56,12 @@ async def asked(feed: Feed, count: int) -> list[Candidate]:
 
 def test_due_lines_come_first_then_new_ones_then_suspects_then_a_probe() -> None:
     async def main() -> None:
-        feed = feed_of(5, suspects=frozenset({0, 3}))
-        first, second = await asked(feed, 2)
+        feed = build_feed(5, suspects=frozenset({0, 3}))
+        first, second = await take_and_fail(feed, 2)
         assert (first.line.number, second.line.number) == (1, 2)
         feed.hold(first, 5.0)
-        feed.ask_again(second, 3.0)
-        # Line 4 is new, and line 2 is due only then; of the suspects of an earlier run none came yet.
+        feed.retry(second, 3.0)
+        # Line 4 is new, and line 2 is not due yet. The suspects of an earlier run come last.
         assert await take(feed, 2.0) == 4
         assert await take(feed, 3.0) == 2
         assert [await take(feed, 9.0) for _ in range(3)] == [0, 3, PROBE]
@@ -72,13 +72,13 @@ def test_due_lines_come_first_then_new_ones_then_suspects_then_a_probe() -> None
 
 
 @given(dues=st.lists(st.integers(0, 5), max_size=20))
-def test_lines_come_again_in_the_order_of_their_times(dues: list[int]) -> None:
+def test_lines_are_retried_in_the_order_in_which_they_are_due(dues: list[int]) -> None:
     async def main() -> None:
-        feed = feed_of(len(dues))
-        candidates = await asked(feed, len(dues))
+        feed = build_feed(len(dues))
+        candidates = await take_and_fail(feed, len(dues))
         assert await take(feed) is None
         for candidate, due in zip(candidates, dues, strict=True):
-            feed.ask_again(candidate, due)
+            feed.retry(candidate, due)
         assert feed.next_due() == min(dues, default=None)
         order = [await take(feed, 5.0) for _ in dues]
         assert order == sorted(range(len(dues)), key=lambda number: dues[number])
@@ -90,12 +90,12 @@ def test_lines_come_again_in_the_order_of_their_times(dues: list[int]) -> None:
 
 def test_a_line_that_is_not_due_waits() -> None:
     async def main() -> None:
-        feed = feed_of(1)
-        (candidate,) = await asked(feed, 1)
+        feed = build_feed(1)
+        (candidate,) = await take_and_fail(feed, 1)
         assert feed.has_new
         assert await take(feed) is None
         assert not feed.has_new
-        feed.ask_again(candidate, 7.0)
+        feed.retry(candidate, 7.0)
         assert not feed.is_empty
         assert [await take(feed, now) for now in (0.0, 6.9, 7.0)] == [None, None, 0]
         assert feed.is_empty
@@ -103,13 +103,13 @@ def test_a_line_that_is_not_due_waits() -> None:
     asyncio.run(main())
 
 
-def test_held_lines_are_probed_for_when_nothing_else_is_left_and_one_probe_at_a_time() -> None:
+def test_held_lines_cause_one_probe_at_a_time_when_nothing_else_is_left() -> None:
     async def main() -> None:
-        feed = feed_of(3)
-        first, second = await asked(feed, 2)
+        feed = build_feed(3)
+        first, second = await take_and_fail(feed, 2)
         feed.hold(first, 5.0)
         feed.hold(second, 8.0)
-        # While there are new lines, these will tell.
+        # While there are new lines, their outcomes are the proof.
         assert feed.next_due() is None
         assert await take(feed, 9.0) == 2
         assert await take(feed, 4.0) is None
@@ -125,14 +125,14 @@ def test_held_lines_are_probed_for_when_nothing_else_is_left_and_one_probe_at_a_
     asyncio.run(main())
 
 
-def test_a_probe_that_is_wished_for_comes_before_everything_and_once() -> None:
+def test_a_requested_probe_comes_first_and_only_once() -> None:
     async def main() -> None:
-        feed = feed_of(3)
-        (candidate,) = await asked(feed, 1)
-        feed.ask_again(candidate, 0.0)
-        feed.wants_probe = True
+        feed = build_feed(3)
+        (candidate,) = await take_and_fail(feed, 1)
+        feed.retry(candidate, 0.0)
+        feed.probe_requested = True
         assert await take(feed) is PROBE
-        feed.wants_probe = True
+        feed.probe_requested = True
         assert await take(feed) == 0
         feed.end_probe()
         assert await take(feed) is PROBE
@@ -140,10 +140,10 @@ def test_a_probe_that_is_wished_for_comes_before_everything_and_once() -> None:
     asyncio.run(main())
 
 
-def test_released_lines_are_taken_out() -> None:
+def test_released_lines_are_removed() -> None:
     async def main() -> None:
-        feed = feed_of(4)
-        candidates = await asked(feed, 4)
+        feed = build_feed(4)
+        candidates = await take_and_fail(feed, 4)
         for candidate in candidates:
             feed.hold(candidate, 0.0)
         assert feed.release(lambda each: each.line.number % 2 == 0) == candidates[::2]
@@ -155,13 +155,13 @@ def test_released_lines_are_taken_out() -> None:
     asyncio.run(main())
 
 
-@pytest.mark.parametrize(("slots", "most"), [(1, MOST_PENDING), (60, 120)])
-def test_with_many_lines_waiting_no_new_one_is_begun(slots: int, most: int) -> None:
+@pytest.mark.parametrize(("slots", "max_pending"), [(1, MAX_PENDING), (60, 120)])
+def test_with_many_lines_waiting_no_new_one_is_started(slots: int, max_pending: int) -> None:
     async def main() -> None:
-        feed = feed_of(200, slots=slots)
-        candidates = await asked(feed, most)
+        feed = build_feed(200, slots=slots)
+        candidates = await take_and_fail(feed, max_pending)
         for candidate in candidates[::2]:
-            feed.ask_again(candidate, 7.0)
+            feed.retry(candidate, 7.0)
         for candidate in candidates[1::2]:
             assert feed.has_new
             feed.hold(candidate, 5.0)
@@ -169,35 +169,35 @@ def test_with_many_lines_waiting_no_new_one_is_begun(slots: int, most: int) -> N
         assert [await take(feed, now) for now in (4.0, 5.0, 6.0)] == [None, PROBE, None]
         feed.end_probe()
         assert feed.release(lambda each: each is candidates[1]) == [candidates[1]]
-        assert await take(feed, 6.0) == most
-        # With one more in flight than wait, it is again the turn of those that wait.
+        assert await take(feed, 6.0) == max_pending
+        # Once that line is held again, no new one may start, so the waiting lines are next.
         feed.hold(candidates[1], 5.0)
         assert [await take(feed, 7.0) for _ in range(2)] == [0, 2]
 
     asyncio.run(main())
 
 
-def test_of_very_many_suspects_each_is_asked() -> None:
+def test_each_of_very_many_suspects_is_sent() -> None:
     async def main() -> None:
-        suspects = frozenset(range(3 * MOST_PENDING))
-        feed = feed_of(3 * MOST_PENDING + 2, suspects)
-        order = [candidate.line.number for candidate in await asked(feed, 3 * MOST_PENDING + 2)]
-        assert sorted(order) == list(range(3 * MOST_PENDING + 2))
+        suspects = frozenset(range(3 * MAX_PENDING))
+        feed = build_feed(3 * MAX_PENDING + 2, suspects)
+        order = [candidate.line.number for candidate in await take_and_fail(feed, 3 * MAX_PENDING + 2)]
+        assert sorted(order) == list(range(3 * MAX_PENDING + 2))
         assert await take(feed) is None
         assert feed.is_empty
 
     asyncio.run(main())
 
 
-def test_with_memory_full_a_new_line_is_begun_only_if_nothing_is_in_flight() -> None:
+def test_with_memory_full_a_new_line_is_started_only_if_nothing_is_in_flight() -> None:
     async def main() -> None:
         budget = ByteBudget(10)
         budget.take(10)
-        feed = feed_of(4, budget=budget)
+        feed = build_feed(4, budget=budget)
         assert await take(feed) is None
         assert await take(feed, idle=True) == 0
-        (candidate,) = await asked(feed, 1)
-        feed.ask_again(candidate, 0.0)
+        (candidate,) = await take_and_fail(feed, 1)
+        feed.retry(candidate, 0.0)
         assert await take(feed) == 1
         assert await take(feed) is None
         budget.give_back(10)

@@ -1,4 +1,4 @@
-"""What was paid for is committed once, whatever is cancelled or fails meanwhile."""
+"""Results that were paid for are committed exactly once, whatever is cancelled or fails meanwhile."""
 
 import asyncio
 import threading
@@ -30,21 +30,21 @@ class StoreDown(Exception):
 
 @dataclass
 class Table:
-    """One shard as the table keeps it, and the blobs; `faults` says what befalls each commit."""
+    """One shard as the table stores it, and the blobs; `faults` says what happens to each commit."""
 
     shard: Shard
     faults: Iterator[str] = field(default_factory=lambda: iter(()))
     blobs: dict[str, bytes] = field(default_factory=dict)
-    asked: list[Checkpoint] = field(default_factory=list)
+    commits: list[Checkpoint] = field(default_factory=list)
     completed: int = 0
     released: list[Mapping[int, Suspicion]] = field(default_factory=list)
     wait: Callable[[], object] = lambda: None
 
     def put(self, key: str, data: bytes) -> None:
-        assert self.blobs.setdefault(key, data) == data, f"{key} became another"
+        assert self.blobs.setdefault(key, data) == data, f"{key} was overwritten with different data"
 
     def commit_checkpoint(self, shard: Shard, checkpoint: Checkpoint) -> Shard:
-        self.asked.append(checkpoint)
+        self.commits.append(checkpoint)
         self.wait()
         fault = next(self.faults, "")
         if fault == "before":
@@ -72,10 +72,10 @@ class Table:
         self.released.append(suspicions)
 
     def add(self, *_: object, **__: object) -> None:
-        """No metrics."""
+        """Ignore metrics."""
 
     def lines(self) -> list[int]:
-        """Of all parts that are committed."""
+        """Return the lines of all committed parts."""
         keys = [part.key for part in self.shard.parts]
         return sorted(record.line for key in keys for record in read_records([self.blobs[key]]))
 
@@ -84,7 +84,7 @@ def result(line: int, size: int = 10) -> Result:
     return Result(Record(line, True, b"x" * (size - 1) + b"\n"), Usage(1, 0, 1, 0, 2), "m")
 
 
-def journal_of(table: Table, budget: ByteBudget | None = None, **settings: Any) -> Journal:
+def build_journal(table: Table, budget: ByteBudget | None = None, **settings: Any) -> Journal:
     ports = Ports(
         batches=table,  # type: ignore[arg-type]
         blobs=table,  # type: ignore[arg-type]
@@ -101,9 +101,9 @@ def table() -> Table:
     return Table(Shard(batch_id="batch_1", index=0, epoch=1))
 
 
-def test_what_gathered_is_committed_and_counts_from_then_on(table: Table) -> None:
+def test_results_count_once_they_are_committed(table: Table) -> None:
     async def main() -> None:
-        journal = journal_of(table)
+        journal = build_journal(table)
         journal.add(result(3))
         journal.add(result(1))
         assert journal.done.count == 0
@@ -111,19 +111,19 @@ def test_what_gathered_is_committed_and_counts_from_then_on(table: Table) -> Non
         assert journal.done.count == 2
         assert journal.shard == table.shard
         await journal.flush()
-        assert len(table.asked) == 1
+        assert len(table.commits) == 1
 
     asyncio.run(main())
     assert table.lines() == [1, 3]
-    (checkpoint,) = table.asked
+    (checkpoint,) = table.commits
     assert (checkpoint.completed, checkpoint.usage, checkpoint.model) == (2, Usage(2, 0, 2, 0, 4), "m")
     assert checkpoint.suspicions == {7: Suspicion(failures=2)}
     assert not checkpoint.finished
 
 
-def test_the_last_line_finishes_the_shard_and_nothing_is_released(table: Table) -> None:
+def test_the_last_line_finishes_the_shard_without_a_release(table: Table) -> None:
     async def main() -> None:
-        journal = journal_of(table)
+        journal = build_journal(table)
         for line in range(LINES):
             journal.add(result(line))
         await journal.finish(finished=False)
@@ -134,9 +134,9 @@ def test_the_last_line_finishes_the_shard_and_nothing_is_released(table: Table) 
 
 
 @pytest.mark.parametrize("lines", [0, 3])
-def test_a_shard_that_shall_run_no_more_is_finished_whatever_is_left(table: Table, lines: int) -> None:
+def test_a_shard_that_should_not_run_again_is_finished_even_with_lines_left(table: Table, lines: int) -> None:
     async def main() -> None:
-        journal = journal_of(table)
+        journal = build_journal(table)
         for line in range(lines):
             journal.add(result(line))
         await journal.finish(finished=True)
@@ -145,9 +145,9 @@ def test_a_shard_that_shall_run_no_more_is_finished_whatever_is_left(table: Tabl
     assert (table.shard.finished, table.shard.commits, table.lines()) == (True, 1, list(range(lines)))
 
 
-def test_a_shard_that_will_go_on_is_released_with_what_is_held_against_its_lines(table: Table) -> None:
+def test_a_shard_that_will_continue_is_released_with_its_suspicions(table: Table) -> None:
     async def main() -> None:
-        journal = journal_of(table)
+        journal = build_journal(table)
         journal.add(result(0))
         await journal.finish(finished=False)
 
@@ -156,10 +156,10 @@ def test_a_shard_that_will_go_on_is_released_with_what_is_held_against_its_lines
     assert table.released == [{7: Suspicion(failures=2)}]
 
 
-def test_a_commit_is_due_when_enough_has_gathered_or_memory_is_full(table: Table) -> None:
+def test_a_commit_is_due_when_there_are_enough_results_or_memory_is_full(table: Table) -> None:
     async def main() -> None:
         budget = ByteBudget(1_000)
-        journal = journal_of(table, budget, checkpoint_bytes=100)
+        journal = build_journal(table, budget, checkpoint_bytes=100)
         for line in range(9):
             journal.add(result(line))
         assert not journal.is_due.is_set()
@@ -175,17 +175,17 @@ def test_a_commit_is_due_when_enough_has_gathered_or_memory_is_full(table: Table
     asyncio.run(main())
 
 
-def test_a_flush_that_is_cancelled_beside_the_end_of_the_run_loses_no_line(table: Table) -> None:
-    entered, go_on = threading.Event(), threading.Event()
+def test_a_flush_cancelled_at_the_end_of_the_run_loses_no_line(table: Table) -> None:
+    entered, proceed = threading.Event(), threading.Event()
 
     def wait() -> None:
         entered.set()
-        assert go_on.wait(10)
+        assert proceed.wait(10)
 
     table.wait = wait
 
     async def main() -> None:
-        journal = journal_of(table)
+        journal = build_journal(table)
         journal.add(result(0))
         flushing = asyncio.create_task(journal.flush())
         await asyncio.to_thread(entered.wait, 10)
@@ -195,23 +195,21 @@ def test_a_flush_that_is_cancelled_beside_the_end_of_the_run_loses_no_line(table
         await asyncio.sleep(0.01)
         assert flushing.cancelled()
         assert not finishing.done()
-        go_on.set()
+        proceed.set()
         await asyncio.wait_for(finishing, 10)
 
     asyncio.run(main())
     assert table.lines() == [0, 1]
-    assert [checkpoint.completed for checkpoint in table.asked] == [1, 1]
+    assert [checkpoint.completed for checkpoint in table.commits] == [1, 1]
     assert table.completed == 2
 
 
 @pytest.mark.parametrize("fault", ["before", "after"])
-def test_a_commit_that_failed_is_repeated_as_it_was_and_its_results_are_kept(
-    table: Table, fault: str
-) -> None:
+def test_a_failed_commit_is_repeated_unchanged_and_its_results_are_kept(table: Table, fault: str) -> None:
     table.faults = iter([fault])
 
     async def main() -> None:
-        journal = journal_of(table)
+        journal = build_journal(table)
         journal.add(result(0))
         with pytest.raises(StoreDown):
             await journal.flush()
@@ -221,20 +219,20 @@ def test_a_commit_that_failed_is_repeated_as_it_was_and_its_results_are_kept(
         assert journal.done.count == 2
 
     asyncio.run(main())
-    first, repeated, second = table.asked
+    first, repeated, second = table.commits
     assert repeated == first
     assert second.part is not None
     assert table.lines() == [0, 1]
     assert (table.completed, table.shard.commits) == (2, 2)
 
 
-def test_an_end_that_failed_is_repeated_as_an_end(table: Table) -> None:
+def test_a_failed_last_commit_is_repeated_as_the_last_commit(table: Table) -> None:
     for fault in ("before", "after"):
         table.shard = Shard(batch_id="batch_1", index=0, epoch=1)
         table.blobs, table.completed, table.faults = {}, 0, iter([fault])
 
         async def main() -> None:
-            journal = journal_of(table)
+            journal = build_journal(table)
             journal.add(result(0))
             with pytest.raises(StoreDown):
                 await journal.finish(finished=True)
@@ -244,7 +242,7 @@ def test_an_end_that_failed_is_repeated_as_an_end(table: Table) -> None:
         assert (table.shard.finished, table.completed, table.lines()) == (True, 1, [0])
 
 
-def test_the_last_commit_is_tried_again_as_long_as_it_may_be(
+def test_the_last_commit_is_retried_while_that_is_allowed(
     table: Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "FIRST_PAUSE_SECONDS", 0.001)
@@ -252,21 +250,21 @@ def test_the_last_commit_is_tried_again_as_long_as_it_may_be(
     left = iter([True, True, True])
 
     async def main() -> None:
-        journal = journal_of(table)
+        journal = build_journal(table)
         journal.add(result(0))
         await journal.finish(finished=False, may_retry=lambda: next(left))
 
     asyncio.run(main())
-    assert len(table.asked) == 4
+    assert len(table.commits) == 4
     assert (table.completed, table.lines()) == (1, [0])
     assert len(table.released) == 1
 
 
-def test_the_last_commit_fails_when_there_is_no_time_left(table: Table) -> None:
+def test_the_last_commit_is_not_retried_when_there_is_no_time_left(table: Table) -> None:
     table.faults = iter(["before"])
 
     async def main() -> None:
-        journal = journal_of(table)
+        journal = build_journal(table)
         journal.add(result(0))
         with pytest.raises(StoreDown):
             await journal.finish(finished=False, may_retry=lambda: False)
@@ -275,9 +273,9 @@ def test_the_last_commit_fails_when_there_is_no_time_left(table: Table) -> None:
     assert table.released == []
 
 
-def test_a_worker_that_was_replaced_hears_of_it_and_tries_no_more(table: Table) -> None:
+def test_a_replaced_worker_is_fenced_and_does_not_retry(table: Table) -> None:
     async def main() -> None:
-        journal = journal_of(table)
+        journal = build_journal(table)
         table.shard = replace(table.shard, epoch=2)
         journal.add(result(0))
         with pytest.raises(Fenced):
@@ -303,7 +301,7 @@ def test_every_line_is_committed_once_whatever_happens(steps: list[str], faults:
     budget = ByteBudget(10_000)
 
     async def main() -> int:
-        journal, lines = journal_of(table, budget), iter(range(LINES))
+        journal, lines = build_journal(table, budget), iter(range(LINES))
         flushes: list[asyncio.Task[None]] = []
         added = 0
         for step in steps:

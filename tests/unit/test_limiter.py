@@ -1,4 +1,4 @@
-"""As many requests in flight as the upstream was seen to take, never none and never too many."""
+"""The limiter allows as many requests as the upstream can handle: at least one, at most the maximum."""
 
 import itertools
 
@@ -9,12 +9,12 @@ from nightlane.domain.inference.limiter import Limiter
 
 
 @given(maximum=st.integers(1, 900), data=st.data())
-def test_a_refusal_with_so_many_in_flight_lets_that_many_go_on(maximum: int, data: st.DataObject) -> None:
+def test_a_refusal_lowers_the_limit_to_the_requests_in_flight(maximum: int, data: st.DataObject) -> None:
     held = data.draw(st.integers(1, maximum))
     limiter = Limiter(maximum)
     limiter.on_refused(held)
     assert limiter.limit() == held
-    # What refuses in the same moment, while fewer are left, tells more.
+    # A later refusal of the same storm, with fewer in flight, lowers it further.
     limiter.on_refused(max(0, held - 1))
     assert limiter.limit() == max(1, held - 1)
     limiter.on_refused(held)
@@ -22,7 +22,9 @@ def test_a_refusal_with_so_many_in_flight_lets_that_many_go_on(maximum: int, dat
 
 
 @given(maximum=st.integers(1, 900), refusals=st.integers(1, 50))
-def test_after_an_outage_the_limit_is_what_it_was_after_as_many_answers(maximum: int, refusals: int) -> None:
+def test_after_an_outage_each_answer_raises_the_limit_until_it_is_restored(
+    maximum: int, refusals: int
+) -> None:
     limiter = Limiter(maximum)
     for in_flight in itertools.chain(range(maximum - 1, -1, -1), itertools.repeat(0, refusals)):
         limiter.on_refused(in_flight)
@@ -33,7 +35,7 @@ def test_after_an_outage_the_limit_is_what_it_was_after_as_many_answers(maximum:
     assert limiter.limit() == maximum
 
 
-def test_an_outage_does_not_make_forget_what_was_learned_of_the_capacity() -> None:
+def test_what_was_learned_about_the_capacity_survives_an_outage() -> None:
     limiter = Limiter(100)
     limiter.on_refused(8)
     limiter.on_answered()
@@ -47,7 +49,7 @@ def test_an_outage_does_not_make_forget_what_was_learned_of_the_capacity() -> No
 
 
 @given(maximum=st.integers(1, 900))
-def test_a_probing_worker_begins_with_one_and_soon_has_them_all(maximum: int) -> None:
+def test_after_a_rest_the_limit_starts_at_one_and_soon_reaches_the_maximum(maximum: int) -> None:
     limiter = Limiter(maximum, probing=True)
     assert limiter.limit() == 1
     for _ in range(maximum):
@@ -60,7 +62,7 @@ def test_a_probing_worker_begins_with_one_and_soon_has_them_all(maximum: int) ->
     probing=st.booleans(),
     events=st.lists(st.none() | st.integers(0, 60), max_size=200),
 )
-def test_the_limit_is_never_above_the_maximum_nor_below_one(
+def test_the_limit_is_between_one_and_the_maximum(
     maximum: int, probing: bool, events: list[int | None]
 ) -> None:
     limiter = Limiter(maximum, probing=probing)
@@ -72,13 +74,13 @@ def test_the_limit_is_never_above_the_maximum_nor_below_one(
         assert 1 <= limiter.limit() <= maximum
 
 
-def test_before_a_capacity_of_four_a_limit_of_32_settles_at_four_or_five() -> None:
+def test_with_a_capacity_of_four_a_limit_of_32_settles_at_four_or_five() -> None:
     limiter, capacity, limits = Limiter(32), 4, []
     held = refused = answered = 0
     for _ in range(2_000):
         while held < limiter.limit():
             if held == capacity:
-                # The server refuses at once what it has no place for.
+                # The server immediately refuses requests above its capacity.
                 limiter.on_refused(held)
                 refused += 1
                 break
@@ -92,7 +94,7 @@ def test_before_a_capacity_of_four_a_limit_of_32_settles_at_four_or_five() -> No
 
 
 @given(untils=st.lists(st.floats(0, 1e9), min_size=1))
-def test_of_several_pauses_the_longest_holds(untils: list[float]) -> None:
+def test_the_longest_of_several_pauses_applies(untils: list[float]) -> None:
     limiter = Limiter(3)
     assert limiter.pause_until == 0
     for until in untils:

@@ -1,4 +1,4 @@
-"""Splitting and reading JSONL, whatever the chunks are."""
+"""Splitting and reading JSONL from chunks of any size."""
 
 import json
 
@@ -20,7 +20,7 @@ from nightlane.domain.lines import (
 LIMIT = 20
 
 
-def chunked(data: bytes, sizes: list[int]) -> list[bytes]:
+def split_into_chunks(data: bytes, sizes: list[int]) -> list[bytes]:
     chunks = []
     for size in sizes:
         chunks.append(data[:size])
@@ -40,17 +40,17 @@ def test_lines_and_offsets_do_not_depend_on_the_chunks(
     expected = data.split(b"\n")
     if not expected[-1]:
         expected.pop()
-    found = list(split_lines(chunked(data, sizes), LIMIT))
+    found = list(split_lines(split_into_chunks(data, sizes), LIMIT))
     assert [line for _, line in found] == [line if len(line) <= LIMIT else None for line in expected]
     for (start, _), line in zip(found, expected, strict=True):
         assert data[start : start + len(line)] == line
 
 
-def test_blank_lines_and_carriage_returns_are_no_requests() -> None:
+def test_blank_lines_and_lone_carriage_returns_are_skipped() -> None:
     assert list(request_lines([b'{"a":1}\r\n\r', b'\n  \n{"b":2}'])) == [b'{"a":1}\r', b'{"b":2}']
 
 
-def test_a_body_is_kept_as_the_bytes_the_user_wrote() -> None:
+def test_a_body_keeps_the_bytes_the_user_wrote() -> None:
     body = b'{"model":"m", "temperature" : 1.0, "text":"caf\\u00e9 \xe4\xb8\xad"}'
     line = b'{"custom_id":"a","method":"POST","url":"/v1/x","body":' + body + b"}\r"
     assert bytes(read_request(line).body) == body
@@ -76,7 +76,7 @@ def test_an_error_line_has_no_response(error: LineError) -> None:
     assert line["error"] == {"code": error.code, "message": error.message}
 
 
-def test_a_result_id_names_one_line_of_one_batch() -> None:
+def test_a_result_id_is_unique_to_a_line_of_a_batch() -> None:
     ids = {result_id(batch, line) for batch in ("batch_a", "batch_b") for line in range(100)}
     assert len(ids) == 200
     assert result_id("batch_a", 7) in ids

@@ -1,4 +1,4 @@
-"""One table says what each answer means, and it has an answer to everything."""
+"""The table classifies every possible response."""
 
 import json
 from dataclasses import replace
@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nightlane.domain.inference import outcomes
-from nightlane.domain.inference.outcomes import SHOWN_BYTES, Outcome, is_alive, judge
+from nightlane.domain.inference.outcomes import MAX_SHOWN_BYTES, Outcome, is_alive, judge
 from nightlane.domain.inference.ports import Answer, Kind, NoAnswer
-from nightlane.domain.inference.table import TABLE, Row, Seen, Verdict
+from nightlane.domain.inference.table import TABLE, Observation, Row, Verdict
 from nightlane.domain.trouble import MAX_MESSAGE_CHARACTERS
 
 ERROR = b'{"error":{"message":"no","type":"some_error","param":null,"code":"some_code"}}'
@@ -25,8 +25,8 @@ def answer(status: int, body: bytes = ERROR, content_type: str = "application/js
     return Answer(status, body, "req_1", None, content_type)
 
 
-def silence(kind: Kind) -> NoAnswer:
-    return NoAnswer(kind, "in the network's words")
+def no_answer(kind: Kind) -> NoAnswer:
+    return NoAnswer(kind, "the network error")
 
 
 def quota(status: int) -> Answer:
@@ -34,13 +34,13 @@ def quota(status: int) -> Answer:
 
 
 EXAMPLES: tuple[tuple[Answer | NoAnswer, Kind, Verdict], ...] = (
-    (silence(Kind.UNREACHABLE), Kind.UNREACHABLE, Verdict.REFUSED),
-    (silence(Kind.MISCONFIGURED), Kind.MISCONFIGURED, Verdict.REFUSED),
-    (silence(Kind.TIMEOUT), Kind.TIMEOUT, Verdict.FAILED),
+    (no_answer(Kind.UNREACHABLE), Kind.UNREACHABLE, Verdict.REFUSED),
+    (no_answer(Kind.MISCONFIGURED), Kind.MISCONFIGURED, Verdict.REFUSED),
+    (no_answer(Kind.TIMEOUT), Kind.TIMEOUT, Verdict.FAILED),
     (answer(408), Kind.TIMEOUT, Verdict.FAILED),
-    (silence(Kind.DISCONNECTED), Kind.DISCONNECTED, Verdict.FAILED),
-    (silence(Kind.TOO_LARGE), Kind.TOO_LARGE, Verdict.REJECTED),
-    (silence(Kind.UNREADABLE), Kind.UNREADABLE, Verdict.FAILED),
+    (no_answer(Kind.DISCONNECTED), Kind.DISCONNECTED, Verdict.FAILED),
+    (no_answer(Kind.TOO_LARGE), Kind.TOO_LARGE, Verdict.REJECTED),
+    (no_answer(Kind.UNREADABLE), Kind.UNREADABLE, Verdict.FAILED),
     (answer(200, PAGE, "text/html; charset=utf-8"), Kind.GATEWAY, Verdict.REFUSED),
     (answer(200, b"\n <!DOCTYPE html>", "text/plain"), Kind.GATEWAY, Verdict.REFUSED),
     (answer(200, b""), Kind.UNREADABLE, Verdict.FAILED),
@@ -92,33 +92,33 @@ def name(value: object) -> str | None:
         case Answer():
             return f"{value.status} {value.body[:20]!r}"
         case NoAnswer():
-            return "silence"
+            return "no answer"
     return str(value)
 
 
 @pytest.mark.parametrize(("end", "kind", "verdict"), EXAMPLES, ids=name)
-def test_an_answer_means_what_the_table_says(end: Answer | NoAnswer, kind: Kind, verdict: Verdict) -> None:
+def test_each_example_is_classified_as_expected(end: Answer | NoAnswer, kind: Kind, verdict: Verdict) -> None:
     outcome = judge(end)
     assert (outcome.kind, outcome.verdict) == (kind, verdict)
 
 
 def test_every_row_of_the_table_has_an_example(monkeypatch: pytest.MonkeyPatch) -> None:
-    hit: set[str] = set()
+    matched: set[str] = set()
 
-    def watched(row: Row) -> Row:
-        def matches(seen: Seen) -> bool:
-            if row.matches(seen):
-                hit.add(row.when)
+    def recording(row: Row) -> Row:
+        def matches(observed: Observation) -> bool:
+            if row.matches(observed):
+                matched.add(row.when)
                 return True
             return False
 
         return replace(row, matches=matches)
 
-    monkeypatch.setattr(outcomes, "TABLE", tuple(map(watched, TABLE)))
+    monkeypatch.setattr(outcomes, "TABLE", tuple(map(recording, TABLE)))
     for end, _, _ in EXAMPLES:
         judge(end)
-    assert hit == {row.when for row in TABLE}
-    assert len(hit) == len(TABLE)
+    assert matched == {row.when for row in TABLE}
+    assert len(matched) == len(TABLE)
 
 
 def test_every_kind_and_every_verdict_has_a_row() -> None:
@@ -131,7 +131,7 @@ def test_every_kind_and_every_verdict_has_a_row() -> None:
     body=st.binary(max_size=300) | st.sampled_from([ERROR, PAGE, GOOD, BOX, PLAIN]),
     content_type=st.sampled_from(["application/json", "text/html", "", "Text/Event-Stream"]),
 )
-def test_anything_an_upstream_may_say_has_a_meaning(status: int, body: bytes, content_type: str) -> None:
+def test_any_answer_is_classified(status: int, body: bytes, content_type: str) -> None:
     end = answer(status, body, content_type)
     outcome = judge(end)
     assert isinstance(is_alive(end), bool)
@@ -149,23 +149,23 @@ def test_anything_an_upstream_may_say_has_a_meaning(status: int, body: bytes, co
     ),
     status=st.sampled_from([200, 400, 404, 429, 500]),
 )
-def test_an_error_of_any_shape_has_a_meaning(error: object, status: int) -> None:
+def test_an_error_of_any_shape_is_classified(error: object, status: int) -> None:
     for body in ({"error": error}, {"object": "error", "message": error, "code": error}, {"choices": error}):
         outcome = judge(answer(status, json.dumps(body).encode()))
         assert isinstance(outcome.message, str)
         assert isinstance(outcome.body.error_code, str | int | None)
 
 
-def test_an_outcome_says_it_in_the_upstreams_words_and_keeps_no_more_than_it_needs() -> None:
-    said = judge(answer(400, ERROR.replace(b'"no"', b'"%b"' % (b"n" * 1_000))))
-    assert said.message == "n" * MAX_MESSAGE_CHARACTERS
-    assert (said.body.error_code, said.answer and said.answer.body) == ("some_code", b"")
+def test_an_outcome_has_the_upstreams_message_and_keeps_no_more_than_it_needs() -> None:
+    rejected = judge(answer(400, ERROR.replace(b'"no"', b'"%b"' % (b"n" * 1_000))))
+    assert rejected.message == "n" * MAX_MESSAGE_CHARACTERS
+    assert (rejected.body.error_code, rejected.answer and rejected.answer.body) == ("some_code", b"")
     page = judge(answer(502, PAGE + b"x" * 10**6))
     assert page.message.startswith("<html><body>Sign in")
     assert page.answer is not None
-    assert len(page.answer.body) == SHOWN_BYTES
-    assert judge(silence(Kind.TIMEOUT)) == Outcome(
-        Verdict.FAILED, Kind.TIMEOUT, None, outcomes.SILENT, "in the network's words"
+    assert len(page.answer.body) == MAX_SHOWN_BYTES
+    assert judge(no_answer(Kind.TIMEOUT)) == Outcome(
+        Verdict.FAILED, Kind.TIMEOUT, None, outcomes.NO_BODY, "the network error"
     )
 
 
@@ -189,7 +189,7 @@ def test_an_upstream_that_answers_a_probe_or_has_no_list_of_models_is_alive(end:
 @pytest.mark.parametrize(
     "end",
     [
-        *map(silence, (Kind.UNREACHABLE, Kind.TIMEOUT, Kind.DISCONNECTED, Kind.UNREADABLE)),
+        *map(no_answer, (Kind.UNREACHABLE, Kind.TIMEOUT, Kind.DISCONNECTED, Kind.UNREADABLE)),
         *(answer(status) for status in (302, 408, 429, 500, 502, 503)),
         answer(200, b""),
         answer(200, b'[{"id":'),
@@ -200,11 +200,13 @@ def test_an_upstream_that_answers_a_probe_or_has_no_list_of_models_is_alive(end:
     ],
     ids=name,
 )
-def test_silence_refusals_failures_and_pages_are_no_sign_of_life(end: Answer | NoAnswer) -> None:
+def test_no_answer_refusals_failures_and_pages_do_not_show_that_an_upstream_is_alive(
+    end: Answer | NoAnswer,
+) -> None:
     assert not is_alive(end)
 
 
-def test_the_documentation_shows_the_table_as_it_is() -> None:
-    shown = (Path(__file__).parents[2] / "docs/inference.md").read_text()
+def test_the_documentation_shows_the_same_table() -> None:
+    page = (Path(__file__).parents[2] / "docs/inference.md").read_text()
     rows = [f"| {row.when} | `{row.kind}` | {row.verdict.value} | {row.why} |" for row in TABLE]
-    assert "\n".join(rows) in shown
+    assert "\n".join(rows) in page

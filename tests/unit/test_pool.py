@@ -1,4 +1,4 @@
-"""The rolling pool keeps its slots full, only so many as there is room for, and misses no event."""
+"""The rolling pool keeps its slots full, respects the throttle and misses no wake-up."""
 
 import asyncio
 import heapq
@@ -16,14 +16,14 @@ Read = Callable[[bool], Awaitable[bool]]
 
 
 class VirtualTime(asyncio.SelectorEventLoop):
-    """A loop that waits for nothing: when all wait for a time, it is that time."""
+    """A loop that never waits: when there is nothing else to do, it jumps to the time of the next timer."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.at = 0.0
+        self.now = 0.0
 
     def time(self) -> float:
-        return self.at
+        return self.now
 
     def _run_once(self) -> None:
         scheduled: list[asyncio.TimerHandle] = self._scheduled  # type: ignore[attr-defined]
@@ -31,14 +31,14 @@ class VirtualTime(asyncio.SelectorEventLoop):
             heapq.heappop(scheduled)._scheduled = False  # type: ignore[attr-defined]
             self._timer_cancelled_count -= 1  # type: ignore[attr-defined]
         if not self._ready and scheduled:  # type: ignore[attr-defined]
-            self.at = max(self.at, scheduled[0].when())
+            self.now = max(self.now, scheduled[0].when())
         elif not self._ready:  # type: ignore[attr-defined]
-            raise AssertionError("everybody waits, and for nothing")
+            raise AssertionError("every task is waiting, but nothing can wake one")
         super()._run_once()  # type: ignore[misc]
 
 
 def run(main: Awaitable[None]) -> float:
-    """Run it in virtual time; returns when it ended."""
+    """Run `main` in virtual time and return when it ended."""
     loop = VirtualTime()
     try:
         loop.run_until_complete(main)
@@ -48,17 +48,17 @@ def run(main: Awaitable[None]) -> float:
 
 
 class Work:
-    """Items with their seconds; what may be given out again is in `due`, with its time."""
+    """Items that each take some seconds; `due` holds those to be repeated, with their times."""
 
     def __init__(self, seconds: list[int], size: int) -> None:
         self.unread = deque(enumerate(seconds))
         self.items: deque[tuple[int, int]] = deque()
         self.due: list[tuple[float, tuple[int, int]]] = []
-        self.began: list[int] = []
-        self.begin_times: list[float] = []
+        self.started: list[int] = []
+        self.start_times: list[float] = []
         self.running = 0
-        self.most = 0
-        self.size = self.most_at_once = size
+        self.max_running = 0
+        self.size = self.current_limit = size
         self.pause_until = 0.0
         self.stopped = False
         self.after: Callable[[int], None] = lambda _number: None
@@ -69,18 +69,18 @@ class Work:
             self.take,
             lambda idle: self.reading(idle),
             self.work,
-            room=self,
+            throttle=self,
             next_due=lambda: self.due[0][0] if self.due else None,
             is_done=lambda: not self.unread and not self.items and not self.due,
             may_start=lambda: self.may_start(),
         )
 
     def limit(self) -> int:
-        return self.most_at_once
+        return self.current_limit
 
     def take(self, now: float, idle: bool) -> tuple[int, int] | None:
         assert idle == (not self.pool.in_flight)
-        assert self.running < min(self.size, self.most_at_once)
+        assert self.running < min(self.size, self.current_limit)
         if self.due and self.due[0][0] <= now:
             return heapq.heappop(self.due)[1]
         return self.items.popleft() if self.items else None
@@ -93,10 +93,10 @@ class Work:
 
     async def work(self, item: tuple[int, int]) -> None:
         number, seconds = item
-        self.began.append(number)
-        self.begin_times.append(asyncio.get_running_loop().time())
+        self.started.append(number)
+        self.start_times.append(asyncio.get_running_loop().time())
         self.running += 1
-        self.most = max(self.most, self.running)
+        self.max_running = max(self.max_running, self.running)
         try:
             await asyncio.sleep(seconds)
         finally:
@@ -105,13 +105,11 @@ class Work:
 
 
 @given(seconds=st.lists(st.integers(1, 20), max_size=30), size=st.integers(1, 8))
-def test_items_start_in_order_at_most_so_many_at_once_and_no_slot_rests(
-    seconds: list[int], size: int
-) -> None:
+def test_items_start_in_order_and_no_slot_is_idle(seconds: list[int], size: int) -> None:
     work = Work(seconds, size)
     ended = run(work.pool.run())
-    assert work.began == list(range(len(seconds)))
-    assert work.most == min(size, len(seconds))
+    assert work.started == list(range(len(seconds)))
+    assert work.max_running == min(size, len(seconds))
     slots = [0] * size
     for each in seconds:
         slots[slots.index(min(slots))] += each
@@ -124,35 +122,35 @@ def test_items_start_in_order_at_most_so_many_at_once_and_no_slot_rests(
     size=st.integers(1, 8),
     limits=st.lists(st.integers(1, 9), min_size=1, max_size=40),
 )
-def test_no_more_start_than_there_is_room_for(seconds: list[int], size: int, limits: list[int]) -> None:
+def test_no_more_items_run_than_the_limit_allows(seconds: list[int], size: int, limits: list[int]) -> None:
     work = Work(seconds, size)
-    work.most_at_once = limits[0]
-    following = itertools.cycle(limits)
+    work.current_limit = limits[0]
+    next_limits = itertools.cycle(limits)
 
     def after(_number: int) -> None:
-        work.most_at_once = next(following)
+        work.current_limit = next(next_limits)
 
     work.after = after
     ended = run(work.pool.run())
-    assert work.began == list(range(len(seconds)))
+    assert work.started == list(range(len(seconds)))
     assert max(seconds) <= ended <= sum(seconds)
 
 
-def test_a_limit_that_rises_with_each_answer_fills_the_slots_in_as_many_rounds_as_it_doubles() -> None:
+def test_a_limit_that_rises_with_each_answer_doubles_the_running_items_every_round() -> None:
     work = Work([1] * 63, 32)
-    work.most_at_once = 1
+    work.current_limit = 1
 
     def after(_number: int) -> None:
-        work.most_at_once = min(32, work.most_at_once + 1)
+        work.current_limit = min(32, work.current_limit + 1)
 
     work.after = after
     # 1 + 2 + 4 + 8 + 16 + 32.
     assert run(work.pool.run()) == 6
-    assert work.most == 32
+    assert work.max_running == 32
 
 
 @given(size=st.integers(1, 5), until=st.integers(1, 50))
-def test_in_a_pause_nothing_starts_and_after_it_everything_at_once(size: int, until: int) -> None:
+def test_nothing_starts_during_a_pause_and_all_slots_start_after_it(size: int, until: int) -> None:
     work = Work([1] * (2 * size), size)
 
     def after(number: int) -> None:
@@ -161,14 +159,14 @@ def test_in_a_pause_nothing_starts_and_after_it_everything_at_once(size: int, un
 
     work.after = after
     assert run(work.pool.run()) >= 1
-    # What the last of the first round asks for holds for those that had not begun yet.
-    paused = [begin for begin in work.begin_times if begin > 1]
+    # The pause, set at the end of the first round, applies to all items that had not started yet.
+    paused = [start for start in work.start_times if start > 1]
     assert paused == [1.0 + until] * len(paused)
     assert paused
-    assert work.began == list(range(2 * size))
+    assert work.started == list(range(2 * size))
 
 
-def test_a_pause_that_grows_meanwhile_is_kept_to_its_end() -> None:
+def test_a_pause_that_is_extended_is_kept_to_its_new_end() -> None:
     work = Work([1, 1, 1], 2)
     work.pause_until = 5.0
 
@@ -179,16 +177,18 @@ def test_a_pause_that_grows_meanwhile_is_kept_to_its_end() -> None:
         await pool
 
     assert run(main()) == 11
-    assert work.begin_times == [9, 9, 10]
+    assert work.start_times == [9, 9, 10]
 
 
 @given(dues=st.lists(st.integers(0, 30), min_size=1, max_size=10), size=st.integers(1, 4))
-def test_what_is_due_later_starts_then_though_nothing_else_happens(dues: list[int], size: int) -> None:
+def test_an_item_that_is_due_later_starts_then_even_if_nothing_else_happens(
+    dues: list[int], size: int
+) -> None:
     work = Work([], size)
     work.due = [(float(due), (number, 0)) for number, due in enumerate(dues)]
     heapq.heapify(work.due)
     assert run(work.pool.run()) == max(dues)
-    assert work.begin_times == sorted(dues)
+    assert work.start_times == sorted(dues)
 
 
 @given(
@@ -207,22 +207,22 @@ def test_no_wake_up_is_lost(
     reads: list[int],
     stop_at: int | None,
 ) -> None:
-    """Items come again later, reads take their time, the limit changes, and all may be stopped.
+    """Items are repeated later, reads take time, the limit changes, and the pool may be stopped.
 
-    `VirtualTime` raises if every slot sleeps for good.
+    `VirtualTime` raises an error if every slot sleeps forever.
     """
     work = Work(seconds, size)
-    left, following, reading = dict(again), iter(limits), itertools.cycle(reads)
+    left, next_limits, read_seconds = dict(again), iter(limits), itertools.cycle(reads)
 
     def after(number: int) -> None:
-        work.most_at_once = next(following, work.most_at_once)
+        work.current_limit = next(next_limits, work.current_limit)
         if number in left:
             due = asyncio.get_running_loop().time() + left.pop(number)
             heapq.heappush(work.due, (due, (number, 1)))
 
     async def read(idle: bool) -> bool:
-        found = await usual(idle)
-        await asyncio.sleep(next(reading))
+        found = await read_now(idle)
+        await asyncio.sleep(next(read_seconds))
         return found
 
     def stop() -> None:
@@ -235,25 +235,27 @@ def test_no_wake_up_is_lost(
         await work.pool.run()
 
     work.after = after
-    usual, work.reading = work.read, read
+    read_now, work.reading = work.read, read
     run(main())
     if stop_at is None:
-        asked_again = [number for number in range(len(seconds)) if number in again]
-        assert sorted(work.began) == sorted([*range(len(seconds)), *asked_again])
+        repeated = [number for number in range(len(seconds)) if number in again]
+        assert sorted(work.started) == sorted([*range(len(seconds)), *repeated])
 
 
 @given(seconds=st.lists(st.integers(1, 5), min_size=1, max_size=20), stop_after=st.integers(0, 20))
-def test_nothing_starts_once_it_may_not_and_what_runs_ends(seconds: list[int], stop_after: int) -> None:
+def test_once_nothing_may_start_the_running_items_end_and_no_others_start(
+    seconds: list[int], stop_after: int
+) -> None:
     work = Work(seconds, 3)
     ended: list[int] = []
     work.after = ended.append
-    work.may_start = lambda: len(work.began) < stop_after
+    work.may_start = lambda: len(work.started) < stop_after
     run(work.pool.run())
-    assert work.began == list(range(min(stop_after, len(seconds))))
-    assert sorted(ended) == work.began
+    assert work.started == list(range(min(stop_after, len(seconds))))
+    assert sorted(ended) == work.started
 
 
-def test_a_stop_from_outside_drains_the_pool_once_it_is_woken() -> None:
+def test_a_stopped_pool_drains_once_it_is_woken() -> None:
     work = Work([3, 4, 1], 3)
     work.due = [(100.0, (7, 1))]
 
@@ -265,22 +267,22 @@ def test_a_stop_from_outside_drains_the_pool_once_it_is_woken() -> None:
         await pool
 
     assert run(main()) == 4
-    assert work.began == [0, 1, 2]
+    assert work.started == [0, 1, 2]
 
 
 def test_an_item_that_was_read_too_late_is_not_started() -> None:
     work = Work([1, 1], 1)
-    usual = work.read
+    read_now = work.read
 
     async def slow(idle: bool) -> bool:
-        found = await usual(idle)
+        found = await read_now(idle)
         await asyncio.sleep(5)
         work.stopped = True
         return found
 
     work.reading = slow
     run(work.pool.run())
-    assert work.began == []
+    assert work.started == []
     assert work.pool.in_flight == 0
 
 
@@ -319,4 +321,4 @@ def test_cancelling_the_pool_cancels_the_work() -> None:
             await pool
 
     assert run(main()) == 1
-    assert (work.began, work.running, work.pool.in_flight) == ([0, 1], 0, 0)
+    assert (work.started, work.running, work.pool.in_flight) == ([0, 1], 0, 0)

@@ -1,4 +1,4 @@
-"""From an answer to its line in the output or the error file, and to its counts."""
+"""Turning an answer into a line of the output or error file, and into token counts."""
 
 import json
 from typing import Any
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from nightlane.domain.batch import Usage
 from nightlane.domain.inference.lines import Line
-from nightlane.domain.inference.outcomes import SHOWN_BYTES, judge
+from nightlane.domain.inference.outcomes import MAX_SHOWN_BYTES, judge
 from nightlane.domain.inference.ports import Answer, Kind, NoAnswer
 from nightlane.domain.inference.results import Result, answered, given_up, unanswered
 from nightlane.domain.inference.table import Verdict
@@ -19,7 +19,7 @@ from nightlane.domain.lines import LineError, RequestLine
 LINE = Line(3, "batch_req_1", RequestLine("a\u2028b", msgspec.Raw(b"{}")))
 
 
-def result_of(end: Answer | NoAnswer) -> Result:
+def build_result(end: Answer | NoAnswer) -> Result:
     outcome = judge(end)
     return answered(LINE, outcome) if outcome.verdict is Verdict.ANSWERED else given_up(LINE, outcome)
 
@@ -38,8 +38,8 @@ def read(result: Result) -> dict[str, Any]:
     status=st.integers(200, 599),
     request_id=st.text(max_size=20),
 )
-def test_any_answer_makes_a_good_line(body: bytes, status: int, request_id: str) -> None:
-    result = result_of(Answer(status, body, request_id, None))
+def test_any_answer_makes_a_valid_line(body: bytes, status: int, request_id: str) -> None:
+    result = build_result(Answer(status, body, request_id, None))
     line = read(result)
     assert line["error"] is None
     assert line["response"]["request_id"] == request_id
@@ -48,8 +48,8 @@ def test_any_answer_makes_a_good_line(body: bytes, status: int, request_id: str)
 
 
 @given(kind=st.sampled_from(Kind), reason=st.text(max_size=400))
-def test_any_silence_makes_a_good_line(kind: Kind, reason: str) -> None:
-    result = result_of(NoAnswer(kind, reason))
+def test_any_lack_of_an_answer_makes_a_valid_line(kind: Kind, reason: str) -> None:
+    result = build_result(NoAnswer(kind, reason))
     line = read(result)
     assert (line["response"], result.record.ok) == (None, False)
     assert line["error"]["message"].endswith(reason[:300])
@@ -64,10 +64,10 @@ def test_any_silence_makes_a_good_line(kind: Kind, reason: str) -> None:
         (Kind.UNREADABLE, "server_error"),
     ],
 )
-def test_a_line_that_was_never_answered_says_why(kind: Kind, code: str) -> None:
-    line = read(result_of(NoAnswer(kind, "It may have 7 bytes.")))
+def test_the_error_of_an_unanswered_line_says_why(kind: Kind, code: str) -> None:
+    line = read(build_result(NoAnswer(kind, "The limit is 7 bytes.")))
     assert line["error"]["code"] == code
-    assert line["error"]["message"].endswith(" It may have 7 bytes.")
+    assert line["error"]["message"].endswith(" The limit is 7 bytes.")
     assert read(unanswered(LINE, LineError.EXPIRED))["error"] == {
         "code": "batch_expired",
         "message": LineError.EXPIRED.message,
@@ -87,11 +87,9 @@ def test_a_line_that_was_never_answered_says_why(kind: Kind, code: str) -> None:
         (500, None, 500),
     ],
 )
-def test_an_error_line_has_an_errors_status_whatever_the_answer_had(
-    status: int, code: object, shown: int
-) -> None:
+def test_an_error_line_always_has_an_error_status(status: int, code: object, shown: int) -> None:
     body = json.dumps({"error": {"message": "no", "code": code}}).encode()
-    line = read(result_of(Answer(status, body, "req_1", None)))
+    line = read(build_result(Answer(status, body, "req_1", None)))
     assert line["response"] == {
         "status_code": shown,
         "request_id": "req_1",
@@ -99,13 +97,13 @@ def test_an_error_line_has_an_errors_status_whatever_the_answer_had(
     }
 
 
-def test_a_body_that_is_no_object_is_shown_up_to_64_kib_in_an_error_of_openais() -> None:
-    line = read(result_of(Answer(200, b"busy \xff" + b"x" * (SHOWN_BYTES + 100), "req_1", None)))
+def test_a_body_that_is_not_an_object_is_shown_up_to_64_kib_in_an_openai_error() -> None:
+    line = read(build_result(Answer(200, b"busy \xff" + b"x" * (MAX_SHOWN_BYTES + 100), "req_1", None)))
     assert line["response"]["status_code"] == 502
     error = line["response"]["body"]["error"]
     assert (error["type"], error["param"], error["code"]) == ("server_error", None, None)
     shown = "The upstream answered 200 with a body that is not a JSON object: busy \ufffd"
-    assert error["message"] == shown + "x" * (SHOWN_BYTES - 6)
+    assert error["message"] == shown + "x" * (MAX_SHOWN_BYTES - 6)
 
 
 @pytest.mark.parametrize(
@@ -132,13 +130,13 @@ def test_a_body_that_is_no_object_is_shown_up_to_64_kib_in_an_error_of_openais()
         ([], Usage()),
     ],
 )
-def test_usage_is_read_in_every_endpoints_names(usage: object, expected: Usage) -> None:
+def test_usage_is_read_with_every_endpoints_field_names(usage: object, expected: Usage) -> None:
     body = json.dumps({"model": "m", "usage": usage}).encode()
-    result = result_of(Answer(200, body, "req_1", None))
+    result = build_result(Answer(200, body, "req_1", None))
     assert (result.usage, result.model) == (expected, "m")
 
 
 @pytest.mark.parametrize("model", [None, "", 7, ["m"]])
-def test_a_model_without_a_name_is_none(model: object) -> None:
+def test_an_invalid_model_name_is_ignored(model: object) -> None:
     body = json.dumps({"model": model}).encode()
-    assert result_of(Answer(200, body, "req_1", None)).model is None
+    assert build_result(Answer(200, body, "req_1", None)).model is None

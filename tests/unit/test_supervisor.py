@@ -1,4 +1,4 @@
-"""Who stops a run, and when, by a clock that the test turns."""
+"""When the supervisor stops a run, on a clock that the test controls."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -51,8 +51,8 @@ class Scene:
         self.supervisor.on_halt = lambda: self.events.append("halt")
         self.supervisor.on_abort = lambda: self.events.append("abort")
 
-    def look(self) -> tuple[Stop | None, list[str]]:
-        self.supervisor.look()
+    def check(self) -> tuple[Stop | None, list[str]]:
+        self.supervisor.check()
         return self.supervisor.stop, self.events
 
 
@@ -61,58 +61,58 @@ def scene() -> Scene:
     return Scene()
 
 
-def test_while_there_is_time_a_run_goes_on(scene: Scene) -> None:
+def test_a_run_continues_while_there_is_time(scene: Scene) -> None:
     scene.now, scene.monotonic = EXPIRES_AT - 0.1, DEADLINE - WIND_DOWN_SECONDS - 0.1
-    assert scene.look() == (None, [])
+    assert scene.check() == (None, [])
     scene.supervisor.on_batch(batch())
-    assert scene.look() == (None, [])
+    assert scene.check() == (None, [])
     assert scene.supervisor.may_start()
     assert scene.supervisor.may_commit
 
 
-def test_a_minute_before_the_deadline_nothing_starts_and_shortly_before_it_all_is_given_up(
+def test_a_run_halts_a_minute_before_the_deadline_and_aborts_shortly_before_it(
     scene: Scene,
 ) -> None:
     scene.monotonic = DEADLINE - WIND_DOWN_SECONDS
-    assert scene.look() == (Stop.OUT_OF_TIME, ["halt"])
+    assert scene.check() == (Stop.OUT_OF_TIME, ["halt"])
     assert not scene.supervisor.may_start()
     scene.monotonic = DEADLINE - LAST_COMMIT_SECONDS - 0.1
-    assert scene.look() == (Stop.OUT_OF_TIME, ["halt"])
+    assert scene.check() == (Stop.OUT_OF_TIME, ["halt"])
     scene.monotonic = DEADLINE - LAST_COMMIT_SECONDS
-    assert scene.look() == (Stop.OUT_OF_TIME, ["halt", "abort"])
+    assert scene.check() == (Stop.OUT_OF_TIME, ["halt", "abort"])
     assert scene.supervisor.may_commit
-    assert scene.look() == (Stop.OUT_OF_TIME, ["halt", "abort"])
+    assert scene.check() == (Stop.OUT_OF_TIME, ["halt", "abort"])
     scene.monotonic = DEADLINE
     assert not scene.supervisor.may_commit
 
 
-def test_what_lasts_long_is_not_started_when_it_would_not_fit(scene: Scene) -> None:
-    scene.supervisor.slowest = 200.0
+def test_a_run_with_slow_requests_halts_earlier(scene: Scene) -> None:
+    scene.supervisor.slowest_seconds = 200.0
     scene.monotonic = DEADLINE - 200 * SLOWEST_FACTOR - 0.1
-    assert scene.look() == (None, [])
+    assert scene.check() == (None, [])
     scene.monotonic += 0.1
-    assert scene.look() == (Stop.OUT_OF_TIME, ["halt"])
+    assert scene.check() == (Stop.OUT_OF_TIME, ["halt"])
 
 
-def test_at_its_expiry_a_batch_is_given_up(scene: Scene) -> None:
+def test_a_run_aborts_when_its_batch_expires(scene: Scene) -> None:
     scene.now = EXPIRES_AT
-    assert scene.look() == (Stop.EXPIRED, ["halt", "abort"])
+    assert scene.check() == (Stop.EXPIRED, ["halt", "abort"])
 
 
-def test_nothing_starts_after_the_expiry_though_the_tick_is_late(scene: Scene) -> None:
+def test_nothing_starts_after_the_expiry_even_if_the_tick_is_late(scene: Scene) -> None:
     scene.now = EXPIRES_AT
     assert not scene.supervisor.may_start()
     assert (scene.supervisor.stop, scene.events) == (Stop.EXPIRED, ["halt"])
 
 
-def test_a_lost_lease_ends_everything_whatever_was_before(scene: Scene) -> None:
+def test_a_lost_lease_aborts_even_a_halted_run(scene: Scene) -> None:
     scene.supervisor.halt(Stop.UPSTREAM_DOWN)
     scene.is_held = False
-    assert scene.look() == (Stop.REPLACED, ["halt", "abort"])
+    assert scene.check() == (Stop.REPLACED, ["halt", "abort"])
     assert not scene.supervisor.may_commit
 
 
-def test_nothing_starts_without_a_lease_though_the_tick_is_late(scene: Scene) -> None:
+def test_nothing_starts_without_a_lease_even_if_the_tick_is_late(scene: Scene) -> None:
     scene.is_held = False
     assert not scene.supervisor.may_start()
     assert (scene.supervisor.stop, scene.events) == (Stop.REPLACED, ["abort"])
@@ -129,7 +129,7 @@ def test_nothing_starts_without_a_lease_though_the_tick_is_late(scene: Scene) ->
     ],
     ids=["gone", "closed", "finalizing", "cancelled", "ended"],
 )
-def test_a_batch_that_was_closed_is_nobodys_any_more(scene: Scene, found: Batch | None) -> None:
+def test_a_run_aborts_when_its_batch_is_closed(scene: Scene, found: Batch | None) -> None:
     scene.supervisor.on_batch(found)
     assert (scene.supervisor.stop, scene.events) == (Stop.REPLACED, ["abort"])
 
@@ -140,22 +140,22 @@ def test_a_cancelled_batch_drains_until_its_grace_ends(scene: Scene) -> None:
     assert (scene.supervisor.stop, scene.events) == (Stop.CANCELLED, ["halt"])
     assert not scene.supervisor.may_start()
     scene.now = 5_000 + GRACE - LAST_COMMIT_SECONDS - 0.1
-    assert scene.look() == (Stop.CANCELLED, ["halt"])
+    assert scene.check() == (Stop.CANCELLED, ["halt"])
     scene.now += 0.1
-    assert scene.look() == (Stop.CANCELLED, ["halt", "abort"])
+    assert scene.check() == (Stop.CANCELLED, ["halt", "abort"])
 
 
 @pytest.mark.parametrize("reason", [Stop.UPSTREAM_DOWN, Stop.REFUSED_ALONE])
-def test_a_run_that_halts_for_its_upstream_keeps_that_reason(scene: Scene, reason: Stop) -> None:
+def test_a_run_halted_because_of_its_upstream_keeps_that_reason(scene: Scene, reason: Stop) -> None:
     scene.supervisor.halt(reason)
     scene.supervisor.halt(Stop.CANCELLED)
     scene.monotonic = DEADLINE - WIND_DOWN_SECONDS
-    assert scene.look() == (reason, ["halt"])
+    assert scene.check() == (reason, ["halt"])
     scene.monotonic = DEADLINE - LAST_COMMIT_SECONDS
-    assert scene.look() == (reason, ["halt", "abort"])
+    assert scene.check() == (reason, ["halt", "abort"])
 
 
-def test_the_clock_is_looked_at_every_tick(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_clock_is_checked_at_every_tick(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "TICK_SECONDS", 0.001)
 
     async def main() -> None:

@@ -1,4 +1,4 @@
-"""An answer that some client would read comes back as strict JSON on one line, with its whole text."""
+"""An answer that some client could read becomes strict JSON on one line, without losing text."""
 
 import json
 import math
@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nightlane.domain.inference import tolerant_json
-from nightlane.domain.inference.tolerant_json import LONGEST_INTEGER, MAX_DEPTH, tidy
+from nightlane.domain.inference.tolerant_json import MAX_DEPTH, MAX_INTEGER_DIGITS, tidy
 
 SURROGATES = re.compile("([\ud800-\udbff])([\udc00-\udfff])|[\ud800-\udfff]")
 MIB = 2**20
@@ -48,14 +48,14 @@ soup = st.lists(st.sampled_from(SCALARS + CHARACTERS + MARKS)).map("".join)
 
 
 def nested(levels: int, inside: str = "1") -> bytes:
-    """Arrays and objects in turn."""
+    """Alternate arrays and objects."""
     opened = '[{"a":' * (levels // 2) + "[" * (levels % 2)
     closed = "]" * (levels % 2) + "}]" * (levels // 2)
     return (opened + inside + closed).encode()
 
 
-def checked(body: bytes) -> bytes | None:
-    """What `tidy` makes of it, after all that must hold of anything that it makes."""
+def tidy_and_check(body: bytes) -> bytes | None:
+    """Return the result of `tidy` after checking what must be true of every result."""
     line = tidy(body)
     if line is not None:
         json.loads(line, parse_constant=pytest.fail)
@@ -67,11 +67,11 @@ def checked(body: bytes) -> bytes | None:
 
 
 def expected(value: Any) -> Any:
-    """A value as it comes back."""
+    """Return the value that a client should read."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, str):
-        return SURROGATES.sub(whole, value)
+        return SURROGATES.sub(join_surrogates, value)
     if isinstance(value, list):
         return [expected(item) for item in value]
     if isinstance(value, dict):
@@ -79,23 +79,23 @@ def expected(value: Any) -> Any:
     return value
 
 
-def whole(found: re.Match[str]) -> str:
-    if not found[1]:
+def join_surrogates(match: re.Match[str]) -> str:
+    if not match[1]:
         return "\ufffd"
-    return found[0].encode("utf-16", "surrogatepass").decode("utf-16")
+    return match[0].encode("utf-16", "surrogatepass").decode("utf-16")
 
 
 @given(
     values, st.booleans(), st.sampled_from([None, 0, 2]), st.sampled_from(["", "\n", " \r\n\t", "\ufeff\n"])
 )
-def test_every_value_comes_back(value: Any, ensure_ascii: bool, indent: int | None, before: str) -> None:
+def test_every_value_is_kept(value: Any, ensure_ascii: bool, indent: int | None, before: str) -> None:
     written = json.dumps(value, ensure_ascii=ensure_ascii, indent=indent).replace("\n", "\r\n")
     body = (before + written + "\n").encode(errors="surrogatepass")
-    line = checked(body)
+    line = tidy_and_check(body)
     assert line is not None
-    # Without escapes a surrogate is broken UTF-8: three bytes, each of which is replaced.
-    came_in = value if ensure_ascii else json.loads(body.decode("utf-8-sig", errors="replace"))
-    assert json.loads(line) == expected(came_in)
+    # An unescaped surrogate is invalid UTF-8: three bytes, each of which is replaced.
+    received = value if ensure_ascii else json.loads(body.decode("utf-8-sig", errors="replace"))
+    assert json.loads(line) == expected(received)
 
 
 @given(values.map(json.dumps))
@@ -104,7 +104,7 @@ def test_strict_json_on_one_line_keeps_its_bytes(written: str) -> None:
         msgspec.json.decode(written)
     except ValueError:
         return
-    assert checked(f" {written}\r\n".encode()) == written.encode()
+    assert tidy_and_check(f" {written}\r\n".encode()) == written.encode()
 
 
 @given(st.one_of(odd_value, soup))
@@ -113,8 +113,8 @@ def test_strict_json_on_one_line_keeps_its_bytes(written: str) -> None:
 @example("{NaN:1}")
 @example('"\\ud83d\\ud83d\\ude00\\\\ude00"')
 @example('["\\q","NaN",NaN]')
-def test_what_python_reads_is_read_and_nothing_else(body: str) -> None:
-    line = checked(body.encode())
+def test_exactly_what_python_reads_is_read(body: str) -> None:
+    line = tidy_and_check(body.encode())
     try:
         value = json.loads(body.removeprefix("\ufeff"), strict=False)
     except ValueError:
@@ -126,36 +126,36 @@ def test_what_python_reads_is_read_and_nothing_else(body: str) -> None:
 
 @given(odd_value, st.integers(1, 3))
 @example("[[{[]:NaN}]]", 2)
-def test_depth_changes_nothing_else(body: str, levels: int) -> None:
+def test_flattening_changes_nothing_else(body: str, levels: int) -> None:
     whole = tidy(body.encode())
     with patch.object(tolerant_json, "MAX_DEPTH", levels):
         line = tidy(body.encode())
     assert (line is None) == (whole is None)
     if line is not None and whole is not None:
         value = json.loads(whole)
-        assert unfolded(json.loads(line), value, levels) == value
+        assert unflatten(json.loads(line), value, levels) == value
 
 
-def unfolded(value: Any, whole: Any, levels: int) -> Any:
-    """A value with the strings read that stand for what lies below so many levels."""
+def unflatten(value: Any, whole: Any, levels: int) -> Any:
+    """Parse the strings that replaced everything nested deeper than `levels`."""
     if levels == 0:
         return json.loads(value) if isinstance(whole, list | dict) else value
     if isinstance(value, list):
-        return [unfolded(item, old, levels - 1) for item, old in zip(value, whole, strict=True)]
+        return [unflatten(item, old, levels - 1) for item, old in zip(value, whole, strict=True)]
     if isinstance(value, dict):
-        return {key: unfolded(item, whole[key], levels - 1) for key, item in value.items()}
+        return {key: unflatten(item, whole[key], levels - 1) for key, item in value.items()}
     return value
 
 
 @given(st.binary())
-def test_no_bytes_are_too_odd(body: bytes) -> None:
-    checked(body)
-    checked(b'["' + body + b'"]')
-    checked(b"[" + body + b"]")
+def test_any_bytes_are_handled(body: bytes) -> None:
+    tidy_and_check(body)
+    tidy_and_check(b'["' + body + b'"]')
+    tidy_and_check(b"[" + body + b"]")
 
 
 @given(st.one_of(st.lists(values), st.dictionaries(text, values)), st.booleans(), st.data())
-def test_what_was_cut_off_is_nothing(value: Any, ensure_ascii: bool, data: st.DataObject) -> None:
+def test_a_truncated_body_is_not_json(value: Any, ensure_ascii: bool, data: st.DataObject) -> None:
     body = json.dumps(value, ensure_ascii=ensure_ascii).encode(errors="surrogatepass")
     assert tidy(body[: data.draw(st.integers(0, len(body) - 1))]) is None
 
@@ -171,7 +171,7 @@ def test_what_was_cut_off_is_nothing(value: Any, ensure_ascii: bool, data: st.Da
         pytest.param(b"[1.50,1E5,-0]", b"[1.50,1E5,-0]", id="numbers as they were written"),
         pytest.param(b"1" * 30, b"1" * 30, id="30 digits"),
         pytest.param(b"[NaN,%b]" % (b"1" * 30), b"[null,%b]" % (b"1" * 30), id="30 digits and NaN"),
-        pytest.param(b"1" * LONGEST_INTEGER, b"1" * LONGEST_INTEGER, id="just not too many digits"),
+        pytest.param(b"1" * MAX_INTEGER_DIGITS, b"1" * MAX_INTEGER_DIGITS, id="as many digits as allowed"),
         pytest.param(b"[%b,1]" % (b"1" * 5_000), b"[null,1]", id="5,000 digits"),
         pytest.param(b"\xef\xbb\xbf{}", b"{}", id="BOM"),
         pytest.param(b'["caf\xe9"]', '["caf\ufffd"]'.encode(), id="Latin-1"),
@@ -180,7 +180,7 @@ def test_what_was_cut_off_is_nothing(value: Any, ensure_ascii: bool, data: st.Da
         pytest.param(b'["\\u0000"]', b'["\\u0000"]', id="NUL escaped"),
         pytest.param(b'["\\ud83d","\\uDE00x"]', b'["\\ufffd","\\ufffdx"]', id="lone surrogates"),
         pytest.param(b'["\\ud83d\\ude00\\ud83d"]', b'["\\ud83d\\ude00\\ufffd"]', id="a pair and a half"),
-        pytest.param(b'["\\\\ud83d\t"]', b'["\\\\ud83d\\t"]', id="no surrogate but a backslash"),
+        pytest.param(b'["\\\\ud83d\t"]', b'["\\\\ud83d\\t"]', id="a backslash, not a surrogate"),
         pytest.param('["\u2028\u2029\x85"]'.encode(), b'["\\u2028\\u2029\\u0085"]', id="separators"),
         pytest.param('["\u2028",NaN]'.encode(), b'["\\u2028",null]', id="a separator and NaN"),
         pytest.param(b'\r\n\n {"a":1}', b'{"a":1}', id="blank lines first"),
@@ -214,28 +214,28 @@ def test_what_was_cut_off_is_nothing(value: Any, ensure_ascii: bool, data: st.Da
     ],
 )
 def test_odd_bodies(body: bytes, line: bytes | None) -> None:
-    assert checked(body) == line
+    assert tidy_and_check(body) == line
 
 
-@pytest.mark.parametrize(("inside", "mended"), [("1", "1"), ('"[[\u2028"', '"[[\u2028"'), ("NaN", "null")])
+@pytest.mark.parametrize(("inside", "repaired"), [("1", "1"), ('"[[\u2028"', '"[[\u2028"'), ("NaN", "null")])
 @pytest.mark.parametrize("levels", [1, 2, 99, 100, 101, 500, 1_000, 1_001, 2_500, 100_000])
-def test_what_lies_too_deep_becomes_a_string(levels: int, inside: str, mended: str) -> None:
-    line = checked(nested(MAX_DEPTH + levels, inside))
-    assert line == nested(MAX_DEPTH, json.dumps(nested(levels, mended).decode()))
+def test_anything_nested_too_deep_becomes_a_string(levels: int, inside: str, repaired: str) -> None:
+    line = tidy_and_check(nested(MAX_DEPTH + levels, inside))
+    assert line == nested(MAX_DEPTH, json.dumps(nested(levels, repaired).decode()))
 
 
-def test_what_lies_just_not_too_deep_is_left_alone() -> None:
-    assert checked(nested(MAX_DEPTH)) == nested(MAX_DEPTH)
-    assert checked(nested(MAX_DEPTH, "NaN")) == nested(MAX_DEPTH, "null")
+def test_anything_nested_up_to_the_limit_is_unchanged() -> None:
+    assert tidy_and_check(nested(MAX_DEPTH)) == nested(MAX_DEPTH)
+    assert tidy_and_check(nested(MAX_DEPTH, "NaN")) == nested(MAX_DEPTH, "null")
     many = b"[%b1]" % (b'[{}],"]",' * MAX_DEPTH)
-    assert checked(many) == many
+    assert tidy_and_check(many) == many
 
 
-def test_only_what_lies_too_deep_becomes_a_string() -> None:
+def test_only_values_nested_too_deep_become_strings() -> None:
     around = nested(MAX_DEPTH - 1, "%s").decode()
     body = around % '{"a": [1], "b":[], "c":\r\n{"x\x85":\n[NaN]}, "]": "[", "d": 2}'
     line = around % '{"a":"[1]","b":"[]","c":"{\\"x\\u0085\\":[null]}","]":"[","d":2}'
-    assert checked(body.encode()) == line.encode()
+    assert tidy_and_check(body.encode()) == line.encode()
 
 
 @pytest.mark.parametrize(
@@ -244,7 +244,7 @@ def test_only_what_lies_too_deep_becomes_a_string() -> None:
 @pytest.mark.parametrize(
     "levels", [MAX_DEPTH - 1, MAX_DEPTH, 2 * MAX_DEPTH - 1, 2 * MAX_DEPTH, 3 * MAX_DEPTH]
 )
-def test_what_lies_too_deep_is_still_checked(levels: int, inside: str) -> None:
+def test_anything_nested_too_deep_is_still_validated(levels: int, inside: str) -> None:
     assert tidy(nested(levels, inside)) is None
     assert tidy(nested(levels, "[[1]]")) is not None
 
@@ -265,5 +265,5 @@ def test_what_lies_too_deep_is_still_checked(levels: int, inside: str) -> None:
     ],
 )
 @pytest.mark.timeout(30)
-def test_large_bodies_take_seconds(body: bytes) -> None:
+def test_large_bodies_take_only_seconds(body: bytes) -> None:
     tidy(body)

@@ -1,4 +1,4 @@
-"""A worker reads its shard piece by piece, and gets every line that is left."""
+"""A worker reads its shard in pieces and gets every unfinished line."""
 
 import asyncio
 from collections.abc import Iterator
@@ -13,15 +13,15 @@ BEFORE = b"of another shard\n"
 
 
 class OneBlob:
-    """`Blobs` of one object, that notes how much was asked for at once."""
+    """`Blobs` with one object, which records the size of each read."""
 
     def __init__(self, data: bytes) -> None:
         self.data = data
-        self.asked: list[int] = []
+        self.read_sizes: list[int] = []
 
     def stream(self, _key: str, start: int = 0, end: int | None = None) -> Iterator[bytes]:
         assert end is not None
-        self.asked.append(end - start)
+        self.read_sizes.append(end - start)
         yield from (self.data[at : min(at + 100_000, end)] for at in range(start, end, 100_000))
 
 
@@ -29,7 +29,7 @@ def request(number: int, size: int) -> bytes:
     return b'{"custom_id":"%d","body":"%b"}' % (number, b"x" * size)
 
 
-async def taken(lines: UnfinishedLines, slots: int) -> list[Line]:
+async def take_all(lines: UnfinishedLines, slots: int) -> list[Line]:
     found: list[Line] = []
 
     async def slot() -> None:
@@ -48,7 +48,7 @@ async def taken(lines: UnfinishedLines, slots: int) -> list[Line]:
     slots=st.integers(1, 5),
     data=st.data(),
 )
-def test_every_line_that_is_left_comes_once_and_in_order(
+def test_every_unfinished_line_is_taken_once_and_in_order(
     sizes: list[int], blank: bytes, slots: int, data: st.DataObject
 ) -> None:
     numbers = range(len(sizes))
@@ -58,10 +58,10 @@ def test_every_line_that_is_left_comes_once_and_in_order(
     spec = ShardSpec(0, 0, len(BEFORE), len(BEFORE) + len(shard), 7, len(sizes))
     message = ShardMessage("batch_1", spec, "input", slots)
     lines = UnfinishedLines(blob, message, DoneLines.of(len(sizes), done))  # type: ignore[arg-type]
-    found = asyncio.run(taken(lines, slots))
+    found = asyncio.run(take_all(lines, slots))
     assert [line.number for line in found] == sorted(set(numbers) - done)
     assert [line.request.custom_id for line in found] == [str(line.number) for line in found]
     assert [len(bytes(line.request.body)) - 2 for line in found] == [sizes[line.number] for line in found]
     assert len({line.result_id for line in found}) == len(found)
-    assert sum(blob.asked) == len(shard)
-    assert max(blob.asked, default=0) <= READ_BYTES
+    assert sum(blob.read_sizes) == len(shard)
+    assert max(blob.read_sizes, default=0) <= READ_BYTES

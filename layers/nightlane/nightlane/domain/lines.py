@@ -22,10 +22,10 @@ class LineError(Enum):
         "This request could not be executed before the completion window expired.",
     )
     CANCELLED = ("batch_cancelled", "This request was not executed because the batch was cancelled.")
-    TIMEOUT = ("request_timeout", "This request got no answer in time, each time it was tried.")
-    NO_ANSWER = ("server_error", "This request got no whole answer, each time it was tried.")
-    TOO_LARGE = ("response_too_large", "The answer to this request is larger than can be kept.")
-    KILLED_ITS_WORKER = (
+    TIMEOUT = ("request_timeout", "This request timed out on every attempt.")
+    NO_ANSWER = ("server_error", "This request got no complete answer on any attempt.")
+    TOO_LARGE = ("response_too_large", "The answer to this request is too large.")
+    CRASHED_ITS_WORKER = (
         "server_error",
         "This request could not be executed: it crashed the worker on every attempt.",
     )
@@ -44,7 +44,7 @@ class LineError(Enum):
 
 
 class RequestLine(msgspec.Struct, frozen=True):
-    """What a worker needs of a validated line; `body` is the bytes the user wrote."""
+    """The parts of a validated line that a worker needs; `body` holds the bytes as the user wrote them."""
 
     custom_id: str
     body: msgspec.Raw
@@ -55,17 +55,17 @@ _encode = msgspec.json.encode
 
 
 def read_request(line: bytes) -> RequestLine:
-    """A line that passed validation. Raises: msgspec.DecodeError."""
+    """Decode a line that passed validation. Raises: msgspec.DecodeError."""
     return _decode_request(line)
 
 
 def is_blank(line: bytes) -> bool:
-    """Blank lines are skipped, but counted in line numbers."""
+    """Whether a line is blank. Blank lines are skipped but count in line numbers."""
     return not line.strip()
 
 
 def is_json(line: bytes) -> bool:
-    """Whether the line parses."""
+    """Whether a line is valid JSON."""
     try:
         msgspec.json.decode(line)
     except (ValueError, RecursionError):
@@ -74,9 +74,9 @@ def is_json(line: bytes) -> bool:
 
 
 def split_lines(chunks: Iterable[bytes], limit: int) -> Iterator[tuple[int, bytes | None]]:
-    """The offset and bytes of every line, without its line feed; None for one above `limit` bytes.
+    """Yield the offset and the bytes of every line, without its line feed; None for one above `limit` bytes.
 
-    Holds at most one chunk and one line. A line feed at the end of the data starts no line.
+    Holds at most one chunk and one line. A line feed at the end of the data does not start another line.
     """
     start, held, skipped = 0, b"", 0
     for chunk in chunks:
@@ -94,18 +94,18 @@ def split_lines(chunks: Iterable[bytes], limit: int) -> Iterator[tuple[int, byte
 
 
 def request_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The requests in a shard's bytes, in order, read as they are asked for."""
+    """Return the requests in a shard's bytes, in order, read as they are consumed."""
     lines = (line for _, line in split_lines(chunks, sys.maxsize))
     return (line for line in lines if line is not None and not is_blank(line))
 
 
 def result_id(batch_id: str, line: int) -> str:
-    """The id of a result line: the same however often the line is run."""
+    """Return the id of a result line, which is the same on every run of the line."""
     return "batch_req_" + blake2b(f"{batch_id}/{line}".encode(), digest_size=16).hexdigest()
 
 
 def response_line(result: str, custom_id: str, status: int, request_id: str, body: bytes) -> bytes:
-    """A line with a response; `body` is a JSON object on one line."""
+    """Return a result line with a response; `body` is a JSON object on one line."""
     head = b'{"id":"%b","custom_id":%b,"response":{"status_code":%d,"request_id":%b,"body":' % (
         result.encode(),
         _encode(custom_id),
@@ -116,7 +116,7 @@ def response_line(result: str, custom_id: str, status: int, request_id: str, bod
 
 
 def error_line(result: str, custom_id: str, error: LineError, detail: str = "") -> bytes:
-    """A line of a request that has no response; `detail` says more, in the upstream's words."""
+    """Return the result line of a request without a response; `detail` is appended to the error's message."""
     message = f"{error.message} {detail}" if detail else error.message
     answer: dict[str, Any] = {
         "id": result,
@@ -128,9 +128,9 @@ def error_line(result: str, custom_id: str, error: LineError, detail: str = "") 
 
 
 def escape_separators(data: bytes) -> bytes:
-    """JSON without raw U+2028, U+2029 and U+0085: many readers take them for the end of a line.
+    """Escape U+2028, U+2029 and U+0085 in JSON, because many readers treat them as line breaks.
 
-    The official client's `iter_lines()` and Python's `splitlines()` do; OpenAI's own files are ASCII.
+    The official client's `iter_lines()` and Python's `splitlines()` do. OpenAI's own files are ASCII.
     """
     if data.isascii():
         return data

@@ -1,12 +1,12 @@
-"""What is wrong with an upstream: the last refusal, and how long everybody rests for it."""
+"""What is wrong with an upstream: its last refusal or failure, and how long all lanes rest because of it."""
 
 from dataclasses import dataclass
 
 MAX_MESSAGE_CHARACTERS = 300
-# A probe every five minutes is little, and a batch that starts again so late is not missed.
-LONGEST_REST_SECONDS = 300
-# An upstream that was down so often is asked once a minute at most, whatever the operator's pause.
-RESTS_BEFORE_A_MINUTE = 10
+# A probe every five minutes costs little, and after an outage a delay of five minutes does not matter.
+MAX_REST_SECONDS = 300
+# After this many consecutive rests, each lasts at least a minute, whatever pause the operator has set.
+RESTS_BEFORE_ONE_MINUTE = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,9 +16,9 @@ class Trouble:
     kind: str
     status: int | None
     message: str
-    """The upstream's own words, or the network's; never a header or a key."""
+    """The upstream's message or the network error; never a header or a key."""
     since: int
-    """Seconds since 1970: nothing was answered from then on."""
+    """Seconds since 1970: nothing has been answered since then."""
 
     def __str__(self) -> str:
         return (
@@ -28,17 +28,17 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True)
 class Rest:
-    """No lane asks the upstream before `until`, in seconds since 1970."""
+    """No lane sends requests to the upstream before `until`, in seconds since 1970."""
 
     until: int
     count: int
-    """Rests in a row, this one included."""
+    """Consecutive rests, including this one."""
     trouble: Trouble
 
 
 def rest_after(previous: Rest | None, trouble: Trouble, now: float, first_seconds: int) -> Rest:
-    """The next rest: each is twice as long as the one before, up to five minutes."""
+    """Return the next rest: each is twice as long as the one before, up to five minutes."""
     count = previous.count + 1 if previous else 1
-    shortest = 60 if count > RESTS_BEFORE_A_MINUTE else 0
-    seconds = max(shortest, min(LONGEST_REST_SECONDS, first_seconds * 2 ** min(count - 1, 16)))
+    min_seconds = 60 if count > RESTS_BEFORE_ONE_MINUTE else 0
+    seconds = max(min_seconds, min(MAX_REST_SECONDS, first_seconds * 2 ** min(count - 1, 16)))
     return Rest(int(now) + seconds, count, trouble)

@@ -9,7 +9,7 @@ from nightlane.domain.trouble import Rest
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-REMEMBERED_SECONDS = 86_400
+SHARD_RETENTION_SECONDS = 86_400
 
 
 class DynamoUpstreams:
@@ -27,7 +27,7 @@ class DynamoUpstreams:
             "until": rest.until,
             "count": rest.count,
             "trouble": trouble_to_map(rest.trouble),
-            "ttl": rest.until + REMEMBERED_SECONDS,
+            "ttl": rest.until + SHARD_RETENTION_SECONDS,
         }
         unchanged = "attribute_not_exists(#until)"
         if previous is not None:

@@ -1,1 +1,1 @@
-"""infer: one shard of one lane, a rolling pool of requests, checkpoints that are never lost."""
+"""infer: runs one shard of one lane with a rolling pool of requests and durable checkpoints."""

@@ -1,4 +1,4 @@
-"""What is read of an upstream's body; the rest of it passes through as it came."""
+"""What Nightlane reads from an upstream's body; everything else is passed through unchanged."""
 
 from typing import Any
 
@@ -8,14 +8,14 @@ from nightlane.domain.inference.tolerant_json import read
 
 
 class Body(msgspec.Struct, frozen=True):
-    """A body as a JSON object on one line, and what Nightlane wants to know of it."""
+    """A body as a JSON object on one line, and the values that Nightlane uses."""
 
     line: bytes = b""
-    """Empty if the body is not a JSON object to anybody."""
+    """Empty if no common parser reads the body as a JSON object."""
     has_error: bool = False
     error_code: str | int | None = None
     message: str = ""
-    """The error's words; the beginning of a body that is not JSON."""
+    """The error's message, or the beginning of a body that is not JSON."""
     usage: Any = None
     model: str | None = None
 
@@ -25,23 +25,23 @@ class Body(msgspec.Struct, frozen=True):
 
 
 def read_body(raw: bytes) -> Body:
-    """Read an answer's body, whatever it is."""
-    found = read(raw)
-    if found is None or not isinstance(found[1], dict):
+    """Read the body of an answer. Any bytes are accepted."""
+    parsed = read(raw)
+    if parsed is None or not isinstance(parsed[1], dict):
         return Body(message=raw[:1000].decode(errors="replace").strip())
-    line, value = found
+    line, value = parsed
     usage, model = value.get("usage"), value.get("model")
     if not isinstance(model, str):
         model = None
-    error = _error_of(value)
+    error = _find_error(value)
     if error is None:
         return Body(line, usage=usage, model=model or None)
-    code, message = _said(error)
+    code, message = _code_and_message(error)
     return Body(line, True, code, message, usage, model or None)
 
 
-def _error_of(value: dict[str, Any]) -> Any:
-    """The error in a body: OpenAI's, older vLLM's (`"object": "error"`), or that of a choice."""
+def _find_error(value: dict[str, Any]) -> Any:
+    """Return the error in a body, if any: OpenAI's, older vLLM's (`"object": "error"`), or a choice's."""
     if error := value.get("error"):
         return error
     if value.get("object") == "error":
@@ -53,7 +53,7 @@ def _error_of(value: dict[str, Any]) -> Any:
     return None
 
 
-def _said(error: Any) -> tuple[str | int | None, str]:
+def _code_and_message(error: Any) -> tuple[str | int | None, str]:
     if not isinstance(error, dict):
         return None, str(error) if error else ""
     code, message = error.get("code") or error.get("type"), error.get("message")

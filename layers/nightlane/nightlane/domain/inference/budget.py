@@ -1,4 +1,4 @@
-"""How many bytes a worker may hold: requests and answers in flight, and results not committed yet."""
+"""How many bytes a worker may hold: requests and answers in flight, and uncommitted results."""
 
 import asyncio
 from collections import deque
@@ -6,48 +6,48 @@ from collections.abc import Callable
 
 
 class ByteBudget:
-    """Bytes in use, and large answers that wait for their place, in order.
+    """Counts the bytes in use and makes large answers wait for room, in order.
 
-    What is small, or held already, is only counted (`take`). A large answer waits (`reserve`) until it fits,
-    or until no other one is read or kept: so nobody waits for ever, however small the budget.
+    Small or already held data is only counted (`take`). A large answer waits (`reserve`) until it fits, or
+    until no other large answer is being read or kept, so that none waits forever, however small the budget.
     """
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.used = 0
         self.on_pressure: Callable[[], None] = lambda: None
-        """Called when somebody has to wait: a commit would free bytes."""
+        """Called when an answer has to wait: a commit would free bytes."""
         self._reserved = 0
         self._kept = 0
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
     @property
     def is_full(self) -> bool:
-        """Whether nothing more should be begun."""
+        """Whether no new request should be started."""
         return self.used >= self.limit or bool(self._waiting)
 
     def take(self, size: int) -> None:
-        """Count bytes that are held already."""
+        """Count bytes that are already held."""
         self.used += size
 
     def give_back(self, size: int) -> None:
-        """These bytes are free again."""
+        """Free bytes counted by `take`."""
         self.used -= size
         if self._waiting:
             self._admit()
 
     def keep(self, size: int) -> None:
-        """Count bytes of a result, until it is committed."""
+        """Count the bytes of a result that is not committed yet."""
         self._kept += size
         self.used += size
 
     def drop(self, size: int) -> None:
-        """Results of so many bytes are committed."""
+        """Free the bytes of results that are now committed."""
         self._kept -= size
         self.give_back(size)
 
     async def reserve(self, size: int) -> None:
-        """Return once there is room for so many bytes, and count them."""
+        """Wait until there is room for this many bytes, then count them."""
         if not self._waiting and self._fits(size):
             self._grant(size)
             return

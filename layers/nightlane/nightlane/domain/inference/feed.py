@@ -1,4 +1,4 @@
-"""What to ask next: lines that are due again, then lines never asked, then a probe for those held."""
+"""What to send next: lines due for a retry, then new lines, then a probe for the held lines."""
 
 import heapq
 import itertools
@@ -10,38 +10,40 @@ from nightlane.domain.inference.lines import Line, UnfinishedLines
 from nightlane.domain.inference.outcomes import Outcome
 from nightlane.domain.inference.table import Verdict
 
-# Lines that wait keep their bodies: with more than these, and twice the lane's slots, no new one is begun.
-MOST_PENDING = 50
+# Waiting lines keep their bodies in memory, so no new line is started while this many (or, if that is more,
+# twice the lane's slots) are waiting.
+MAX_PENDING = 50
 
 
 @dataclass(slots=True, eq=False)
 class Candidate:
-    """A line that is not finished; times on the monotonic clock."""
+    """An unfinished line; times are on the monotonic clock."""
 
     line: Line
     serial: int = 0
-    """Of its last attempt."""
+    """The serial number of its last attempt."""
     last: Outcome | None = None
+    """The outcome of its last attempt in this run."""
     due: float = 0.0
-    """When it may be asked again, or, if it is held, when a probe may speak against it."""
-    waits: bool = False
-    """It needs a rest before it is asked again; nobody else does."""
+    """For a held line: the earliest time at which a probe counts as proof against it."""
+    needs_rest: bool = False
+    """This line, unlike the others, should rest before it is retried."""
 
     @property
     def is_refused(self) -> bool:
-        """Whether its last attempt was refused or denied, and did not fail."""
+        """Whether its last attempt was refused or denied rather than failed."""
         return self.last is not None and self.last.verdict is not Verdict.FAILED
 
 
 class Probe:
-    """Instead of a line: ask the upstream whether it lives."""
+    """Taken instead of a line: check whether the upstream works."""
 
 
 PROBE = Probe()
 
 
 class Feed:
-    """The lines of a run that are not finished, in the order in which they should be asked."""
+    """The unfinished lines of a run, in the order in which they should be sent."""
 
     def __init__(
         self,
@@ -50,11 +52,11 @@ class Feed:
         slots: int,
         budget: ByteBudget,
     ) -> None:
-        self.wants_probe = False
-        """Set it to have the next thing be a probe."""
+        self.probe_requested = False
+        """Set it to make `take` return a probe next."""
         self._lines = lines
         self._is_suspect = is_suspect
-        self._most_pending = max(MOST_PENDING, 2 * slots)
+        self._max_pending = max(MAX_PENDING, 2 * slots)
         self._budget = budget
         self._exhausted = False
         self._due: list[tuple[float, int, Candidate]] = []
@@ -64,39 +66,39 @@ class Feed:
 
     @property
     def is_empty(self) -> bool:
-        """Nothing waits and nothing is new: what is left is in flight."""
+        """Whether no line is waiting or new; the remaining ones are in flight."""
         return self._exhausted and not self._due and not self._held
 
     @property
     def held(self) -> list[Candidate]:
-        """The lines that wait for proof."""
+        """The lines held until there is proof that the upstream works."""
         return list(self._held)
 
     @property
     def pending(self) -> list[Candidate]:
-        """The lines that were asked, and wait."""
+        """The lines waiting for a retry or for proof."""
         return [each for _, _, each in self._due] + self._held
 
     @property
     def has_new(self) -> bool:
-        """Whether a line that was never asked may be begun."""
-        return not self._exhausted and len(self._due) + len(self._held) < self._most_pending
+        """Whether a new line may be started."""
+        return not self._exhausted and len(self._due) + len(self._held) < self._max_pending
 
     def next_due(self) -> float | None:
-        """When there may be something to ask, if not before."""
+        """Return when there will be something to take; None if no time is known."""
         times = [self._due[0][0]] if self._due else []
         if self._held and not self.has_new and not self._probing:
             times.append(min(each.due for each in self._held))
         return min(times, default=None)
 
     def take(self, now: float, idle: bool) -> Candidate | Probe | None:
-        """What to ask now, if anything is known; `idle` if nothing is in flight."""
-        if self.wants_probe and not self._probing:
-            self.wants_probe, self._probing = False, True
+        """Return what to send now, if anything is ready; `idle` if nothing is in flight."""
+        if self.probe_requested and not self._probing:
+            self.probe_requested, self._probing = False, True
             return PROBE
         if self._due and self._due[0][0] <= now:
             return heapq.heappop(self._due)[2]
-        while self._may_begin(idle):
+        while self._may_start_new(idle):
             if (line := self._lines.take()) is None:
                 return None
             if not self._is_suspect(line.number):
@@ -105,38 +107,38 @@ class Feed:
         return self._take_held(now)
 
     async def read(self, idle: bool) -> bool:
-        """Read more lines if one may be begun; False if not."""
-        if not self._may_begin(idle):
+        """Read more lines if a new one may be started; returns False if not."""
+        if not self._may_start_new(idle):
             return False
         self._exhausted = not await self._lines.read()
         return True
 
-    def _may_begin(self, idle: bool) -> bool:
+    def _may_start_new(self, idle: bool) -> bool:
         return self.has_new and (idle or not self._budget.is_full)
 
     def _take_held(self, now: float) -> Candidate | Probe | None:
-        """When nothing else is left: first what this run has not asked yet, then a probe."""
+        """When nothing else is left: first suspects that this run has not sent yet, then a probe."""
         if self.has_new or self._probing:
             return None
-        for at, candidate in enumerate(self._held):
+        for index, candidate in enumerate(self._held):
             if candidate.last is None:
-                return self._held.pop(at)
+                return self._held.pop(index)
         if any(each.due <= now for each in self._held):
             self._probing = True
             return PROBE
         return None
 
-    def ask_again(self, candidate: Candidate, due: float) -> None:
-        """The line may be asked from then on."""
+    def retry(self, candidate: Candidate, due: float) -> None:
+        """Retry the line at `due` at the earliest."""
         heapq.heappush(self._due, (due, next(self._order), candidate))
 
     def hold(self, candidate: Candidate, probe_due: float) -> None:
-        """The line waits until the upstream is seen to work; a probe may show it from then on."""
+        """Hold the line until there is proof that the upstream works; a probe counts from `probe_due` on."""
         candidate.due = probe_due
         self._held.append(candidate)
 
     def release(self, proven: Callable[[Candidate], bool]) -> list[Candidate]:
-        """Take out what is proven."""
+        """Remove and return the held lines for which `proven` is true."""
         if not self._held:
             return []
         released = [each for each in self._held if proven(each)]
@@ -145,5 +147,5 @@ class Feed:
         return released
 
     def end_probe(self) -> None:
-        """Another probe may be made."""
+        """Allow another probe."""
         self._probing = False

@@ -1,4 +1,4 @@
-"""The journal of a run: results gather here until they are committed as checkpoints."""
+"""The journal of a run: collects results until they are committed as checkpoints."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -13,14 +13,14 @@ from nightlane.domain.shard import Checkpoint, DoneLines, Part, Shard, Suspicion
 from nightlane.settings import InferenceSettings
 
 FIRST_PAUSE_SECONDS = 0.2
-LONGEST_PAUSE_SECONDS = 5.0
+MAX_PAUSE_SECONDS = 5.0
 
 
 class Journal:
-    """Results of one shard that are not committed, and the shard as it was last committed.
+    """The uncommitted results of one shard, and the shard as it was last committed.
 
-    `flush` and `finish` may be called and cancelled at any time: one commit runs at once and always to its
-    end, and what a failed commit held stays here, to be committed again just as it was.
+    `flush` and `finish` may be called and cancelled at any time. Only one commit runs at a time and it always
+    runs to its end; the results of a failed commit stay here and are committed again unchanged.
     """
 
     def __init__(
@@ -34,37 +34,42 @@ class Journal:
         self.shard = shard
         self.done = DoneLines(lines, shard.done)
         self.is_due = asyncio.Event()
-        """Enough has gathered for a checkpoint."""
+        """Set when there is enough for a checkpoint."""
         self._ports = ports
         self._budget = budget or ByteBudget(ports.settings.checkpoint_bytes)
         self._suspicions = suspicions
-        self._gathered: list[Result] = []
-        self._gathered_bytes = 0
+        self._pending: list[Result] = []
+        self._pending_bytes = 0
         self._committing: list[Result] = []
         self._lock = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
 
     def add(self, result: Result) -> None:
-        """A line is finished; it counts once it is committed."""
-        self._gathered.append(result)
-        self._gathered_bytes += len(result.record.data)
+        """Add the result of a finished line. It counts once it is committed."""
+        self._pending.append(result)
+        self._pending_bytes += len(result.record.data)
         self._budget.keep(len(result.record.data))
-        if self._gathered_bytes >= self._ports.settings.checkpoint_bytes or self._budget.is_full:
+        if self._pending_bytes >= self._ports.settings.checkpoint_bytes or self._budget.is_full:
             self.is_due.set()
 
     async def flush(self) -> None:
-        """Commit what has gathered. Raises: Fenced, or what the stores raise; then nothing is lost."""
-        await self._to_the_end(finished=False)
+        """Commit what has been added so far.
+
+        Raises:
+            Fenced: another worker began, or the batch was closed.
+            Exception: whatever the stores raise; the results stay in the journal.
+        """
+        await self._commit_to_the_end(finished=False)
 
     async def finish(self, *, finished: bool, may_retry: Callable[[], bool] = lambda: False) -> None:
-        """The last commit; `finished` if no line of the shard shall ever run again.
+        """Make the last commit; `finished` if no line of the shard should run again.
 
-        A commit that fails is tried again while `may_retry`. Raises: Fenced, or what the stores raise.
+        A failed commit is retried while `may_retry` returns True. Raises as `flush` does.
         """
         pause = FIRST_PAUSE_SECONDS
         while True:
             try:
-                await self._to_the_end(finished=finished)
+                await self._commit_to_the_end(finished=finished)
                 break
             except Fenced:
                 raise
@@ -72,11 +77,11 @@ class Journal:
                 if not may_retry():
                     raise
             await asyncio.sleep(pause)
-            pause = min(LONGEST_PAUSE_SECONDS, 2 * pause)
+            pause = min(MAX_PAUSE_SECONDS, 2 * pause)
         if not self.shard.finished:
             await asyncio.to_thread(self._ports.batches.release_shard, self.shard, self._suspicions())
 
-    async def _to_the_end(self, *, finished: bool) -> None:
+    async def _commit_to_the_end(self, *, finished: bool) -> None:
         task = asyncio.create_task(self._commit_all(finished=finished))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -86,13 +91,13 @@ class Journal:
         async with self._lock:
             if self._committing:
                 await self._commit(finished=False)
-            self._committing, self._gathered, self._gathered_bytes = self._gathered, [], 0
+            self._committing, self._pending, self._pending_bytes = self._pending, [], 0
             self.is_due.clear()
             if self._committing or (finished and not self.shard.finished):
                 await self._commit(finished=finished)
 
     async def _commit(self, *, finished: bool) -> None:
-        """Commit `_committing`. A repeat must be the same to the byte: the first may have taken effect."""
+        """Commit `_committing`. A repeat must be byte-identical: the first try may have taken effect."""
         results, suspicions = self._committing, self._suspicions()
         finished = finished or self.done.count + len(results) == self.done.size
         self.shard = await asyncio.to_thread(
@@ -119,24 +124,26 @@ def save_results(
     finished: bool,
     suspicions: Mapping[int, Suspicion] | None = None,
 ) -> Shard:
-    """Put the part, then commit it; `done` is what was finished before. A part not committed is never read.
+    """Write the part, then commit it; `done` holds the lines finished before.
+
+    A part that is not committed is never read.
 
     Raises:
         Fenced: another worker began, or the batch was closed.
     """
-    began = ports.monotonic()
+    started_at = ports.monotonic()
     lines = [result.record.line for result in results]
     part = None
     if results:
         key = f"work/{shard.batch_id}/parts/{shard.index:05d}/{shard.epoch:05d}-{shard.commits:05d}.jsonl"
         part = Part(key, min(lines), max(lines))
         ports.blobs.put(key, write_records(result.record for result in results))
-    now_done = DoneLines(done.size, bytes(done))
+    done_after = DoneLines(done.size, bytes(done))
     for line in lines:
-        now_done.add(line)
+        done_after.add(line)
     checkpoint = Checkpoint(
         part=part,
-        done=bytes(now_done),
+        done=bytes(done_after),
         completed=sum(result.record.ok for result in results),
         failed=sum(not result.record.ok for result in results),
         usage=sum((result.usage for result in results), NO_USAGE),
@@ -145,7 +152,7 @@ def save_results(
         suspicions=suspicions or {},
     )
     saved = ports.batches.commit_checkpoint(shard, checkpoint)
-    ports.metrics.add(Metric.CHECKPOINT_TIME, round((ports.monotonic() - began) * 1000, 1))
+    ports.metrics.add(Metric.CHECKPOINT_TIME, round((ports.monotonic() - started_at) * 1000, 1))
     _count(ports.metrics, checkpoint)
     return saved
 

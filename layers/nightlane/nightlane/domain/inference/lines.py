@@ -1,4 +1,4 @@
-"""The unfinished lines of a shard, read as they are due: memory does not grow with the shard."""
+"""The unfinished lines of a shard, read as they are needed, so that memory does not grow with the shard."""
 
 import asyncio
 from collections import deque
@@ -11,7 +11,7 @@ from nightlane.domain.ports import Blobs
 from nightlane.domain.shard import DoneLines, ShardMessage
 from nightlane.settings import KIB
 
-# Reads of 1 MiB left 20 MiB behind in the arenas of the threads that made them.
+# Reads of 1 MiB left 20 MiB allocated in the memory arenas of the reading threads.
 READ_BYTES = 256 * KIB
 
 
@@ -24,7 +24,7 @@ class Line(msgspec.Struct, frozen=True):
 
 
 def line_of(message: ShardMessage, number: int, line: bytes) -> Line:
-    """A line of the message's shard."""
+    """Return a line of the message's shard. Raises: msgspec.DecodeError."""
     return Line(number, result_id(message.batch_id, message.shard.first_line + number), read_request(line))
 
 
@@ -39,19 +39,19 @@ class UnfinishedLines:
         self._reading = asyncio.Lock()
 
     def take(self) -> Line | None:
-        """The next line, if it has been read."""
+        """Return the next line if one has been read."""
         return line_of(self._message, *self._ready.popleft()) if self._ready else None
 
     async def read(self) -> bool:
-        """Read lines to take; False after the last one."""
+        """Read more lines for `take`. Returns False if none are left."""
         async with self._reading:
-            # Another slot may have read meanwhile.
+            # Another slot may have read while this one waited.
             if not self._ready:
                 self._ready.extend(await asyncio.to_thread(self._next))
             return bool(self._ready)
 
     def _next(self) -> list[tuple[int, bytes]]:
-        """Lines of about `READ_BYTES`, or one longer line."""
+        """Return about `READ_BYTES` of lines, or a single longer line."""
         lines, size = [], 0
         for number, line in self._unread:
             lines.append((number, line))
@@ -61,7 +61,7 @@ class UnfinishedLines:
         return lines
 
     def _ranges(self) -> Iterator[bytes]:
-        """Each is read to its end at once: a connection that rests for minutes may be cut."""
+        """Each range is read in one go, because a connection that is idle for minutes may be dropped."""
         spec = self._message.shard
         for start in range(spec.start, spec.end, READ_BYTES):
             end = min(start + READ_BYTES, spec.end)

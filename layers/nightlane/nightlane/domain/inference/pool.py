@@ -1,4 +1,4 @@
-"""The rolling pool: as soon as one request ends the next one starts, as many as the limiter allows."""
+"""The rolling pool: as soon as one request ends the next one starts, up to the limiter's limit."""
 
 import asyncio
 from collections import deque
@@ -8,8 +8,8 @@ from typing import Generic, Protocol, TypeVar
 Item = TypeVar("Item")
 
 
-class Room(Protocol):
-    """How many items may be in flight now, and from when on, on the loop's clock."""
+class Throttle(Protocol):
+    """How many items may be in flight now, and before when none may start, on the loop's clock."""
 
     pause_until: float
 
@@ -17,16 +17,16 @@ class Room(Protocol):
 
 
 class Pool(Generic[Item]):
-    """Works on what `take` returns, at most `size` at once.
+    """Works on the items that `take` returns, at most `size` at once.
 
     Args:
-        take: the next item, or None for now. Gets the loop's time, and whether nothing is in flight.
-        read: called when `take` has none: reads more of them, if it should; False if not.
-        work: one item's work; what it raises ends the pool.
-        room: how many may be in flight.
-        next_due: when `take` may have something although nothing happened.
-        is_done: nothing is left but what is in flight.
-        may_start: once it says no, nothing is started any more, and the pool drains.
+        take: returns the next item, or None for now. Gets the loop's time and whether nothing is in flight.
+        read: called when `take` returns None, to read more items; returns False if it should read none now.
+        work: processes one item; an exception ends the pool.
+        throttle: how many items may be in flight now.
+        next_due: returns when `take` may next return an item even if no other item ends before.
+        is_done: returns True when nothing is left except what is in flight.
+        may_start: once it returns False, nothing more is started and the pool drains.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class Pool(Generic[Item]):
         read: Callable[[bool], Awaitable[bool]],
         work: Callable[[Item], Awaitable[None]],
         *,
-        room: Room,
+        throttle: Throttle,
         next_due: Callable[[], float | None],
         is_done: Callable[[], bool],
         may_start: Callable[[], bool],
@@ -46,24 +46,26 @@ class Pool(Generic[Item]):
         self._take = take
         self._read = read
         self._work = work
-        self._room = room
+        self._throttle = throttle
         self._next_due = next_due
         self._is_done = is_done
         self._may_start = may_start
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     async def run(self) -> None:
-        """Return when nothing is left, or nothing may start and all has drained. Cancelling cancels the work.
+        """Run until nothing is left, or until nothing may start and the pool has drained.
+
+        Cancelling it cancels the work in flight.
 
         Raises:
-            ExceptionGroup: an item's work raised; the other work was cancelled.
+            ExceptionGroup: an item's work raised an exception; the other work was cancelled.
         """
         async with asyncio.TaskGroup() as group:
             for _ in range(self._size):
                 group.create_task(self._slot())
 
     def wake(self) -> None:
-        """Let every slot look again."""
+        """Make every slot check again whether it can start an item."""
         while self._waiting:
             self._wake_one()
 
@@ -79,25 +81,25 @@ class Pool(Generic[Item]):
 
     async def _next(self, loop: asyncio.AbstractEventLoop) -> Item | None:
         while self._may_start():
-            now, opens_at = loop.time(), self._room.pause_until
-            wake_at = opens_at if opens_at > now else None
-            if wake_at is None and self.in_flight < self._room.limit():
+            now, pause_until = loop.time(), self._throttle.pause_until
+            wake_at = pause_until if pause_until > now else None
+            if wake_at is None and self.in_flight < self._throttle.limit():
                 idle = not self.in_flight
                 item = self._take(now, idle)
                 if item is not None:
                     self.in_flight += 1
                     return item
-                # Reading may take long: look again at whether anything may start.
+                # Reading may take a while, so check again whether anything may start.
                 if await self._read(idle):
                     continue
                 if self._is_done():
                     break
                 wake_at = self._next_due()
-            await self._something_happens(wake_at)
+            await self._wait_for_wake_up(wake_at)
         self.wake()
         return None
 
-    async def _something_happens(self, wake_at: float | None) -> None:
+    async def _wait_for_wake_up(self, wake_at: float | None) -> None:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
         self._waiting.append(future)

@@ -1,4 +1,4 @@
-"""What a worker asks of the upstream and of its message."""
+"""What a worker needs from the upstream and from its message."""
 
 from enum import StrEnum
 from typing import Protocol
@@ -7,7 +7,7 @@ import msgspec
 
 
 class Kind(StrEnum):
-    """What an attempt came to: the name of a row of `table.TABLE`, and a dimension of metrics."""
+    """The kind of an outcome: named in the rows of `table.TABLE`, and a dimension of metrics."""
 
     ANSWERED = "answered"
     REJECTED = "rejected"
@@ -28,7 +28,7 @@ class Kind(StrEnum):
 
 
 class NoAnswer(Exception):
-    """The upstream gave no answer that could be read: `kind` says how, `reason` in the network's words."""
+    """The upstream gave no readable answer: `kind` classifies why, `reason` is the network error."""
 
     def __init__(self, kind: Kind, reason: str) -> None:
         super().__init__(f"{kind}: {reason}")
@@ -37,7 +37,7 @@ class NoAnswer(Exception):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What the upstream answered; `retry_after` in seconds."""
+    """The upstream's answer; `retry_after` is in seconds."""
 
     status: int
     body: bytes
@@ -50,14 +50,14 @@ class Upstream(Protocol):
     """The inference endpoint."""
 
     async def post(self, path: str, body: bytes) -> Answer:
-        """Send a request body as it is. Raises: NoAnswer."""
+        """Send a request body unchanged. Raises: NoAnswer."""
 
     async def probe(self) -> Answer:
-        """`GET /models`, which costs the upstream nothing. Raises: NoAnswer."""
+        """Send `GET /models`, which costs the upstream almost nothing. Raises: NoAnswer."""
 
 
 class LeaseView(Protocol):
-    """Whether the message is still this worker's."""
+    """Whether this worker still holds its message."""
 
     @property
     def is_held(self) -> bool: ...

@@ -1,4 +1,4 @@
-"""Lines under suspicion: how often each failed, and since when it has been refused. Outlives the run."""
+"""Lines under suspicion: how often each has failed and how long it has been refused, over several runs."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -6,50 +6,53 @@ from dataclasses import replace
 from nightlane.domain.inference.ports import Kind
 from nightlane.domain.shard import Suspicion
 
-# So many are remembered beyond the run; the shard's item has 400 KB for everything.
-MOST_REMEMBERED = 500
-# A line is refused so often with nothing else in flight before it may be the line's own doing.
+# How many suspicions are stored for the next run: the shard's item is limited to 400 KB in total.
+MAX_REMEMBERED = 500
+# Refusals with nothing else in flight before the line itself may be the reason.
 LONE_REFUSALS_NEEDED = 3
-# These say nothing of a single line, however lonely it is.
-NEVER_THE_LINES = frozenset({Kind.UNREACHABLE, Kind.MISCONFIGURED})
-# Where only a list of models speaks against a line, it is denied for so much of that patience first.
+# These never say anything about a single line, even if no other line gets them.
+NEVER_THE_LINES_FAULT = frozenset({Kind.UNREACHABLE, Kind.MISCONFIGURED})
+# When only a list of models is evidence against a line, it must be denied for this share of the patience.
 DENIAL_SHARE = 1 / 3
-NOTHING = Suspicion()
+NO_SUSPICION = Suspicion()
 
 
 class Quarantine:
-    """What is held against the lines of one shard."""
+    """The suspicions about the lines of one shard."""
 
     def __init__(self, remembered: Mapping[int, Suspicion]) -> None:
         self._suspicions = dict(remembered)
         self._failures: dict[int, int] = {}
 
-    def has_failed(self, line: int) -> bool:
-        """Whether it is among the suspects: others should be asked first."""
+    def is_suspect(self, line: int) -> bool:
+        """Whether the line has failed or been denied, so that other lines should be sent first."""
         known = self._suspicions.get(line)
         return known is not None and not known.refused_since
 
-    def failures(self, line: int) -> int:
-        """Failures of a line in this run, proven or not."""
+    def failures_in_run(self, line: int) -> int:
+        """Return the line's failures in this run, proven or not."""
         return self._failures.get(line, 0)
 
-    def of(self, line: int) -> Suspicion:
-        return self._suspicions.get(line, NOTHING)
+    def suspicion_of(self, line: int) -> Suspicion:
+        """Return what is known against the line."""
+        return self._suspicions.get(line, NO_SUSPICION)
 
     def on_failed(self, line: int) -> None:
-        """A failure: it counts once the upstream is seen to work."""
+        """Note a failure, which counts once there is proof that the upstream works."""
         self._failures[line] = self._failures.get(line, 0) + 1
-        self._suspicions[line] = replace(self.of(line), refused_since=0, lone_refusals=0, denied_since=0)
+        self._suspicions[line] = replace(
+            self.suspicion_of(line), refused_since=0, lone_refusals=0, denied_since=0
+        )
 
     def on_denied(self, line: int, now: float) -> None:
-        """A denial: it counts as a failure does, and must last if no other line was answered since."""
-        since = self.of(line).denied_since or int(now)
+        """Note a denial: it counts like a failure, but must last if no other line has been answered since."""
+        since = self.suspicion_of(line).denied_since or int(now)
         self.on_failed(line)
-        self._suspicions[line] = replace(self.of(line), denied_since=since)
+        self._suspicions[line] = replace(self.suspicion_of(line), denied_since=since)
 
     def on_refused(self, line: int, now: float, *, alone: bool, others_answered: bool) -> None:
-        """A refusal: only one that lasts, and that no other line gets, is ever held against it."""
-        known = self.of(line)
+        """Note a refusal, which counts against the line only if it lasts and no other line gets it."""
+        known = self.suspicion_of(line)
         self._suspicions[line] = replace(
             known,
             refused_since=known.refused_since or int(now),
@@ -58,19 +61,19 @@ class Quarantine:
             denied_since=0,
         )
 
-    def prove(self, line: int) -> None:
-        """The upstream works, so the line's last failure counts."""
-        known = self.of(line)
+    def confirm_failure(self, line: int) -> None:
+        """Count the line's last failure, now that the upstream is known to work."""
+        known = self.suspicion_of(line)
         self._suspicions[line] = replace(known, failures=known.failures + 1)
 
     def forget(self, line: int) -> None:
-        """The line is finished."""
+        """Drop what is known about a finished line."""
         self._suspicions.pop(line, None)
         self._failures.pop(line, None)
 
     def is_refused_alone(self, line: int, now: float, patience_seconds: float) -> bool:
-        """Whether the line alone has been refused for too long: a request above the endpoint's limits."""
-        known = self.of(line)
+        """Whether only this line has been refused for too long, perhaps because it exceeds a limit."""
+        known = self.suspicion_of(line)
         return (
             known.others_answered
             and known.lone_refusals >= LONE_REFUSALS_NEEDED
@@ -78,11 +81,11 @@ class Quarantine:
         )
 
     def is_denied_for_long(self, line: int, now: float, patience_seconds: float) -> bool:
-        """Whether the line has been denied for a good part of the patience with one that is refused."""
-        since = self.of(line).denied_since
+        """Whether the line has been denied for `DENIAL_SHARE` of the patience."""
+        since = self.suspicion_of(line).denied_since
         return since > 0 and now - since >= patience_seconds * DENIAL_SHARE
 
     def remembered(self) -> dict[int, Suspicion]:
-        """What the next run should know: the gravest first, if there are too many."""
-        gravest = sorted(self._suspicions.items(), key=lambda each: (-each[1].failures, each[0]))
-        return dict(gravest[:MOST_REMEMBERED])
+        """Return the suspicions to store for the next run; if too many, those with the most failures."""
+        by_failures = sorted(self._suspicions.items(), key=lambda each: (-each[1].failures, each[0]))
+        return dict(by_failures[:MAX_REMEMBERED])

@@ -11,13 +11,13 @@ from nightlane.domain.inference.ports import Kind
 from nightlane.domain.lines import LineError, error_line, escape_separators, response_line
 from nightlane.domain.parts import Record
 
-LARGEST_COUNT = 10**12
-# A 2xx that is an error is shown with its own code, or as what a gateway would have said.
+MAX_COUNT = 10**12
+# The status shown for a 2xx whose body is an error without an HTTP code of its own.
 BAD_GATEWAY = 502
 
 
 class Result(msgspec.Struct, frozen=True):
-    """A finished line: what goes into the part and into the counts."""
+    """A finished line: its record in the part, and its share of the batch's usage."""
 
     record: Record
     usage: Usage = NO_USAGE
@@ -25,74 +25,78 @@ class Result(msgspec.Struct, frozen=True):
 
 
 def answered(line: Line, outcome: Outcome) -> Result:
-    """The output line of a good answer."""
+    """Return the output line of a successful answer."""
     answer, body = outcome.answer, outcome.body
     assert answer is not None
     data = response_line(line.result_id, line.request.custom_id, answer.status, answer.request_id, body.line)
-    return Result(Record(line.number, True, data), _usage(body.usage), body.model)
+    return Result(Record(line.number, True, data), _read_usage(body.usage), body.model)
 
 
 def given_up(line: Line, outcome: Outcome) -> Result:
-    """The error line of a request that was answered with an error, or never properly."""
+    """Return the error line of a request that was answered with an error, or got no usable answer."""
     answer = outcome.answer
     if answer is None:
-        return unanswered(line, SILENT_ENDS.get(outcome.kind, LineError.NO_ANSWER), outcome.message)
+        return unanswered(line, NO_ANSWER_ERRORS.get(outcome.kind, LineError.NO_ANSWER), outcome.message)
     status = answer.status
     if status < 400:
         code = outcome.body.error_code
         status = code if isinstance(code, int) and 400 <= code < 600 else BAD_GATEWAY
-    body = outcome.body.line or _wrapped(answer.status, answer.body)
+    body = outcome.body.line or _wrap(answer.status, answer.body)
     data = response_line(line.result_id, line.request.custom_id, status, answer.request_id, body)
     return Result(Record(line.number, False, data))
 
 
-SILENT_ENDS = {Kind.TIMEOUT: LineError.TIMEOUT, Kind.TOO_LARGE: LineError.TOO_LARGE}
+NO_ANSWER_ERRORS = {Kind.TIMEOUT: LineError.TIMEOUT, Kind.TOO_LARGE: LineError.TOO_LARGE}
 
 
 def unanswered(line: Line, error: LineError, detail: str = "") -> Result:
-    """The error line of a request that has no answer."""
+    """Return the error line of a request that has no answer."""
     return Result(
         Record(line.number, False, error_line(line.result_id, line.request.custom_id, error, detail))
     )
 
 
-def _wrapped(status: int, body: bytes) -> bytes:
-    """A body that is not a JSON object, in an OpenAI error."""
+def _wrap(status: int, body: bytes) -> bytes:
+    """Wrap a body that is not a JSON object in an OpenAI error."""
     shown = body.decode(errors="replace")
     message = f"The upstream answered {status} with a body that is not a JSON object: {shown}"
     error = {"message": message, "type": "server_error", "param": None, "code": None}
     return escape_separators(msgspec.json.encode({"error": error}))
 
 
-def _usage(usage: Any) -> Usage:
+def _read_usage(usage: Any) -> Usage:
     if not isinstance(usage, dict):
         return NO_USAGE
     get = usage.get
-    given = _first(get("input_tokens"), get("prompt_tokens"))
-    made = _first(get("output_tokens"), get("completion_tokens"))
-    of_given = get("input_tokens_details") or get("prompt_tokens_details")
-    of_made = get("output_tokens_details") or get("completion_tokens_details")
+    input_tokens = _first_count(get("input_tokens"), get("prompt_tokens"))
+    output_tokens = _first_count(get("output_tokens"), get("completion_tokens"))
+    input_details = get("input_tokens_details") or get("prompt_tokens_details")
+    output_details = get("output_tokens_details") or get("completion_tokens_details")
     return Usage(
-        input_tokens=given,
-        cached_tokens=_first(of_given.get("cached_tokens")) if isinstance(of_given, dict) else 0,
-        output_tokens=made,
-        reasoning_tokens=_first(of_made.get("reasoning_tokens")) if isinstance(of_made, dict) else 0,
-        total_tokens=_first(get("total_tokens")) or given + made,
+        input_tokens=input_tokens,
+        cached_tokens=_first_count(input_details.get("cached_tokens"))
+        if isinstance(input_details, dict)
+        else 0,
+        output_tokens=output_tokens,
+        reasoning_tokens=_first_count(output_details.get("reasoning_tokens"))
+        if isinstance(output_details, dict)
+        else 0,
+        total_tokens=_first_count(get("total_tokens")) or input_tokens + output_tokens,
     )
 
 
-def _first(*values: Any) -> int:
-    """The first that is a count."""
+def _first_count(*values: Any) -> int:
+    """Return the first value that is a token count; 0 if none is."""
     for value in values:
         if value is not None:
-            count = value if type(value) is int else _count(value)
-            if count is not None and 0 <= count < LARGEST_COUNT:
+            count = value if type(value) is int else _parse_count(value)
+            if count is not None and 0 <= count < MAX_COUNT:
                 return count
     return 0
 
 
-def _count(value: Any) -> int | None:
-    """A whole number, also as 3.0 or "3": some servers write their counts so."""
+def _parse_count(value: Any) -> int | None:
+    """Return a whole number, also from 3.0 or "3", which some servers send; None if it is not a number."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:

@@ -1,4 +1,4 @@
-"""Who stops a run, and why: deadline, lease, expiry and cancel. Timers only; it never waits for I/O."""
+"""Stops a run at its deadline or expiry, without a lease, or on cancel. Timers only; never waits for I/O."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,24 +9,25 @@ from nightlane.domain.batch import Batch, BatchStatus
 from nightlane.domain.inference.ports import LeaseView
 
 TICK_SECONDS = 0.2
-# Before the function's timeout: no new requests, then no requests at all, so that the commit fits.
+# This long before the deadline no new request is started.
 WIND_DOWN_SECONDS = 60.0
+# This long before it the requests in flight are given up, so that the last commit fits.
 LAST_COMMIT_SECONDS = 15.0
-# No new requests either when the slowest so far, and half as long again, would not fit.
+# No new request is started either when this multiple of the slowest request so far would not fit.
 SLOWEST_FACTOR = 1.5
 
 
 class Stop(Enum):
-    """Why a run stopped before its lines were all finished."""
+    """Why a run stopped before all its lines were finished."""
 
     CANCELLED = auto()
     EXPIRED = auto()
     OUT_OF_TIME = auto()
     UPSTREAM_DOWN = auto()
     REFUSED_ALONE = auto()
-    """The upstream works, but not for the lines that are left: they are asked again later."""
+    """The upstream works, but refuses each of the remaining lines: they are retried later."""
     REPLACED = auto()
-    """The lease or the epoch is another worker's now, or the batch is closed."""
+    """Another worker has the lease or the epoch now, or the batch is closed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,34 +40,34 @@ class Limits:
 
 
 class Supervisor:
-    """Looks at the clock every tick; `on_halt` and `on_abort` are called once each, at most.
+    """Checks the clock at every tick; `on_halt` and `on_abort` are each called at most once.
 
-    Halting lets what is in flight end; aborting gives it up, too.
+    Halting lets the requests in flight finish; aborting gives them up.
     """
 
     def __init__(
         self, limits: Limits, lease: LeaseView, now: Callable[[], float], monotonic: Callable[[], float]
     ) -> None:
         self.stop: Stop | None = None
-        self.slowest = 0.0
-        """Seconds of the slowest request so far."""
+        self.slowest_seconds = 0.0
+        """How long the slowest request so far took."""
         self.on_halt: Callable[[], None] = lambda: None
         self.on_abort: Callable[[], None] = lambda: None
         self._limits = limits
         self._lease = lease
         self._now = now
         self._monotonic = monotonic
-        self._drained_by: float | None = None
+        self._drain_deadline: float | None = None
         self._aborted = False
 
     async def watch(self) -> None:
-        """Look every tick, until cancelled."""
+        """Check at every tick, until cancelled."""
         while True:
             await asyncio.sleep(TICK_SECONDS)
-            self.look()
+            self.check()
 
-    def look(self) -> None:
-        """Stop the run if its time has come."""
+    def check(self) -> None:
+        """Stop the run if it is time."""
         left = self._limits.deadline - self._monotonic()
         if not self._lease.is_held:
             self.abort(Stop.REPLACED)
@@ -74,13 +75,13 @@ class Supervisor:
             self.abort(Stop.EXPIRED)
         elif left <= LAST_COMMIT_SECONDS:
             self.abort(Stop.OUT_OF_TIME)
-        elif self._drained_by is not None and self._now() >= self._drained_by:
+        elif self._drain_deadline is not None and self._now() >= self._drain_deadline:
             self.abort(Stop.CANCELLED)
-        elif left <= max(WIND_DOWN_SECONDS, SLOWEST_FACTOR * self.slowest):
+        elif left <= max(WIND_DOWN_SECONDS, SLOWEST_FACTOR * self.slowest_seconds):
             self.halt(Stop.OUT_OF_TIME)
 
     def may_start(self) -> bool:
-        """Whether a request may start. A process that was frozen wakes up before its next tick."""
+        """Whether a request may start. Checked here too: a process that was frozen has missed its ticks."""
         if not self._lease.is_held:
             self.abort(Stop.REPLACED)
         elif self._now() >= self._limits.expires_at:
@@ -89,26 +90,26 @@ class Supervisor:
 
     @property
     def may_commit(self) -> bool:
-        """Whether it is worth trying a failed commit again."""
+        """Whether a failed commit is worth retrying."""
         return self._lease.is_held and self._monotonic() < self._limits.deadline - TICK_SECONDS
 
     def on_batch(self, batch: Batch | None) -> None:
-        """What was read of the batch meanwhile."""
+        """React to the batch as it was just read."""
         if batch is None or not batch.is_open:
             self.abort(Stop.REPLACED)
         elif batch.status is BatchStatus.CANCELLING:
             grace = self._limits.cancel_grace_seconds - LAST_COMMIT_SECONDS
-            self._drained_by = (batch.cancelling_at or 0) + grace
+            self._drain_deadline = (batch.cancelling_at or 0) + grace
             self.halt(Stop.CANCELLED)
 
     def halt(self, reason: Stop) -> None:
-        """Start no request any more; those in flight may end."""
+        """Start no more requests; those in flight may finish."""
         if self.stop is None:
             self.stop = reason
             self.on_halt()
 
     def abort(self, reason: Stop) -> None:
-        """Give up the requests in flight, too."""
+        """Halt, and give up the requests in flight."""
         if reason is Stop.REPLACED:
             self.stop = reason
         self.halt(reason)

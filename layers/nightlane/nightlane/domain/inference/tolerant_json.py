@@ -1,7 +1,7 @@
-"""An upstream's answer as strict JSON on one line: what some client would read, every client can read.
+"""Turns an upstream's answer into strict JSON on one line: whatever some client could read, every client can.
 
-Source: RFC 8259. Its section 9 lets parsers accept more than the grammar and set limits of their own. They
-do, each in its own way: Python's reads NaN and lone surrogates, JavaScript's and Go's read broken UTF-8.
+Source: RFC 8259. Its section 9 allows parsers to accept more than the grammar and to set limits. Each does so
+differently: Python's accepts NaN and lone surrogates, JavaScript's and Go's accept invalid UTF-8.
 """
 
 import json
@@ -14,36 +14,36 @@ from typing import Any
 import msgspec
 
 MAX_DEPTH = 500
-"""Levels of nesting. Python's json stops at about 1,000, less the stack of its caller."""
-LONGEST_INTEGER = 4_300
-"""Python's json stops at this many digits, msgspec at this many characters."""
+"""Levels of nesting. Python's json fails at about 1,000 levels, minus the depth of its caller's stack."""
+MAX_INTEGER_DIGITS = 4_300
+"""Python's json accepts at most this many digits, msgspec this many characters."""
 
-# Section 7 wants the first escaped. It lets the others be, but many readers of lines, such as Python's
-# splitlines, break a line there.
+# Section 7 requires these to be escaped.
 _CONTROLS = {bytes([code]): json.dumps(chr(code))[1:-1].encode() for code in range(0x20)}
+# It does not require these, but many line readers, such as Python's splitlines, end a line there.
 _SEPARATORS = {mark.encode(): json.dumps(mark)[1:-1].encode() for mark in "\u2028\u2029\x85"}
 
-# Possessive throughout: nothing has to be tried twice, and in 16 MiB nothing may be.
+# All quantifiers are possessive, because backtracking would take far too long on a body of 16 MiB.
 _HEX = "[0-9a-fA-F]"
 _ESCAPE = rf'\\(?:["\\/bfnrt]|u{_HEX}{{4}})'
 _PAIR = rf"[dD][89abAB]{_HEX}{{2}}\\u[dD][c-fC-F]{_HEX}{{2}}"
-_SOUND_ESCAPE = rf'\\(?:["\\/bfnrt]|u(?:(?![dD][89a-fA-F]){_HEX}{{4}}|{_PAIR}))'
+_VALID_ESCAPE = rf'\\(?:["\\/bfnrt]|u(?:(?![dD][89a-fA-F]){_HEX}{{4}}|{_PAIR}))'
 _STRING = rf'"(?:[^"\\]++|{_ESCAPE})*+"'
-_SOUND_STRING = rf'"(?:[^"\\\x00-\x1f]++|{_SOUND_ESCAPE})*+"'
+_VALID_STRING = rf'"(?:[^"\\\x00-\x1f]++|{_VALID_ESCAPE})*+"'
 _WORDS = (b"-Infinity", b"Infinity", b"-NaN", b"NaN")
 _NUMBER = r"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+(?:[eE][-+]?[0-9]++)?+"
-# Below 10^300 by its form.
-_SOUND_NUMBER = r"-?(?:0|[1-9][0-9]{0,199}+)(?:\.[0-9]++)?+(?:[eE](?:-[0-9]++|\+?[0-9]{1,2}+))?+(?![0-9.eE])"
-_SOUND = rf'(?:[^"0-9NI-]++|{_SOUND_STRING}|{_SOUND_NUMBER})++'
-# Many at once where there may be many, for a call takes long.
+# The number of digits and the exponent keep it below 10^300.
+_VALID_NUMBER = r"-?(?:0|[1-9][0-9]{0,199}+)(?:\.[0-9]++)?+(?:[eE](?:-[0-9]++|\+?[0-9]{1,2}+))?+(?![0-9.eE])"
+_VALID = rf'(?:[^"0-9NI-]++|{_VALID_STRING}|{_VALID_NUMBER})++'
+# Matches as many tokens as possible at once, because each call is expensive.
 _find_tokens = re.compile(
-    rf"({_SOUND})|((?:-?(?:NaN|Infinity)[, \t\r\n]*+)++)|({_STRING})|({_NUMBER})|[\s\S]".encode()
+    rf"({_VALID})|((?:-?(?:NaN|Infinity)[, \t\r\n]*+)++)|({_STRING})|({_NUMBER})|[\s\S]".encode()
 ).finditer
-_sub_escapes = re.compile(rf"((?:[^\\]++|{_SOUND_ESCAPE})++)|{_ESCAPE}".encode()).sub
+_sub_escapes = re.compile(rf"((?:[^\\]++|{_VALID_ESCAPE})++)|{_ESCAPE}".encode()).sub
 _sub_strings = re.compile(_STRING.encode()).sub
-# What closes is no key.
+# An array or object cannot be a key, so no colon may follow a closing bracket.
 _find_brackets = re.compile(
-    rf'(?:[^]["{{}}]++|{_SOUND_STRING})*+(?:([\[{{])|([]}}])(?![ \t\r\n]*+:)|[\s\S]?)'.encode()
+    rf'(?:[^]["{{}}]++|{_VALID_STRING})*+(?:([\[{{])|([]}}])(?![ \t\r\n]*+:)|[\s\S]?)'.encode()
 ).finditer
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
@@ -52,28 +52,28 @@ _skip = msgspec.json.Decoder(msgspec.Raw).decode
 
 
 def tidy(body: bytes) -> bytes | None:
-    """The JSON value in an HTTP body as one line of strictly valid UTF-8 JSON that every common parser reads.
+    """Return the JSON value in an HTTP body as one line of strict UTF-8 JSON that every common parser reads.
 
-    None if it is not JSON to anybody. A value that is fine already keeps its bytes.
+    Returns None if no common parser reads it. A value that is already strict keeps its bytes.
     """
-    found = read(body)
-    return found[0] if found else None
+    parsed = read(body)
+    return parsed[0] if parsed else None
 
 
 def read(body: bytes) -> tuple[bytes, Any] | None:
-    """What `tidy` returns, and the value that it holds."""
+    """Return the line that `tidy` returns, and its value."""
     body = body.removeprefix(BOM_UTF8).strip(b" \t\r\n")
-    found = _strict(body) or _mended(body)
-    if found and not found[0].isascii():
-        line, value = found
+    parsed = _parse_strict(body) or _repair(body)
+    if parsed and not parsed[0].isascii():
+        line, value = parsed
         for mark, escape in _SEPARATORS.items():
             line = line.replace(mark, escape)
         return line, value
-    return found
+    return parsed
 
 
-def _strict(body: bytes) -> tuple[bytes, Any] | None:
-    """The line and the value of a body that needs no mending."""
+def _parse_strict(body: bytes) -> tuple[bytes, Any] | None:
+    """Return the line and the value of a body that needs no repair."""
     try:
         value = msgspec.json.decode(body)
         if _is_deep(body):
@@ -95,7 +95,7 @@ def _is_deep(body: bytes) -> bool:
 
 
 def _has_many(bracket: bytes, body: bytes) -> bool:
-    """Sooner done than to count them all."""
+    """Whether a body has many of these brackets. On a large body this is faster than counting them all."""
     after = 0
     for _ in range(MAX_DEPTH // 2):
         after = body.find(bracket, after) + 1
@@ -104,21 +104,25 @@ def _has_many(bracket: bytes, body: bytes) -> bool:
     return True
 
 
-def _mended(body: bytes) -> tuple[bytes, Any] | None:
+def _repair(body: bytes) -> tuple[bytes, Any] | None:
     try:
-        mended = bytearray()
-        for token in _find_tokens(body.decode(errors="replace").encode()):
-            mended += _mended_tokens(token)
-        return _strict(bytes(mended)) or _strict(_flattened(bytes(mended)))
+        repaired = bytearray()
+        for match in _find_tokens(body.decode(errors="replace").encode()):
+            repaired += _repair_tokens(match)
+        return _parse_strict(bytes(repaired)) or _parse_strict(_flatten(bytes(repaired)))
     except (ValueError, RecursionError):
         return None
 
 
-def _mended_tokens(found: re.Match[bytes]) -> bytes:
-    """Some tokens, in whatever order: the whole is read again. Raises: ValueError: it is no token."""
-    sound, words, string, number = found.groups()
-    if sound:
-        return sound
+def _repair_tokens(match: re.Match[bytes]) -> bytes:
+    """Repair the matched tokens. Their order is not checked, because the result is parsed again.
+
+    Raises:
+        ValueError: it is not a token.
+    """
+    valid, words, string, number = match.groups()
+    if valid:
+        return valid
     if words:
         for word in _WORDS:
             words = words.replace(word, b"null")
@@ -130,14 +134,18 @@ def _mended_tokens(found: re.Match[bytes]) -> bytes:
     if not number:
         raise ValueError
     is_integer = number.removeprefix(b"-").isdigit()
-    is_sound = len(number) <= LONGEST_INTEGER if is_integer else math.isfinite(float(number))
-    return number if is_sound else b"null"
+    is_valid = len(number) <= MAX_INTEGER_DIGITS if is_integer else math.isfinite(float(number))
+    return number if is_valid else b"null"
 
 
-def _flattened(text: bytes) -> bytes:
-    """What lies deeper than `MAX_DEPTH` as a string. No recursion: it may be any depth.
+def _flatten(text: bytes) -> bytes:
+    """Replace everything nested deeper than `MAX_DEPTH` with a string of its text.
 
-    It is read in chunks of so many levels, with null for what lies deeper. Raises: ValueError: malformed.
+    It does not recurse, because the depth is unlimited. The text is validated in chunks of `MAX_DEPTH`
+    levels, with null in place of anything deeper.
+
+    Raises:
+        ValueError: the text is malformed.
     """
     chunks = [bytearray()]
     depth = copied = deep_from = 0

@@ -1,4 +1,4 @@
-"""What the requests to the upstream were like: plain numbers, for this is in the way of each of them."""
+"""Measures the requests to the upstream. Plain numbers only, because this runs for every request."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from nightlane.domain.metrics import Meter, Metric
 
 
 class Traffic:
-    """Counts and times the requests of a run. Used and reported on one thread only."""
+    """Counts and times the requests of a run. Not thread-safe."""
 
     def __init__(self, upstream: str, monotonic: Callable[[], float]) -> None:
         self._upstream = upstream
@@ -22,25 +22,25 @@ class Traffic:
     def _clear(self) -> None:
         self._latencies: list[float] = []
         self._kinds: Counter[tuple[Metric, Kind]] = Counter()
-        # Time spent in flight is the sum of the ends less the sum of the starts.
+        # The time spent in flight is the sum of the end times minus the sum of the start times.
         self._spent = -self._in_flight * self._since
 
     def begin(self) -> float:
-        """A request starts; returns the time."""
+        """Count the start of a request and return the current time."""
         now = self._monotonic()
         self._spent -= now
         self._in_flight += 1
         return now
 
     def end(self) -> float:
-        """A request ended, or was given up; returns the time."""
+        """Count the end of a request, answered or not, and return the current time."""
         now = self._monotonic()
         self._spent += now
         self._in_flight -= 1
         return now
 
     def note(self, outcome: Outcome, seconds: float) -> None:
-        """What it came to."""
+        """Count the outcome of a request that took `seconds`."""
         if outcome.answer is not None:
             self._latencies.append(seconds)
         if outcome.verdict in (Verdict.REFUSED, Verdict.DENIED):
@@ -49,7 +49,7 @@ class Traffic:
             self._kinds[Metric.UPSTREAM_FAILURES, outcome.kind] += 1
 
     def report(self, meter: Meter) -> None:
-        """Hand over what was measured since the last report."""
+        """Pass everything measured since the last report to the meter."""
         now = self._monotonic()
         if now > self._since:
             spent = self._spent + self._in_flight * now

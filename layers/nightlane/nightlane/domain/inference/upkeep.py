@@ -1,4 +1,4 @@
-"""What goes on beside the requests of a run: checkpoints, a look at the batch, the news for everybody."""
+"""The background loops of a run: checkpoints, and checks of the batch and of the upstream's shared state."""
 
 import asyncio
 import random
@@ -7,7 +7,7 @@ from typing import Any
 
 from nightlane.domain.batch import Batch
 from nightlane.domain.inference.health import Health
-from nightlane.domain.inference.journal import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Journal
+from nightlane.domain.inference.journal import FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS, Journal
 from nightlane.domain.inference.supervisor import Stop, Supervisor
 from nightlane.domain.inference.traffic import Traffic
 from nightlane.domain.ports import Fenced, Ports
@@ -16,7 +16,7 @@ from nightlane.settings import InferenceSettings
 
 
 class Upkeep:
-    """The loops of a run that wait for I/O, so that nothing else has to. `rest` is the one before the run."""
+    """The loops of a run that wait for I/O, so that nothing else has to. `rest` preceded the run, if any."""
 
     def __init__(
         self,
@@ -37,21 +37,22 @@ class Upkeep:
         self._traffic = traffic
         self._rest = rest
         self._jitter = jitter
-        self._told: Trouble | None = None
+        self._stored_trouble: Trouble | None = None
 
     def loops(self) -> tuple[Coroutine[Any, Any, None], ...]:
-        """Each runs until it is cancelled; what it raises ends the run."""
-        return self._commit(), self._look_at_batch()
+        """Return the loops. Each runs until it is cancelled; an exception from one ends the run."""
+        return self._commit(), self._check_batch()
 
     def report(self) -> None:
-        """A run may last a quarter of an hour: what it measured is not kept back till then."""
+        """Publish the metrics so far. A run may last 15 minutes, and they should not wait for its end."""
         self._traffic.report(self._ports.metrics)
         self._ports.metrics.publish()
 
     async def _commit(self) -> None:
-        """A checkpoint every `checkpoint_seconds`, and when enough has gathered.
+        """Commit a checkpoint every `checkpoint_seconds`, and whenever enough results have accumulated.
 
-        Lanes that begin together would meet at the batch's item each time: the first interval is random.
+        The first interval is random, because lanes that start together would otherwise write to the batch's
+        item at the same time, every time.
         """
         interval = self._ports.settings.checkpoint_seconds * (1 - self._jitter())
         pause = FIRST_PAUSE_SECONDS
@@ -70,36 +71,37 @@ class Upkeep:
                 # Nothing is lost: the results are still in the journal.
                 self._ports.log("a checkpoint failed", error=repr(error))
                 await asyncio.sleep(pause)
-                interval, pause = 0.0, min(LONGEST_PAUSE_SECONDS, 2 * pause)
+                interval, pause = 0.0, min(MAX_PAUSE_SECONDS, 2 * pause)
             self.report()
 
-    async def _look_at_batch(self) -> None:
-        """Cancelled, closed, or the upstream down for everybody?"""
+    async def _check_batch(self) -> None:
+        """Check whether the batch was cancelled or closed, and whether the upstream is down for all lanes."""
         while True:
             await asyncio.sleep(self._ports.settings.watch_seconds)
             try:
                 self._supervisor.on_batch(
                     await asyncio.to_thread(self._ports.batches.get_batch, self._batch.id)
                 )
-                await self._tell()
+                await self._share_news()
             except Exception as error:
                 self._ports.log("the batch could not be read", error=repr(error))
 
-    async def _tell(self) -> None:
-        """Tell the others, and hear from them, how the upstream is."""
+    async def _share_news(self) -> None:
+        """Store what this run knows about the upstream, and read what other lanes have stored."""
         upstream, trouble = self._ports.settings.upstream_url, self._health.trouble
         await self.end_rest()
         if not self._health.is_doubtful or trouble is None:
             return
-        if self._told is None or (self._told.kind, self._told.message) != (trouble.kind, trouble.message):
+        stored = self._stored_trouble
+        if stored is None or (stored.kind, stored.message) != (trouble.kind, trouble.message):
             await asyncio.to_thread(self._ports.batches.note_trouble, self._batch.id, trouble)
-            self._told = trouble
+            self._stored_trouble = trouble
         rest = await asyncio.to_thread(self._ports.upstreams.get_rest, upstream)
         if rest is not None and rest.until > self._ports.now():
             self._supervisor.halt(Stop.UPSTREAM_DOWN)
 
     async def end_rest(self) -> None:
-        """If the upstream answers again, nobody need ask it carefully any more."""
+        """Delete the stored rest if the upstream answers again, so that lanes start at full speed."""
         if self._rest is not None and self._health.answered and self._health.trouble is None:
             self._rest = None
             await asyncio.to_thread(self._ports.upstreams.end_rest, self._ports.settings.upstream_url)

@@ -1,4 +1,4 @@
-"""What one message to `infer` brings about."""
+"""Processes one message to `infer`."""
 
 import asyncio
 import math
@@ -14,28 +14,28 @@ from nightlane.domain.inference.supervisor import Stop
 from nightlane.domain.metrics import Metric
 from nightlane.domain.ports import Ports
 from nightlane.domain.shard import ShardMessage
-from nightlane.domain.trouble import LONGEST_REST_SECONDS, Rest, rest_after
+from nightlane.domain.trouble import MAX_REST_SECONDS, Rest, rest_after
 from nightlane.settings import InferenceSettings
 
-# A longer rest, or one of a message that was received often, is the sweeper's to end: a message may be
-# received 1,000 times at most, and each rest by visibility is a receive.
+# A longer rest, or one of a message that was received often, is ended by the sweeper: a message can be
+# received at most 1,000 times, and each rest by visibility costs one receive.
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html
-LONGEST_VISIBLE_REST_SECONDS = 120
-MOST_RECEIVES = 200
-# Lines that nobody else's fate explains are asked so often before their patience ends.
-LONE_LOOKS = 6
-# A shard's item that its batch left behind goes by itself.
-REMEMBERED_SECONDS = 7 * 86_400
+MAX_VISIBILITY_REST_SECONDS = 120
+MAX_RECEIVES = 200
+# How often lines that are refused while others are answered are retried before the patience with them ends.
+LONE_RETRIES = 6
+# A shard's item expires this long after its batch, in case the batch could not delete it.
+SHARD_RETENTION_SECONDS = 7 * 86_400
 
 
 class Verdict(Enum):
-    """What becomes of the message."""
+    """What happens to the message."""
 
     DONE = auto()
     HAND_BACK = auto()
-    """Another worker goes on after `delay_seconds`."""
+    """Another worker continues after `delay_seconds`."""
     LEAVE = auto()
-    """It is not ours any more: neither delete it nor touch its visibility."""
+    """It is no longer ours: neither delete it nor change its visibility."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +46,12 @@ class Ending:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A message, received for the `receives`th time."""
+    """A received message. `receives` counts how often it was received, including this time."""
 
     message: ShardMessage
     lease: LeaseView
     deadline: float
-    """On the monotonic clock."""
+    """When the run must end, on the monotonic clock."""
     receives: int = 1
 
 
@@ -61,7 +61,7 @@ DONE = Ending(Verdict.DONE)
 async def run_shard(
     ports: Ports[InferenceSettings], upstream: Upstream, delivery: Delivery, budget: ByteBudget
 ) -> Ending:
-    """Run a shard as far as time, and the upstream, allow."""
+    """Run a shard as far as time and the upstream allow."""
     message = delivery.message
     batch = await asyncio.to_thread(ports.batches.get_batch, message.batch_id)
     if batch is None or not batch.is_open:
@@ -70,7 +70,7 @@ async def run_shard(
     cancelling = batch.status is BatchStatus.CANCELLING
     if rest is not None and rest.until > ports.now() and not cancelling and ports.now() < batch.expires_at:
         return await _hand_over(ports, batch, delivery, rest.until - ports.now())
-    forget_at = batch.expires_at + REMEMBERED_SECONDS
+    forget_at = batch.expires_at + SHARD_RETENTION_SECONDS
     shard = await asyncio.to_thread(
         ports.batches.begin_shard, message.batch_id, message.shard.index, forget_at
     )
@@ -85,8 +85,8 @@ async def run_shard(
             return await _hand_over(ports, batch, delivery, 0)
         case Stop.REFUSED_ALONE:
             await _note_trouble(ports, batch, run)
-            looks = min(LONGEST_REST_SECONDS, ports.settings.refusal_patience_seconds / LONE_LOOKS)
-            return await _hand_over(ports, batch, delivery, looks)
+            pause = min(MAX_REST_SECONDS, ports.settings.refusal_patience_seconds / LONE_RETRIES)
+            return await _hand_over(ports, batch, delivery, pause)
         case Stop.UPSTREAM_DOWN:
             until = await _agree_on_rest(ports, batch, run)
             return await _hand_over(ports, batch, delivery, until - ports.now())
@@ -104,7 +104,7 @@ async def _note_trouble(ports: Ports, batch: Batch, run: ShardRun) -> None:
 
 
 async def _agree_on_rest(ports: Ports[InferenceSettings], batch: Batch, run: ShardRun) -> float:
-    """One worker finds out, and all lanes rest: until when, in seconds since 1970."""
+    """Start a rest of all lanes, or join the one under way; returns its end in seconds since 1970."""
     await _note_trouble(ports, batch, run)
     ports.metrics.add(Metric.UPSTREAM_DOWN)
     upstream, now = ports.settings.upstream_url, ports.now()
@@ -112,12 +112,12 @@ async def _agree_on_rest(ports: Ports[InferenceSettings], batch: Batch, run: Sha
     if known is not None and known.until > now:
         return known.until
     if run.trouble is None:
-        # What was still in flight was answered after all.
+        # A request that was still in flight has been answered.
         return now
     rest = rest_after(known, run.trouble, now, ports.settings.upstream_pause_seconds)
     if run.retry_after is not None:
-        asked = int(now + min(run.retry_after, LONGEST_REST_SECONDS))
-        rest = Rest(max(rest.until, asked), rest.count, rest.trouble)
+        requested = int(now + min(run.retry_after, MAX_REST_SECONDS))
+        rest = Rest(max(rest.until, requested), rest.count, rest.trouble)
     agreed = await asyncio.to_thread(ports.upstreams.begin_rest, upstream, rest, known)
     ports.log(
         "all lanes rest", upstream=upstream, seconds=round(agreed.until - now), reason=str(rest.trouble)
@@ -126,9 +126,9 @@ async def _agree_on_rest(ports: Ports[InferenceSettings], batch: Batch, run: Sha
 
 
 async def _hand_over(ports: Ports, batch: Batch, delivery: Delivery, seconds: float) -> Ending:
-    """Let another worker go on later: by the message's visibility, or by the sweeper's clock."""
+    """Let another worker continue after `seconds`, by the message's visibility or by the sweeper."""
     delay = max(0, math.ceil(seconds))
-    if delay > LONGEST_VISIBLE_REST_SECONDS or delivery.receives >= MOST_RECEIVES:
+    if delay > MAX_VISIBILITY_REST_SECONDS or delivery.receives >= MAX_RECEIVES:
         wake_at = min(int(ports.now()) + delay, batch.expires_at)
         if await asyncio.to_thread(ports.batches.rest_batch, batch.id, wake_at):
             return DONE

@@ -1,4 +1,4 @@
-"""How the upstream stands: feeds health and limiter with outcomes, says it aloud, sends everybody to rest."""
+"""Watches the upstream: passes outcomes to health and limiter, logs outages, and starts rests."""
 
 from nightlane.domain.inference.attempt import pause_after_refusal
 from nightlane.domain.inference.feed import Feed
@@ -12,14 +12,15 @@ from nightlane.domain.ports import Ports
 from nightlane.domain.trouble import Trouble
 from nightlane.settings import InferenceSettings
 
-# Nothing but a used-up quota for so long, and nothing ever answered: its user must hear of it now.
+# A batch that was never served ends after this long of nothing but an exhausted quota, so that its user
+# learns the reason soon.
 QUOTA_PATIENCE_SECONDS = 10.0
-# A longer Retry-After, with nothing in flight, is spent at rest and not in a paid worker.
-LONGEST_WAIT_SECONDS = 20.0
+# With nothing in flight, a longer Retry-After is spent resting rather than in a worker that costs money.
+MAX_WAIT_SECONDS = 20.0
 
 
-class Standing:
-    """What the attempts of a run say of the upstream; `served` if a line of the batch was answered before."""
+class UpstreamMonitor:
+    """What the attempts of a run show about the upstream; `served` if the batch has completed lines."""
 
     def __init__(
         self,
@@ -32,9 +33,9 @@ class Standing:
         served: bool,
     ) -> None:
         self.served = served
-        """A line of the batch was answered, ever."""
+        """Some line of the batch has been answered."""
         self.retry_after: float | None = None
-        """How long the upstream asked everybody to stay away, if it is longer than a worker should wait."""
+        """How long the upstream asked its clients to wait, if that is longer than a worker should."""
         self._ports = ports
         self._feed = feed
         self._limiter = limiter
@@ -43,7 +44,7 @@ class Standing:
         self._quota_since: float | None = None
 
     def on_answered(self, serial: int, failures_before: int) -> None:
-        """The upstream dealt with a line."""
+        """The upstream answered or rejected a line."""
         self.served, self._quota_since = True, None
         if self._health.is_doubtful:
             self._ports.log("the upstream answers again", upstream=self._ports.settings.upstream_url)
@@ -51,18 +52,18 @@ class Standing:
         self._limiter.on_answered()
 
     def on_given_up(self) -> None:
-        """What it refused was the line's own: nobody need hold back for that."""
+        """A line was given up for what was its own fault, so the upstream counts as working."""
         self._health.on_alive()
         self._limiter.on_answered()
 
     def on_trouble(self, outcome: Outcome, *, alone: bool) -> None:
-        """An attempt was not answered; `alone` if nothing else was in flight, and it may speak for itself."""
+        """An attempt was not answered; `alone` if nothing else was in flight and it counts as evidence."""
         health, status = self._health, outcome.answer.status if outcome.answer else None
-        # An upstream that never answered is told of at once, one that did once it is silent for a while.
-        is_known = health.is_doubtful or (not health.answered and health.trouble is not None)
+        # An upstream that has not answered yet is reported at once, one that has only after a few attempts.
+        is_reported = health.is_doubtful or (not health.answered and health.trouble is not None)
         trouble = Trouble(outcome.kind, status, outcome.message, int(self._ports.now()))
         health.on_unanswered(trouble, alone=alone, failed=outcome.verdict is Verdict.FAILED)
-        if not is_known and (health.is_doubtful or not health.answered):
+        if not is_reported and (health.is_doubtful or not health.answered):
             self._ports.log(
                 "the upstream does not answer",
                 upstream=self._ports.settings.upstream_url,
@@ -71,20 +72,20 @@ class Standing:
                 reason=outcome.message,
             )
 
-    def ask_less(self, outcome: Outcome, others_in_flight: int) -> None:
-        """After a refusal; after a failure only once they come in a row."""
+    def slow_down(self, outcome: Outcome, others_in_flight: int) -> None:
+        """Lower the limit after a refusal, or after several consecutive failures."""
         if outcome.verdict is not Verdict.FAILED or self._health.is_doubtful:
             self._limiter.on_refused(others_in_flight)
             self.pause(outcome, alone=not others_in_flight)
 
     def pause(self, outcome: Outcome, *, alone: bool) -> None:
-        """What a refusal asks for holds for the whole upstream, not for one line."""
+        """Pause all lines, because what a refusal asks for applies to the whole upstream."""
         if outcome.retry_after is not None or alone:
-            seconds = pause_after_refusal(self._health.alone, outcome.retry_after)
+            seconds = pause_after_refusal(self._health.lone_streak, outcome.retry_after)
             self._limiter.pause(self._ports.monotonic() + seconds)
 
     def is_quota_used_up(self, outcome: Outcome) -> bool:
-        """Whether nothing but a used-up quota was heard for a while, and no line was ever answered."""
+        """Whether the upstream has only reported an exhausted quota for a while and never answered a line."""
         now = self._ports.monotonic()
         if outcome.kind is not Kind.QUOTA or self.served:
             self._quota_since = None
@@ -93,16 +94,19 @@ class Standing:
             self._quota_since = now
         return now - self._quota_since >= QUOTA_PATIENCE_SECONDS
 
-    def rest_if_down(self, outcome: Outcome, *, idle: bool, lonely: bool) -> None:
-        """Stop the run if it is of no use; `lonely` if only lines are left that alone are refused."""
+    def rest_if_down(self, outcome: Outcome, *, idle: bool, only_refused_left: bool) -> None:
+        """Stop the run if continuing is pointless.
+
+        `only_refused_left`: each remaining line is refused while others are answered.
+        """
         if outcome.kind is Kind.QUOTA and not self.served:
             return
-        far = outcome.retry_after is not None and outcome.retry_after > LONGEST_WAIT_SECONDS
-        if far and outcome.verdict is Verdict.REFUSED and idle:
+        is_long_wait = outcome.retry_after is not None and outcome.retry_after > MAX_WAIT_SECONDS
+        if is_long_wait and outcome.verdict is Verdict.REFUSED and idle:
             self.retry_after = outcome.retry_after
-        elif self._health.wants_probe:
-            self._feed.wants_probe = True
+        elif self._health.needs_probe:
+            self._feed.probe_requested = True
             return
         elif not self._health.is_down:
             return
-        self._supervisor.halt(Stop.REFUSED_ALONE if lonely else Stop.UPSTREAM_DOWN)
+        self._supervisor.halt(Stop.REFUSED_ALONE if only_refused_left else Stop.UPSTREAM_DOWN)

@@ -1,4 +1,4 @@
-"""Asks one line after another, and decides by what comes of it what becomes of the line."""
+"""Sends lines to the upstream and decides, from each outcome, what happens to the line."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,25 +17,25 @@ from nightlane.domain.inference.feed import Candidate, Feed
 from nightlane.domain.inference.health import Health
 from nightlane.domain.inference.outcomes import Judge, Outcome, is_alive, is_large, judge
 from nightlane.domain.inference.ports import Answer, NoAnswer, Upstream
-from nightlane.domain.inference.quarantine import NEVER_THE_LINES, Quarantine
+from nightlane.domain.inference.quarantine import NEVER_THE_LINES_FAULT, Quarantine
 from nightlane.domain.inference.results import Result, answered, given_up
-from nightlane.domain.inference.standing import Standing
 from nightlane.domain.inference.supervisor import Stop, Supervisor
 from nightlane.domain.inference.table import Verdict
 from nightlane.domain.inference.traffic import Traffic
+from nightlane.domain.inference.upstream_monitor import UpstreamMonitor
 from nightlane.domain.ports import Ports
 from nightlane.settings import InferenceSettings
 
-# A line that needs a rest is looked at again so late while other lines keep the worker.
-LOOK_PAUSE_SECONDS = 30.0
+# How long a line that needs a rest is held while other lines keep the worker busy.
+WAIT_PAUSE_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What an `Asker` works with."""
+    """What a `Sender` works with."""
 
     feed: Feed
-    standing: Standing
+    monitor: UpstreamMonitor
     health: Health
     quarantine: Quarantine
     supervisor: Supervisor
@@ -43,8 +43,8 @@ class Tools:
     budget: ByteBudget
 
 
-class Asker:
-    """Asks lines; `finish` takes a line's result."""
+class Sender:
+    """Sends lines; `finish` is called with each line's result."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class Asker:
         finish: Callable[[Result], None],
     ) -> None:
         self.in_flight: dict[Candidate, float] = {}
-        """What is being asked, and since when, on the monotonic clock."""
+        """The lines in flight, and when each was sent, on the monotonic clock."""
         self._ports = ports
         self._upstream = upstream
         self._path = path
@@ -63,8 +63,8 @@ class Asker:
         self._finish = finish
         self._judge = Judge()
 
-    async def ask(self, candidate: Candidate) -> None:
-        """One attempt on a line, and what follows from it."""
+    async def send(self, candidate: Candidate) -> None:
+        """Make one attempt on a line and act on its outcome."""
         before, candidate.serial = candidate.serial, self._tools.health.begin()
         outcome = await self._attempt(candidate)
         if outcome.verdict in (Verdict.ANSWERED, Verdict.REJECTED):
@@ -75,38 +75,38 @@ class Asker:
             self._on_trouble(candidate, outcome, before)
 
     async def probe(self) -> None:
-        """Only suspects are left, or nothing but failures came: does the upstream work at all?"""
+        """Check whether the upstream works at all: only suspects are left, or every attempt failed."""
         tools = self._tools
         end: Answer | NoAnswer
         try:
             end = await self._upstream.probe()
-        except NoAnswer as silence:
-            end = silence
+        except NoAnswer as no_answer:
+            end = no_answer
         tools.feed.end_probe()
         alive = is_alive(end)
         tools.health.on_probe(succeeded=alive)
         if alive and (tools.feed.has_new or self._prove_held(end)):
             return
         outcome = judge(end)
-        tools.standing.on_trouble(outcome, alone=not self.in_flight)
-        tools.standing.pause(outcome, alone=True)
+        tools.monitor.on_trouble(outcome, alone=not self.in_flight)
+        tools.monitor.pause(outcome, alone=True)
         self._rest_if_down(outcome)
 
     async def _attempt(self, candidate: Candidate) -> Outcome:
         tools, body = self._tools, bytes(candidate.line.request.body)
-        began = self.in_flight[candidate] = tools.traffic.begin()
+        started_at = self.in_flight[candidate] = tools.traffic.begin()
         tools.budget.take(len(body))
         end: Answer | NoAnswer
         try:
             end = await self._upstream.post(self._path, body)
-        except NoAnswer as silence:
-            end = silence
+        except NoAnswer as no_answer:
+            end = no_answer
         finally:
-            seconds = tools.traffic.end() - began
+            seconds = tools.traffic.end() - started_at
             tools.budget.give_back(len(body))
         del self.in_flight[candidate]
         if isinstance(end, Answer):
-            tools.supervisor.slowest = max(tools.supervisor.slowest, seconds)
+            tools.supervisor.slowest_seconds = max(tools.supervisor.slowest_seconds, seconds)
         outcome = await self._judge.judge(end) if is_large(end) else judge(end)
         tools.traffic.note(outcome, seconds)
         return outcome
@@ -116,33 +116,33 @@ class Asker:
         self._finish(result)
 
     def _on_answered(self, candidate: Candidate) -> None:
-        """The upstream dealt with a line: that speaks against the lines that failed before."""
-        tools = self._tools
-        tools.standing.on_answered(candidate.serial, tools.quarantine.failures(candidate.line.number))
+        """The upstream works, which is evidence against the lines that failed earlier."""
+        tools, line = self._tools, candidate.line.number
+        tools.monitor.on_answered(candidate.serial, tools.quarantine.failures_in_run(line))
         for held in tools.feed.release(lambda each: tools.health.worked_since(each.serial)):
             self._on_proof(held, by_probe=False)
 
     def _on_trouble(self, candidate: Candidate, outcome: Outcome, before: int) -> None:
         tools, others = self._tools, len(self.in_flight)
-        # A suspect that fails again says nothing of the upstream: a probe will.
-        tells = candidate.last is None or tools.feed.has_new or outcome.verdict is not Verdict.FAILED
-        tools.standing.on_trouble(outcome, alone=tells and not others)
-        candidate.last, candidate.waits = outcome, False
+        # A suspect that fails again says nothing about the upstream; a probe will.
+        is_evidence = candidate.last is None or tools.feed.has_new or outcome.verdict is not Verdict.FAILED
+        tools.monitor.on_trouble(outcome, alone=is_evidence and not others)
+        candidate.last, candidate.needs_rest = outcome, False
         step = decide(outcome, self._evidence(candidate, outcome, before, alone=not others))
         if step is Step.GIVE_UP:
-            tools.standing.on_given_up()
+            tools.monitor.on_given_up()
             self._end(candidate, given_up(candidate.line, outcome))
             return
-        tools.standing.ask_less(outcome, others)
-        if step is Step.ASK_AGAIN:
-            tools.feed.ask_again(candidate, self._ports.monotonic())
+        tools.monitor.slow_down(outcome, others)
+        if step is Step.RETRY:
+            tools.feed.retry(candidate, self._ports.monotonic())
         else:
             self._hold(candidate, outcome)
         self._rest_if_down(outcome)
 
     def _hold(self, candidate: Candidate, outcome: Outcome) -> None:
         tools, line = self._tools, candidate.line.number
-        failures = tools.quarantine.of(line).failures
+        failures = tools.quarantine.suspicion_of(line).failures
         if outcome.verdict is Verdict.DENIED:
             tools.quarantine.on_denied(line, self._ports.now())
         elif outcome.verdict is Verdict.FAILED:
@@ -156,14 +156,14 @@ class Asker:
             tools.quarantine.on_refused(
                 line,
                 now,
-                alone=alone and outcome.kind not in NEVER_THE_LINES,
+                alone=alone and outcome.kind not in NEVER_THE_LINES_FAULT,
                 others_answered=before > 0 and tools.health.worked_since(before),
             )
         patience = self._ports.settings.refusal_patience_seconds
         return Evidence(
-            served=tools.standing.served,
+            served=tools.monitor.served,
             refused_alone=tools.quarantine.is_refused_alone(line, now, patience),
-            quota_used_up=tools.standing.is_quota_used_up(outcome),
+            quota_used_up=tools.monitor.is_quota_used_up(outcome),
         )
 
     @property
@@ -171,28 +171,31 @@ class Asker:
         return self._tools.health.attempts_needed(self._ports.settings.line_attempts)
 
     def _on_proof(self, held: Candidate, *, by_probe: bool) -> None:
-        """The upstream works, so what a held line got is the line's own doing, if it got it often enough."""
+        """The upstream works, so a held line is at fault if it has failed often enough."""
         tools, line, last = self._tools, held.line.number, held.last
         now = self._ports.monotonic()
         if last is None:
-            tools.feed.ask_again(held, now)
+            tools.feed.retry(held, now)
             return
         if last.verdict is not Verdict.REFUSED:
-            tools.quarantine.prove(line)
-        failures = tools.quarantine.of(line).failures
+            tools.quarantine.confirm_failure(line)
+        failures = tools.quarantine.suspicion_of(line).failures
         patience = self._ports.settings.refusal_patience_seconds
-        for_long = tools.quarantine.is_denied_for_long(line, self._ports.now(), patience)
-        match decide_with_proof(last, failures, self._attempts_needed, Proof(by_probe, for_long)):
+        denied_for_long = tools.quarantine.is_denied_for_long(line, self._ports.now(), patience)
+        match decide_with_proof(last, failures, self._attempts_needed, Proof(by_probe, denied_for_long)):
             case Step.GIVE_UP:
                 self._end(held, given_up(held.line, last))
             case Step.WAIT:
-                held.waits = True
-                tools.feed.hold(held, now + LOOK_PAUSE_SECONDS)
+                held.needs_rest = True
+                tools.feed.hold(held, now + WAIT_PAUSE_SECONDS)
             case _:
-                tools.feed.ask_again(held, now + pause_after_failure(failures - 1, last.retry_after))
+                tools.feed.retry(held, now + pause_after_failure(failures - 1, last.retry_after))
 
     def _prove_held(self, end: Answer | NoAnswer) -> bool:
-        """Hold against each line that is due what it got; False if the probe speaks against none of those."""
+        """Count the probe as proof for every held line that is due.
+
+        Returns False if lines are due but the probe proves nothing about any of them.
+        """
         tools, now = self._tools, self._ports.monotonic()
         refused = _is_refused(end)
         proven = tools.feed.release(lambda each: each.due <= now and not (refused and each.is_refused))
@@ -201,18 +204,20 @@ class Asker:
         for held in proven:
             self._on_proof(held, by_probe=True)
         left = tools.feed.pending
-        if left and not self.in_flight and all(each.waits for each in left):
+        if left and not self.in_flight and all(each.needs_rest for each in left):
             tools.supervisor.halt(Stop.REFUSED_ALONE)
         return bool(proven) or not any(each.due <= now for each in tools.feed.held)
 
     def _rest_if_down(self, outcome: Outcome) -> None:
         feed, quarantine, idle = self._tools.feed, self._tools.quarantine, not self.in_flight
         left = [] if feed.has_new or not idle else feed.pending
-        lonely = bool(left) and all(quarantine.of(each.line.number).others_answered for each in left)
-        self._tools.standing.rest_if_down(outcome, idle=idle, lonely=lonely)
+        only_refused = bool(left) and all(
+            quarantine.suspicion_of(each.line.number).others_answered for each in left
+        )
+        self._tools.monitor.rest_if_down(outcome, idle=idle, only_refused_left=only_refused)
 
 
 def _is_refused(end: Answer | NoAnswer) -> bool:
-    """Whether the probe itself was refused or denied: then it does not speak against a line that was."""
-    is_guarded = isinstance(end, Answer) and end.status in (401, 403)
-    return is_guarded or judge(end).verdict is Verdict.DENIED
+    """Whether the probe itself was refused or denied: then it proves nothing about a line that was."""
+    is_unauthorized = isinstance(end, Answer) and end.status in (401, 403)
+    return is_unauthorized or judge(end).verdict is Verdict.DENIED
