@@ -1,4 +1,4 @@
-"""What comes over the wire, or does not: each silence has its kind, and nothing is held for good."""
+"""The HTTP client: every way of getting no answer has its kind, and no memory stays reserved."""
 
 import asyncio
 import gzip
@@ -26,7 +26,7 @@ OK = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
 
 
 class NoKey:
-    """Of an upstream that needs none."""
+    """The key of an upstream that needs none."""
 
     def get(self) -> str | None:
         return None
@@ -35,13 +35,13 @@ class NoKey:
         return None
 
 
-def whole(body: bytes, head: bytes = OK) -> bytes:
+def http_response(body: bytes, head: bytes = OK) -> bytes:
     return head + b"content-length: %d\r\n\r\n" % len(body) + body
 
 
 @dataclass
 class Wire:
-    """Sends `data`, or what it makes of a request's head, then closes the connection."""
+    """Sends `data`, or what it returns for the head of a request, then closes the connection."""
 
     data: bytes | Callable[[bytes], bytes] = b""
     heads: list[bytes] = field(default_factory=list)
@@ -96,7 +96,7 @@ def post(wire: Wire, **settings: Any) -> Answer:
     ],
     ids=["closed", "cut", "cut chunks", "another protocol", "no status", "a huge header"],
 )
-def test_an_answer_that_does_not_arrive_has_its_kind(data: bytes, kind: Kind) -> None:
+def test_an_answer_that_does_not_arrive_is_classified(data: bytes, kind: Kind) -> None:
     with pytest.raises(NoAnswer) as caught:
         post(Wire(data))
     assert caught.value.kind is kind
@@ -115,52 +115,52 @@ def test_an_answer_that_does_not_arrive_has_its_kind(data: bytes, kind: Kind) ->
         ({"upstream_timeout_seconds": 0.05}, Kind.TIMEOUT),
         ({"max_answer_bytes": KIB}, Kind.TOO_LARGE),
     ],
-    ids=["nobody listens", "no TLS", "no URL", "a bad URL", "a bad host", "late", "too large"],
+    ids=["refused", "no TLS", "not a URL", "an invalid URL", "an invalid host", "late", "too large"],
 )
-def test_an_answer_that_cannot_be_had_has_its_kind(settings: dict[str, Any], kind: Kind) -> None:
+def test_an_answer_that_cannot_be_received_is_classified(settings: dict[str, Any], kind: Kind) -> None:
     pause = 0.2 if kind is Kind.TIMEOUT else 0.0
     with pytest.raises(NoAnswer) as caught:
-        post(Wire(whole(b"x" * 2 * KIB), pause_seconds=pause), **settings)
+        post(Wire(http_response(b"x" * 2 * KIB), pause_seconds=pause), **settings)
     assert caught.value.kind is kind
 
 
-def test_a_key_that_cannot_be_sent_is_the_operators_mistake() -> None:
+def test_a_key_that_cannot_be_sent_is_a_configuration_error() -> None:
     class Broken(NoKey):
         def get(self) -> str | None:
             raise ValueError("a key is printable ASCII characters on one line")
 
     with pytest.raises(NoAnswer, match="printable") as caught:
-        post(Wire(whole(b"{}")), key=Broken())
+        post(Wire(http_response(b"{}")), key=Broken())
     assert caught.value.kind is Kind.MISCONFIGURED
 
 
-def test_a_redirect_is_an_answer_and_not_followed() -> None:
+def test_a_redirect_is_returned_and_not_followed() -> None:
     wire = Wire(b"HTTP/1.1 302 Found\r\nlocation: /login\r\ncontent-length: 0\r\n\r\n")
     assert post(wire).status == 302
     assert len(wire.heads) == 1
 
 
-def test_a_request_id_of_odd_bytes_becomes_text_and_a_wait_is_read() -> None:
+def test_a_request_id_of_odd_bytes_becomes_text_and_retry_after_is_read() -> None:
     head = b"HTTP/1.1 503 \xe9\r\nx-request-id: caf\xe9\xff 7\r\nretry-after: 7\r\n"
-    answer = post(Wire(whole(b"{}", head)))
+    answer = post(Wire(http_response(b"{}", head)))
     assert (answer.status, answer.request_id, answer.retry_after) == (503, "caf?? 7", 7.0)
     json.dumps(answer.request_id).encode()
-    assert post(Wire(whole(b"{}"))).request_id.startswith("req_")
+    assert post(Wire(http_response(b"{}"))).request_id.startswith("req_")
 
 
 def test_headers_of_60_kib_are_read() -> None:
     head = OK + b"".join(b"x-policy-%d: %b\r\n" % (number, b"y" * 6_000) for number in range(10))
-    assert post(Wire(whole(b"{}", head))).body == b"{}"
+    assert post(Wire(http_response(b"{}", head))).body == b"{}"
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-def test_many_large_answers_come_through_a_small_budget(chunked: bool) -> None:
+def test_many_large_answers_fit_through_a_small_budget(chunked: bool) -> None:
     body = b"x" * 3 * SMALL_BYTES
     data = OK + b"transfer-encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
     budget = ByteBudget(4 * SMALL_BYTES)
 
     async def main() -> None:
-        wire = Wire(data if chunked else whole(body))
+        wire = Wire(data if chunked else http_response(body))
         async with connected(wire, budget, max_answer_bytes=4 * SMALL_BYTES) as upstream:
             answers = await asyncio.gather(*(upstream.post("/completions", b"{}") for _ in range(12)))
         assert {answer.body for answer in answers} == {body}
@@ -170,38 +170,40 @@ def test_many_large_answers_come_through_a_small_budget(chunked: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("head", "packed", "reserved"),
+    ("head", "compressed", "reserved"),
     [
         (OK, False, 3 * SMALL_BYTES),
         (OK + b"content-encoding: gzip\r\n", True, 8 * SMALL_BYTES),
     ],
-    ids=["plain", "packed"],
+    ids=["plain", "compressed"],
 )
-def test_a_large_answer_reserves_what_it_may_become(head: bytes, packed: bool, reserved: int) -> None:
+def test_a_large_answer_reserves_its_greatest_possible_size(
+    head: bytes, compressed: bool, reserved: int
+) -> None:
     sizes: list[int] = []
 
-    class Noting(ByteBudget):
+    class RecordingBudget(ByteBudget):
         async def reserve(self, size: int) -> None:
             sizes.append(size)
             await super().reserve(size)
 
     body = b"x" * 3 * SMALL_BYTES
     answer = post(
-        Wire(whole(gzip.compress(body) if packed else body, head)),
-        budget=Noting(10**9),
+        Wire(http_response(gzip.compress(body) if compressed else body, head)),
+        budget=RecordingBudget(10**9),
         max_answer_bytes=8 * SMALL_BYTES,
     )
     assert answer.body == body
     assert sizes == [reserved]
 
 
-def test_an_answer_given_up_while_it_waits_for_memory_gives_back_no_more_than_it_had() -> None:
+def test_an_answer_cancelled_while_waiting_for_memory_releases_only_what_it_had() -> None:
     budget, pressed = ByteBudget(SMALL_BYTES), asyncio.Event()
     budget.on_pressure = pressed.set
 
     async def main() -> None:
         await budget.reserve(SMALL_BYTES)
-        async with connected(Wire(whole(b"x" * 2 * SMALL_BYTES)), budget) as upstream:
+        async with connected(Wire(http_response(b"x" * 2 * SMALL_BYTES)), budget) as upstream:
             asking = asyncio.create_task(upstream.post("/completions", b"{}"))
             await asyncio.wait_for(pressed.wait(), 10)
             asking.cancel()
@@ -253,7 +255,7 @@ def test_a_secret_is_read_once_and_again_after_five_minutes(vault: Vault) -> Non
     assert (key.get(), vault.reads) == ("sk-new", 2)
 
 
-def test_a_key_that_was_refused_is_read_again_but_not_for_each_refusal(vault: Vault) -> None:
+def test_a_refused_key_is_read_again_but_not_for_every_refusal(vault: Vault) -> None:
     key = vault.key()
     key.get()
     vault.rotate("sk-new")
@@ -266,7 +268,7 @@ def test_a_key_that_was_refused_is_read_again_but_not_for_each_refusal(vault: Va
     assert (key.get_other_than("sk-new"), vault.reads) == ("sk-new", 2)
 
 
-def test_a_secret_that_is_no_key_is_refused_and_one_that_becomes_good_is_used(vault: Vault) -> None:
+def test_a_secret_that_is_not_a_key_is_rejected_until_it_is_corrected(vault: Vault) -> None:
     key = vault.key()
     vault.rotate('{"key": "sk"}\n{"other": "sk"}')
     with pytest.raises(ValueError, match="printable"):
@@ -276,7 +278,7 @@ def test_a_secret_that_is_no_key_is_refused_and_one_that_becomes_good_is_used(va
     assert key.get() == "sk-new"
 
 
-def test_a_key_of_the_environment_needs_no_secret() -> None:
+def test_a_key_from_the_environment_needs_no_secret() -> None:
     with mock_aws():
         clients = Clients(boto3.Session("testing", "testing", region_name="us-east-1"))
         key = UpstreamKey(Settings(upstream_key=" sk-here\n"), clients)
@@ -286,33 +288,33 @@ def test_a_key_of_the_environment_needs_no_secret() -> None:
 
 
 def locked(head: bytes) -> bytes:
-    """An upstream that knows the new key only."""
+    """Respond as an upstream that accepts only the new key."""
     if b"Bearer sk-new\r\n" in head:
-        return whole(b"{}")
-    return whole(b'{"error":{"message":"Incorrect key: sk-old","code":null}}', b"HTTP/1.1 401 no\r\n")
+        return http_response(b"{}")
+    return http_response(b'{"error":{"message":"Incorrect key: sk-old","code":null}}', b"HTTP/1.1 401 no\r\n")
 
 
-async def together(upstream: HttpUpstream, count: int) -> list[int]:
+async def post_concurrently(upstream: HttpUpstream, count: int) -> list[int]:
     answers: list[Awaitable[Answer]] = [upstream.post("/completions", b"{}") for _ in range(count)]
     return [answer.status for answer in await asyncio.gather(*answers)]
 
 
-def test_after_a_rotation_the_requests_in_flight_read_the_new_key_once_and_ask_again(vault: Vault) -> None:
+def test_after_a_rotation_the_requests_in_flight_read_the_new_key_once_and_are_retried(vault: Vault) -> None:
     async def main() -> None:
         wire = Wire(locked)
         async with connected(wire, key=vault.key()) as upstream:
-            # The secret is as old as what the upstream refuses.
-            assert await together(upstream, 2) == [401, 401]
+            # The secret still holds the key that the upstream refuses.
+            assert await post_concurrently(upstream, 2) == [401, 401]
             vault.rotate("sk-new")
             vault.seconds = SECONDS_BETWEEN_READS
-            assert await together(upstream, 8) == [200] * 8
-            assert await together(upstream, 3) == [200] * 3
+            assert await post_concurrently(upstream, 8) == [200] * 8
+            assert await post_concurrently(upstream, 3) == [200] * 3
         assert vault.reads == 2
         assert len(wire.heads) == 2 + 8 + 8 + 3
 
     asyncio.run(main())
 
 
-def test_a_key_that_an_upstream_repeats_is_not_shown(vault: Vault) -> None:
+def test_a_key_that_an_upstream_repeats_in_an_error_is_hidden(vault: Vault) -> None:
     answer = post(Wire(locked), key=vault.key())
     assert (answer.status, judge(answer).message) == (401, "Incorrect key: ***")

@@ -1,4 +1,4 @@
-"""What an upstream says of waiting, in all the ways it may say it."""
+"""Reading how long an upstream asks its clients to wait, in every format."""
 
 import math
 
@@ -40,15 +40,15 @@ NOW = 1_800_000_000.0
         (",", None),
     ],
 )
-def test_a_retry_after_is_a_number_or_a_date_or_nothing(value: str, seconds: float | None) -> None:
+def test_retry_after_is_a_number_or_a_date_and_otherwise_ignored(value: str, seconds: float | None) -> None:
     assert retry_after(503, {"retry-after": value}, NOW) == seconds
 
 
-def test_milliseconds_say_it_better_if_they_say_it() -> None:
+def test_valid_milliseconds_take_precedence() -> None:
     assert retry_after(429, {"retry-after-ms": "250", "retry-after": "1"}, NOW) == 0.25
-    for nonsense in ("nan", "inf", "", "1s"):
-        assert retry_after(429, {"retry-after-ms": nonsense, "retry-after": "1"}, NOW) == 1.0
-        assert retry_after(429, {"retry-after-ms": nonsense}, NOW) is None
+    for invalid in ("nan", "inf", "", "1s"):
+        assert retry_after(429, {"retry-after-ms": invalid, "retry-after": "1"}, NOW) == 1.0
+        assert retry_after(429, {"retry-after-ms": invalid}, NOW) is None
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_the_reset_of_an_empty_bucket_is_a_go_duration_or_seconds(value: str, se
     assert retry_after(429, headers, NOW) == seconds
 
 
-def test_of_two_empty_buckets_the_later_one_counts_and_a_full_one_does_not() -> None:
+def test_the_latest_reset_of_the_empty_buckets_counts() -> None:
     headers = {
         "x-ratelimit-remaining-requests": "0",
         "x-ratelimit-reset-requests": "2s",
@@ -85,16 +85,18 @@ def test_of_two_empty_buckets_the_later_one_counts_and_a_full_one_does_not() -> 
 
 
 @pytest.mark.parametrize("status", [200, 400, 500, 503])
-def test_buckets_say_nothing_of_an_answer_that_is_no_429(status: int) -> None:
+def test_buckets_are_ignored_unless_the_status_is_429(status: int) -> None:
     headers = {"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "6m0s"}
     assert retry_after(status, headers, NOW) is None
 
 
-WORDS = st.text(max_size=40) | st.text("0123456789.-+eEhms :GMTFriJan,", max_size=40)
+VALUES = st.text(max_size=40) | st.text("0123456789.-+eEhms :GMTFriJan,", max_size=40)
 
 
-@given(ms=st.none() | WORDS, after=st.none() | WORDS, reset=st.none() | WORDS, status=st.integers(100, 599))
-def test_whatever_the_headers_hold_the_wait_is_a_number_or_nothing(
+@given(
+    ms=st.none() | VALUES, after=st.none() | VALUES, reset=st.none() | VALUES, status=st.integers(100, 599)
+)
+def test_with_any_headers_the_wait_is_a_finite_number_or_none(
     ms: str | None, after: str | None, reset: str | None, status: int
 ) -> None:
     given_headers = {"retry-after-ms": ms, "retry-after": after, "x-ratelimit-reset-requests": reset}

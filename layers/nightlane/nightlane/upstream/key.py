@@ -1,18 +1,18 @@
-"""What a caller of the upstream asks of its key."""
+"""The key for the upstream, as its callers use it."""
 
 from typing import Protocol
 
 
 class Key(Protocol):
-    """A bearer key that may be changed while it is in use."""
+    """A bearer key that may be rotated while it is in use."""
 
     def get(self) -> str | None:
-        """The key; None if the upstream needs none. Raises: ValueError, if it cannot be sent."""
+        """Return the key; None if the upstream needs none. Raises: ValueError: it cannot be sent."""
 
     def get_other_than(self, refused: str | None) -> str | None:
-        """The key, read again if it still is the one that was refused. Raises: ValueError."""
+        """Return the key, reading it again if it is still the refused one. Raises: ValueError, as `get`."""
 
 
 def bearer(key: str | None) -> dict[str, str]:
-    """The header that carries the key."""
+    """Return the header that carries the key; empty without a key."""
     return {"Authorization": f"Bearer {key}"} if key else {}

@@ -21,7 +21,7 @@ class HttpModels:
         self._pool = urllib3.PoolManager(timeout=TIMEOUT, retries=urllib3.Retry(1, redirect=0))
 
     def model_ids(self) -> frozenset[str] | None:
-        """None when the upstream cannot list its models: then nothing is refused for its model."""
+        """Return the ids; None if the upstream cannot list its models, and then no model is refused."""
         try:
             models = self.list_models()["data"]
             return frozenset(model["id"] for model in models) or None
@@ -29,19 +29,19 @@ class HttpModels:
             return None
 
     def list_models(self) -> dict[str, Any]:
-        """The upstream's own answer. Raises: UpstreamError, NotFound."""
+        """Return the upstream's answer unchanged. Raises: UpstreamError, NotFound."""
         return self._get("/models")
 
     def retrieve_model(self, model: str) -> dict[str, Any]:
-        """The upstream's own answer. Raises: UpstreamError, NotFound."""
+        """Return the upstream's answer unchanged. Raises: UpstreamError, NotFound."""
         return self._get(f"/models/{quote(model, safe='')}", f"The model '{model}' does not exist")
 
     def _get(self, path: str, missing: str = "The upstream has no list of models") -> dict[str, Any]:
         try:
             key = self._key.get()
-            answer = self._ask(path, key)
+            answer = self._request(path, key)
             if answer.status in (401, 403) and (other := self._key.get_other_than(key)) != key:
-                answer = self._ask(path, other)
+                answer = self._request(path, other)
             body = msgspec.json.decode(answer.data)
         except (urllib3.exceptions.HTTPError, ValueError, RecursionError) as error:
             raise UpstreamError("The upstream did not answer with JSON.") from error
@@ -51,6 +51,6 @@ class HttpModels:
             raise UpstreamError(f"The upstream answered {answer.status} to {path}.")
         return body
 
-    def _ask(self, path: str, key: str | None) -> urllib3.BaseHTTPResponse:
+    def _request(self, path: str, key: str | None) -> urllib3.BaseHTTPResponse:
         headers = {"Accept": "application/json"} | bearer(key)
         return self._pool.request("GET", self._base_url + path, headers=headers)

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
-# What a rate limiter says of its buckets; the value is a Go duration (`6m0s`, `310ms`) or seconds.
+# Rate limiters report the state of these buckets in headers. A reset is in seconds or a Go duration (`6m0s`).
 # https://platform.openai.com/docs/guides/rate-limits
 BUCKETS = ("requests", "tokens")
 TOO_MANY_REQUESTS = 429
@@ -14,7 +14,7 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
 
 
 def retry_after(status: int, headers: Mapping[str, str], now: float) -> float | None:
-    """Seconds to wait; None if the headers do not say. `now` is seconds since 1970."""
+    """Return the seconds to wait; None if the headers do not say. `now` is seconds since 1970."""
     if (milliseconds := _number(headers.get("retry-after-ms"))) is not None:
         return milliseconds / 1000
     value = headers.get("retry-after")
@@ -39,7 +39,7 @@ def _number(value: str | None) -> float | None:
 
 
 def _date(value: str, now: float) -> float | None:
-    """Seconds until an HTTP date (RFC 9110 §10.2.3)."""
+    """Return the seconds until an HTTP date (RFC 9110 §10.2.3)."""
     try:
         return max(0.0, parsedate_to_datetime(value).timestamp() - now)
     except (ValueError, TypeError, OverflowError, IndexError):
