@@ -1,4 +1,4 @@
-"""Two planners or two assemblers of one batch at once: the later one decides, the earlier changes nothing."""
+"""Two planners or assemblers of one batch at once: the later one wins, the earlier one changes nothing."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -21,8 +21,8 @@ LINES = 6
 def nightlane() -> Iterator[World]:
     with serving(Upstream()) as upstream:
         settings = Settings(upstream_url=upstream.url, shard_max_lines=4, worker_lease_seconds=5)
-        with world(settings) as made:
-            yield made
+        with world(settings) as running:
+            yield running
 
 
 @pytest.fixture
@@ -30,14 +30,14 @@ def blobs(nightlane: World) -> InterruptedBlobs:
     return InterruptedBlobs(nightlane)
 
 
-def created(nightlane: World) -> tuple[str, str]:
-    """A new batch and its input file."""
+def create_batch(nightlane: World) -> tuple[str, str]:
+    """Create a batch; returns its id and its input file's."""
     file_id = nightlane.upload(requests(LINES))
     return nightlane.create(file_id), file_id
 
 
 def objects(nightlane: World, prefix: str) -> dict[str, int]:
-    """The keys and sizes of what the bucket holds."""
+    """Return the keys and sizes of the objects in the bucket."""
     listed = nightlane.clients.s3.list_objects_v2(Bucket=nightlane.ports.settings.bucket_name, Prefix=prefix)
     return {entry["Key"]: entry["Size"] for entry in listed.get("Contents", [])}
 
@@ -49,8 +49,8 @@ def assert_completed(nightlane: World, batch_id: str) -> None:
     assert len(nightlane.lines(batch.output_file_id)) == LINES
 
 
-def assert_files_are_what_their_records_say(nightlane: World, batch_id: str, *others: str) -> None:
-    """No object is left of an assembler that lost, and none has another size than its record."""
+def assert_files_match_their_records(nightlane: World, batch_id: str, *others: str) -> None:
+    """Every object belongs to a file record and has its size, so losing assemblers left nothing behind."""
     batch = nightlane.batch(batch_id)
     ids = [each for each in (batch.output_file_id, batch.error_file_id, *others) if each is not None]
     files = [nightlane.ports.files.get_file(each) for each in ids]
@@ -58,10 +58,10 @@ def assert_files_are_what_their_records_say(nightlane: World, batch_id: str, *ot
     assert objects(nightlane, "work/") == {}
 
 
-def test_a_planner_that_was_overtaken_leaves_the_plan_alone(
+def test_a_planner_that_was_overtaken_does_not_touch_the_plan(
     nightlane: World, blobs: InterruptedBlobs
 ) -> None:
-    batch_id, _ = created(nightlane)
+    batch_id, _ = create_batch(nightlane)
     blobs.after_a_chunk = once(lambda: plan_batch(nightlane.ports, nightlane.models, batch_id))
     plan_batch(replace(nightlane.ports, blobs=blobs), nightlane.models, batch_id)
     batch = nightlane.batch(batch_id)
@@ -70,21 +70,21 @@ def test_a_planner_that_was_overtaken_leaves_the_plan_alone(
     assert_completed(nightlane, batch_id)
 
 
-def test_a_planner_that_finds_the_input_deleted_leaves_the_plan_of_another_alone(nightlane: World) -> None:
-    batch_id, file_id = created(nightlane)
+def test_a_planner_that_finds_the_input_deleted_does_not_touch_the_other_plan(nightlane: World) -> None:
+    batch_id, file_id = create_batch(nightlane)
 
-    def another_plans_and_the_client_deletes_its_file() -> None:
+    def plan_and_delete_input() -> None:
         plan_batch(nightlane.ports, nightlane.models, batch_id)
         assert nightlane.call("DELETE", f"/files/{file_id}")[0] == 200
 
-    models = InterruptedModels(meanwhile=another_plans_and_the_client_deletes_its_file)
+    models = InterruptedModels(meanwhile=plan_and_delete_input)
     plan_batch(nightlane.ports, models, batch_id)
     assert nightlane.batch(batch_id).status is BatchStatus.IN_PROGRESS
     assert_completed(nightlane, batch_id)
 
 
-def test_a_planner_with_another_list_of_models_leaves_the_plan_of_another_alone(nightlane: World) -> None:
-    batch_id, _ = created(nightlane)
+def test_a_planner_with_a_different_list_of_models_does_not_touch_the_other_plan(nightlane: World) -> None:
+    batch_id, _ = create_batch(nightlane)
     models = InterruptedModels(
         frozenset({"something-else"}),
         meanwhile=lambda: plan_batch(nightlane.ports, nightlane.models, batch_id),
@@ -94,22 +94,22 @@ def test_a_planner_with_another_list_of_models_leaves_the_plan_of_another_alone(
     assert_completed(nightlane, batch_id)
 
 
-def test_a_planner_whose_batch_another_has_failed_stops_quietly(
+def test_a_planner_stops_quietly_if_another_has_failed_the_batch(
     nightlane: World, blobs: InterruptedBlobs
 ) -> None:
-    batch_id, file_id = created(nightlane)
+    batch_id, file_id = create_batch(nightlane)
     strict = InterruptedModels(frozenset({"something-else"}))
     blobs.before_a_read = once(lambda: plan_batch(nightlane.ports, strict, batch_id))
     plan_batch(replace(nightlane.ports, blobs=blobs), nightlane.models, batch_id)
     nightlane.run()
     assert nightlane.batch(batch_id).status is BatchStatus.FAILED
-    assert_files_are_what_their_records_say(nightlane, batch_id, file_id)
+    assert_files_match_their_records(nightlane, batch_id, file_id)
 
 
-def test_a_dead_letter_fails_the_batch_under_a_planner_that_is_still_at_it(
+def test_a_dead_letter_fails_the_batch_while_a_planner_is_still_working(
     nightlane: World, blobs: InterruptedBlobs
 ) -> None:
-    batch_id, _ = created(nightlane)
+    batch_id, _ = create_batch(nightlane)
     blobs.after_a_chunk = once(lambda: fail_plan(nightlane.ports, batch_id))
     plan_batch(replace(nightlane.ports, blobs=blobs), nightlane.models, batch_id)
     batch = nightlane.batch(batch_id)
@@ -117,37 +117,37 @@ def test_a_dead_letter_fails_the_batch_under_a_planner_that_is_still_at_it(
     assert list(nightlane.ports.batches.waiting_batches()) == []
 
 
-def test_a_dead_letter_of_a_planned_batch_changes_nothing(nightlane: World) -> None:
-    batch_id, _ = created(nightlane)
+def test_a_dead_letter_for_a_planned_batch_changes_nothing(nightlane: World) -> None:
+    batch_id, _ = create_batch(nightlane)
     nightlane.deliver("plan")
     planned = nightlane.batch(batch_id)
     fail_plan(nightlane.ports, batch_id)
     assert nightlane.batch(batch_id) == planned
 
 
-def test_a_long_planning_gets_no_second_planner_from_the_sweeper(
+def test_the_sweeper_starts_no_second_planner_during_a_long_planning(
     nightlane: World, blobs: InterruptedBlobs
 ) -> None:
     batch_id = nightlane.create(nightlane.upload(requests(5_000)))
     nightlane.receive("plan")
     before = nightlane.waiting_messages()
-    began = nightlane.ports.now()
+    started_at = nightlane.ports.now()
 
-    def time_passes() -> None:
+    def pass_time() -> None:
         nightlane.pass_time(25)
         nightlane.sweep()
         assert nightlane.waiting_messages() == before
 
-    blobs.after_a_chunk = time_passes
+    blobs.after_a_chunk = pass_time
     settings = nightlane.ports.settings.model_copy(update={"shard_max_lines": 4_800})
     plan_batch(replace(nightlane.ports, blobs=blobs, settings=settings), nightlane.models, batch_id)
-    assert nightlane.ports.now() - began > 2 * nightlane.ports.settings.redrive_seconds
+    assert nightlane.ports.now() - started_at > 2 * nightlane.ports.settings.redrive_seconds
     assert nightlane.batch(batch_id).epoch == 1
 
 
-def run_but_for_its_assembly(nightlane: World) -> tuple[str, str]:
-    """A batch whose every line is answered, and its input file."""
-    batch_id, file_id = created(nightlane)
+def run_until_assembly(nightlane: World) -> tuple[str, str]:
+    """Run a batch until all its lines are answered; returns its id and its input file's."""
+    batch_id, file_id = create_batch(nightlane)
     nightlane.deliver("plan")
     while nightlane.deliver("infer"):
         pass
@@ -155,9 +155,9 @@ def run_but_for_its_assembly(nightlane: World) -> tuple[str, str]:
     return batch_id, file_id
 
 
-def expired_and_closed(nightlane: World) -> tuple[str, str]:
-    """A batch that expired with lines that never ran, and its input file."""
-    batch_id, file_id = created(nightlane)
+def expire(nightlane: World) -> tuple[str, str]:
+    """Let a batch expire before all its lines have run; returns its id and its input file's."""
+    batch_id, file_id = create_batch(nightlane)
     nightlane.deliver("plan")
     nightlane.deliver("infer")
     nightlane.pass_time(86_406)
@@ -170,100 +170,100 @@ def codes(nightlane: World, batch_id: str) -> list[str]:
     return [line["error"]["code"] for line in nightlane.lines(nightlane.batch(batch_id).error_file_id)]
 
 
-def test_an_assembler_that_writes_after_the_winner_leaves_no_trace(
+def test_an_assembler_that_writes_after_the_winner_leaves_nothing_behind(
     nightlane: World, blobs: InterruptedBlobs
 ) -> None:
-    batch_id, file_id = expired_and_closed(nightlane)
+    batch_id, file_id = expire(nightlane)
 
-    def a_cancel_comes_and_another_assembles() -> None:
+    def cancel_and_assemble() -> None:
         assert nightlane.call("POST", f"/batches/{batch_id}/cancel")[0] == 200
         assemble_batch(nightlane.ports, batch_id)
 
-    # So the two write lines of another length.
-    blobs.before_an_object_appears = once(a_cancel_comes_and_another_assembles)
+    # After the cancel, the two assemblers write lines of different lengths.
+    blobs.before_an_object_appears = once(cancel_and_assemble)
     assemble_batch(replace(nightlane.ports, blobs=blobs), batch_id)
     nightlane.run()
     assert nightlane.batch(batch_id).status is BatchStatus.CANCELLED
     assert codes(nightlane, batch_id) == ["batch_cancelled"] * 2
-    assert_files_are_what_their_records_say(nightlane, batch_id, file_id)
+    assert_files_match_their_records(nightlane, batch_id, file_id)
 
 
 def test_an_assembler_whose_parts_the_winner_has_deleted_stops_quietly(
     nightlane: World, blobs: InterruptedBlobs
 ) -> None:
-    batch_id, file_id = run_but_for_its_assembly(nightlane)
+    batch_id, file_id = run_until_assembly(nightlane)
     blobs.before_a_read = once(lambda: assemble_batch(nightlane.ports, batch_id))
     assemble_batch(replace(nightlane.ports, blobs=blobs), batch_id)
     assert_completed(nightlane, batch_id)
-    assert_files_are_what_their_records_say(nightlane, batch_id, file_id)
+    assert_files_match_their_records(nightlane, batch_id, file_id)
 
 
-def test_a_cancel_within_an_assembly_is_answered_by_the_same_assembler(
+def test_a_cancel_during_an_assembly_is_handled_by_the_same_assembler(
     nightlane: World, blobs: InterruptedBlobs
 ) -> None:
-    batch_id, file_id = expired_and_closed(nightlane)
+    batch_id, file_id = expire(nightlane)
 
-    def a_cancel_comes() -> None:
+    def cancel() -> None:
         assert nightlane.call("POST", f"/batches/{batch_id}/cancel")[0] == 200
 
-    blobs.before_an_object_appears = once(a_cancel_comes)
+    blobs.before_an_object_appears = once(cancel)
     assemble_batch(replace(nightlane.ports, blobs=blobs), batch_id)
     assert nightlane.batch(batch_id).status is BatchStatus.CANCELLED
     assert codes(nightlane, batch_id) == ["batch_cancelled"] * 2
-    assert_files_are_what_their_records_say(nightlane, batch_id, file_id)
+    assert_files_match_their_records(nightlane, batch_id, file_id)
 
 
 def test_what_a_crashed_assembler_wrote_is_deleted_by_the_next(
     nightlane: World, blobs: InterruptedBlobs
 ) -> None:
-    batch_id, file_id = run_but_for_its_assembly(nightlane)
+    batch_id, file_id = run_until_assembly(nightlane)
 
     def crash() -> None:
         raise ConnectionError("the process is gone")
 
-    # Its objects are there by then, its batch has not ended.
+    # At that point its objects have been written, but its batch has not ended.
     blobs.before_a_deletion = crash
     with pytest.raises(ConnectionError):
         assemble_batch(replace(nightlane.ports, blobs=blobs), batch_id)
     assert len(objects(nightlane, "files/")) == 2
     assert_completed(nightlane, batch_id)
-    assert_files_are_what_their_records_say(nightlane, batch_id, file_id)
+    assert_files_match_their_records(nightlane, batch_id, file_id)
 
 
-def test_a_message_that_comes_again_tidies_up_after_an_assembler_that_crashed_at_it(
+def test_a_redelivered_message_finishes_the_cleanup_of_a_crashed_assembler(
     nightlane: World, blobs: InterruptedBlobs
 ) -> None:
-    batch_id, file_id = run_but_for_its_assembly(nightlane)
+    batch_id, file_id = run_until_assembly(nightlane)
     left = list(nightlane.ports.batches.shards(batch_id))
 
-    def crash_once_it_has_ended() -> None:
+    def crash_after_the_end() -> None:
         if nightlane.batch(batch_id).status.is_terminal:
             raise ConnectionError("the process is gone")
 
-    blobs.before_a_deletion = crash_once_it_has_ended
+    blobs.before_a_deletion = crash_after_the_end
     with pytest.raises(ConnectionError):
         assemble_batch(replace(nightlane.ports, blobs=blobs), batch_id)
     assert list(nightlane.ports.batches.shards(batch_id)) == left
     assert_completed(nightlane, batch_id)
     assert list(nightlane.ports.batches.shards(batch_id)) == []
-    assert_files_are_what_their_records_say(nightlane, batch_id, file_id)
+    assert_files_match_their_records(nightlane, batch_id, file_id)
 
 
-def test_a_long_assembly_gets_no_second_assembler_from_the_sweeper(
+def test_the_sweeper_starts_no_second_assembler_during_a_long_assembly(
     nightlane: World, blobs: InterruptedBlobs
 ) -> None:
-    batch_id, _ = run_but_for_its_assembly(nightlane)
+    batch_id, _ = run_until_assembly(nightlane)
     nightlane.receive("assemble")
     before = nightlane.waiting_messages()
-    began = nightlane.ports.now()
+    started_at = nightlane.ports.now()
 
-    def time_passes() -> None:
+    def pass_time() -> None:
         nightlane.pass_time(25)
         nightlane.sweep()
         assert nightlane.waiting_messages() == before
 
-    blobs.after_a_line = time_passes
+    blobs.after_a_line = pass_time
     assemble_batch(replace(nightlane.ports, blobs=blobs), batch_id)
-    assert nightlane.ports.now() - began > 2 * nightlane.ports.settings.redrive_seconds
+    assert nightlane.ports.now() - started_at > 2 * nightlane.ports.settings.redrive_seconds
     batch = nightlane.batch(batch_id)
     assert (batch.status, batch.epoch) == (BatchStatus.COMPLETED, 2)

@@ -1,4 +1,4 @@
-"""How a batch gets on, beyond what OpenAI's object says."""
+"""The progress of a batch, an extension of OpenAI's API."""
 
 from typing import Any
 
@@ -6,22 +6,22 @@ from tests.upstream import Upstream, refusal
 from tests.world import World, requests
 
 
-def progress(world: World, batch_id: str) -> Any:
+def get_progress(world: World, batch_id: str) -> Any:
     status, body = world.call("GET", f"/batches/{batch_id}/progress")
     assert status == 200
     return body
 
 
-def test_a_batch_that_ended_tells_its_lines_and_its_rate(nightlane: World) -> None:
+def test_a_completed_batch_shows_its_lines_and_its_rate(nightlane: World) -> None:
     batch_id = nightlane.create(nightlane.upload(requests(6)))
     nightlane.run()
-    told = progress(nightlane, batch_id)
-    assert told["object"] == "batch.progress"
-    assert told["batch_id"] == batch_id
-    assert told["status"] == "completed"
-    assert told["lines"] == {"total": 6, "completed": 6, "failed": 0, "unfinished": 0}
-    assert told["lines_per_second"] > 0
-    assert told["waits_for"] is told["seconds_left"] is told["last_refusal"] is None
+    progress = get_progress(nightlane, batch_id)
+    assert progress["object"] == "batch.progress"
+    assert progress["batch_id"] == batch_id
+    assert progress["status"] == "completed"
+    assert progress["lines"] == {"total": 6, "completed": 6, "failed": 0, "unfinished": 0}
+    assert progress["lines_per_second"] > 0
+    assert progress["waits_for"] is progress["seconds_left"] is progress["last_refusal"] is None
 
 
 def test_a_batch_behind_another_waits_for_a_slot(nightlane: World) -> None:
@@ -29,28 +29,28 @@ def test_a_batch_behind_another_waits_for_a_slot(nightlane: World) -> None:
     second = nightlane.create(nightlane.upload(requests(2)))
     nightlane.deliver("plan")
     nightlane.deliver("plan")
-    told = progress(nightlane, second)
-    assert (told["waits_for"], told["waits_since"]) == ("slot", nightlane.batch(second).created_at)
-    assert told["lines"]["unfinished"] == 2
+    progress = get_progress(nightlane, second)
+    assert (progress["waits_for"], progress["waits_since"]) == ("slot", nightlane.batch(second).created_at)
+    assert progress["lines"]["unfinished"] == 2
 
 
-def test_a_batch_before_an_endpoint_that_refuses_says_since_when_until_when_and_why(
+def test_a_batch_waiting_for_its_endpoint_says_since_when_until_when_and_why(
     nightlane: World, upstream: Upstream
 ) -> None:
     upstream.script = lambda _body, _seen: refusal(503)
     batch_id = nightlane.create(nightlane.upload(requests(2)))
     nightlane.deliver("plan")
-    began = nightlane.ports.now()
+    started_at = nightlane.ports.now()
     nightlane.deliver("infer")
-    told = progress(nightlane, batch_id)
-    assert told["waits_for"] == "endpoint"
-    assert began - 1 <= told["waits_since"] <= nightlane.ports.now()
-    assert told["resumes_at"] > nightlane.ports.now()
-    assert (told["last_refusal"]["status"], told["last_refusal"]["message"]) == (503, "no: 503")
-    assert told["last_refusal"]["kind"] == "overloaded"
+    progress = get_progress(nightlane, batch_id)
+    assert progress["waits_for"] == "endpoint"
+    assert started_at - 1 <= progress["waits_since"] <= nightlane.ports.now()
+    assert progress["resumes_at"] > nightlane.ports.now()
+    assert (progress["last_refusal"]["status"], progress["last_refusal"]["message"]) == (503, "no: 503")
+    assert progress["last_refusal"]["kind"] == "overloaded"
 
 
-def test_once_the_endpoint_answers_nothing_is_waited_for(nightlane: World, upstream: Upstream) -> None:
+def test_a_batch_whose_endpoint_answers_again_is_not_waiting(nightlane: World, upstream: Upstream) -> None:
     nightlane.ports.settings.__dict__["upstream_pause_seconds"] = 0
     down = {"answers": 0}
 
@@ -63,12 +63,12 @@ def test_once_the_endpoint_answers_nothing_is_waited_for(nightlane: World, upstr
     nightlane.deliver("plan")
     while nightlane.batch(batch_id).completed == 0:
         nightlane.deliver("infer")
-    told = progress(nightlane, batch_id)
-    assert told["waits_for"] is told["last_refusal"] is None
-    assert told["seconds_left"] is not None
+    progress = get_progress(nightlane, batch_id)
+    assert progress["waits_for"] is progress["last_refusal"] is None
+    assert progress["seconds_left"] is not None
 
 
-def test_nobody_else_may_look(nightlane: World) -> None:
+def test_another_tenant_cannot_see_the_progress(nightlane: World) -> None:
     batch_id = nightlane.create(nightlane.upload(requests(1)))
     status, _ = nightlane.call("GET", f"/batches/{batch_id}/progress", tenant="somebody-else")
     assert status == 404

@@ -1,4 +1,4 @@
-"""What is written is done, though nobody could be told of it: the client is not asked to do it again."""
+"""A change that is stored takes effect even if its message cannot be sent; the client need not retry it."""
 
 import json
 from collections.abc import Iterator
@@ -20,13 +20,13 @@ from tests.world import ENDPOINT, World, requests, world
 
 @pytest.fixture
 def nightlane() -> Iterator[World]:
-    with serving(Upstream()) as upstream, world(Settings(upstream_url=upstream.url)) as made:
-        yield made
+    with serving(Upstream()) as upstream, world(Settings(upstream_url=upstream.url)) as running:
+        yield running
 
 
 @pytest.fixture
 def api_without_queues(nightlane: World) -> World:
-    """A Nightlane whose API finds no queue to send to."""
+    """A Nightlane whose API cannot find its queues."""
     values = nightlane.ports.settings
     gone = {name: f"{getattr(values, name)}-gone" for name in ("plan_queue_url", "assemble_queue_url")}
     clients = Clients(boto3.Session("testing", "testing", region_name=REGION))
@@ -35,23 +35,23 @@ def api_without_queues(nightlane: World) -> World:
     return nightlane
 
 
-def created(nightlane: World) -> str:
+def create_batch(nightlane: World) -> str:
     body = {"input_file_id": nightlane.upload(requests(3)), "endpoint": ENDPOINT, "completion_window": "24h"}
     status, batch = nightlane.call("POST", "/batches", json.dumps(body).encode())
     assert (status, batch["status"]) == (200, "validating")
     return str(batch["id"])
 
 
-def unsent(capture: pytest.CaptureFixture[str]) -> float:
+def count_unsent(capture: pytest.CaptureFixture[str]) -> float:
     points = [point for line in capture.readouterr().out.splitlines() for point in points_of(line)]
     return sum(sum(point.values) for point in points if point.metric is Metric.MESSAGES_NOT_SENT)
 
 
-def test_a_batch_that_nobody_could_be_told_of_is_created_and_the_sweeper_has_it_run(
+def test_a_batch_whose_message_was_not_sent_is_created_and_started_by_the_sweeper(
     api_without_queues: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    batch_id = created(api_without_queues)
-    assert unsent(capsys) == 1
+    batch_id = create_batch(api_without_queues)
+    assert count_unsent(capsys) == 1
     assert api_without_queues.waiting_messages() == 0
     api_without_queues.pass_time(61)
     api_without_queues.sweep()
@@ -60,13 +60,13 @@ def test_a_batch_that_nobody_could_be_told_of_is_created_and_the_sweeper_has_it_
     assert (batch.status, batch.completed) == (BatchStatus.COMPLETED, 3)
 
 
-def test_a_cancel_that_nobody_could_be_told_of_holds_and_the_sweeper_ends_the_batch(
+def test_a_cancel_whose_message_was_not_sent_takes_effect_and_the_sweeper_ends_the_batch(
     api_without_queues: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    batch_id = created(api_without_queues)
+    batch_id = create_batch(api_without_queues)
     status, batch = api_without_queues.call("POST", f"/batches/{batch_id}/cancel")
     assert (status, batch["status"]) == (200, "cancelling")
-    assert unsent(capsys) == 2
+    assert count_unsent(capsys) == 2
     api_without_queues.pass_time(61)
     api_without_queues.sweep()
     api_without_queues.run()

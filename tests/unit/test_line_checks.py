@@ -1,4 +1,4 @@
-"""Line validation gives OpenAI's codes, messages and params, one error a line."""
+"""Line validation returns OpenAI's codes, messages and params, at most one error per line."""
 
 import json
 from collections.abc import Iterator
@@ -14,13 +14,13 @@ from nightlane.domain.line_checks import ENDPOINTS, MAX_ERRORS, ErrorList, Inval
 CHAT = "/v1/chat/completions"
 
 
-def line(**changes: Any) -> bytes:
+def build_line(**changes: Any) -> bytes:
     body = {"model": "m", "messages": [{"role": "user", "content": "hi"}]} | changes.pop("body_changes", {})
     request = {"custom_id": "a", "method": "POST", "url": CHAT, "body": body} | changes
     return json.dumps({key: value for key, value in request.items() if value is not ...}).encode()
 
 
-def refusal(
+def check_invalid(
     data: bytes, endpoint: str = CHAT, models: frozenset[str] | None = None
 ) -> tuple[str, str, str | None]:
     with pytest.raises(Invalid) as caught:
@@ -28,9 +28,9 @@ def refusal(
     return caught.value.code, caught.value.message, caught.value.param
 
 
-def test_a_good_line_passes_and_tells_the_model() -> None:
+def test_a_valid_line_passes_and_sets_the_model() -> None:
     checker = LineChecker(CHAT, frozenset({"m"}))
-    checker.check(line())
+    checker.check(build_line())
     assert checker.model == "m"
 
 
@@ -38,7 +38,7 @@ def test_a_good_line_passes_and_tells_the_model() -> None:
 @pytest.mark.parametrize("value", [..., None])
 def test_a_missing_key_is_named(key: str, value: Any) -> None:
     expected = ("missing_required_parameter", f"Missing required parameter: '{key}'.", key)
-    assert refusal(line(**{key: value})) == expected
+    assert check_invalid(build_line(**{key: value})) == expected
 
 
 @pytest.mark.parametrize(
@@ -55,19 +55,23 @@ def test_a_missing_key_is_named(key: str, value: Any) -> None:
         b"\x00",
     ],
 )
-def test_what_is_no_json_is_not_parseable(data: bytes) -> None:
-    assert refusal(data) == ("invalid_json_line", "This line is not parseable as valid JSON.", None)
+def test_invalid_json_is_not_parseable(data: bytes) -> None:
+    assert check_invalid(data) == ("invalid_json_line", "This line is not parseable as valid JSON.", None)
 
 
 @pytest.mark.parametrize(("data", "kind"), [(b"[]", "an array"), (b"1", "an integer"), (b"null", "null")])
-def test_what_is_no_object_is_refused(data: bytes, kind: str) -> None:
-    assert refusal(data) == ("invalid_json_line", f"This line is not a JSON object: it is {kind}.", None)
+def test_a_line_that_is_not_an_object_is_invalid(data: bytes, kind: str) -> None:
+    assert check_invalid(data) == (
+        "invalid_json_line",
+        f"This line is not a JSON object: it is {kind}.",
+        None,
+    )
 
 
 @pytest.mark.parametrize("depth", [300, 100_000])
-def test_deep_nesting_is_refused_before_it_reaches_a_worker(depth: int) -> None:
-    # How deep the parser itself goes depends on the version of Python.
-    code, message, _ = refusal(b'{"custom_id":' + b"[" * depth + b"]" * depth + b"}")
+def test_a_deeply_nested_line_is_invalid(depth: int) -> None:
+    # The parser's own limit depends on the Python version.
+    code, message, _ = check_invalid(b'{"custom_id":' + b"[" * depth + b"]" * depth + b"}")
     assert code == "invalid_json_line"
     assert "200 levels" in message or "not parseable" in message
 
@@ -103,29 +107,29 @@ def test_deep_nesting_is_refused_before_it_reaches_a_worker(depth: int) -> None:
         ),
     ],
 )
-def test_a_wrong_value_has_openais_code_and_message(
+def test_an_invalid_value_gets_openais_code_and_message(
     changes: dict[str, Any], expected: tuple[str, str]
 ) -> None:
-    assert refusal(line(**changes), models=frozenset({"m"}))[:2] == expected
+    assert check_invalid(build_line(**changes), models=frozenset({"m"}))[:2] == expected
 
 
-def test_stream_false_is_no_streaming() -> None:
-    LineChecker(CHAT, None).check(line(body_changes={"stream": False}))
+def test_stream_false_is_valid() -> None:
+    LineChecker(CHAT, None).check(build_line(body_changes={"stream": False}))
 
 
-def test_an_id_may_be_used_once() -> None:
+def test_a_custom_id_may_be_used_only_once() -> None:
     checker = LineChecker(CHAT, None)
-    checker.check(line())
+    checker.check(build_line())
     with pytest.raises(Invalid, match="custom_id 'a' for this request is a duplicate") as caught:
-        checker.check(line())
+        checker.check(build_line())
     assert (caught.value.code, caught.value.param) == ("duplicate_custom_id", "custom_id")
 
 
-def test_a_batch_has_one_model() -> None:
+def test_all_lines_must_have_the_same_model() -> None:
     checker = LineChecker(CHAT, None)
-    checker.check(line())
+    checker.check(build_line())
     with pytest.raises(Invalid, match="single model") as caught:
-        checker.check(line(custom_id="b", body_changes={"model": "other"}))
+        checker.check(build_line(custom_id="b", body_changes={"model": "other"}))
     assert (caught.value.code, caught.value.param) == ("mismatched_model", "body.model")
 
 
@@ -140,24 +144,24 @@ def test_a_batch_has_one_model() -> None:
     ],
 )
 def test_every_endpoint_has_its_required_fields(endpoint: str, body: dict[str, Any]) -> None:
-    LineChecker(endpoint, None).check(line(url=endpoint, body=body))
+    LineChecker(endpoint, None).check(build_line(url=endpoint, body=body))
     field = list(body)[-1]
     without = {key: value for key, value in body.items() if key != field}
-    code, message, param = refusal(line(url=endpoint, body=without), endpoint)
+    code, message, param = check_invalid(build_line(url=endpoint, body=without), endpoint)
     assert (code, param) == ("invalid_request", f"body.{field}")
     assert message == f"{field.capitalize()} parameter is required."
 
 
-def test_the_inputs_of_all_embedding_lines_are_limited_together() -> None:
+def test_the_inputs_of_all_embedding_lines_are_limited_in_total() -> None:
     checker = LineChecker("/v1/embeddings", None)
     big = {"model": "m", "input": ["x"] * 49_999}
-    checker.check(line(url="/v1/embeddings", body=big))
-    checker.check(line(url="/v1/embeddings", custom_id="b", body={"model": "m", "input": [1, 2, 3]}))
+    checker.check(build_line(url="/v1/embeddings", body=big))
+    checker.check(build_line(url="/v1/embeddings", custom_id="b", body={"model": "m", "input": [1, 2, 3]}))
     with pytest.raises(Invalid, match="50000 embedding inputs"):
-        checker.check(line(url="/v1/embeddings", custom_id="c", body={"model": "m", "input": "x"}))
+        checker.check(build_line(url="/v1/embeddings", custom_id="c", body={"model": "m", "input": "x"}))
 
 
-def test_a_hundred_errors_are_reported_and_the_rest_is_counted() -> None:
+def test_a_hundred_errors_are_reported_and_the_rest_are_counted() -> None:
     errors = ErrorList()
     for number in range(1, 251):
         errors.add(Invalid("invalid_url", "wrong"), number)
@@ -171,7 +175,7 @@ def passing_through() -> Iterator[None]:
     yield
 
 
-def test_what_is_wrong_with_a_line_passes_through_a_context_manager() -> None:
+def test_the_exception_for_an_invalid_line_passes_through_a_context_manager() -> None:
     with pytest.raises(Invalid) as caught, passing_through():
         LineChecker(CHAT, None).check(b"no json")
     assert str(caught.value) == caught.value.message == "This line is not parseable as valid JSON."
@@ -202,14 +206,14 @@ json_values = st.recursive(
         },
     ).map(lambda value: json.dumps(value).encode()),
 )
-def test_any_bytes_pass_or_are_refused_with_a_code(endpoint: str, data: bytes) -> None:
-    refused: Invalid | None = None
+def test_any_bytes_are_valid_or_get_a_code(endpoint: str, data: bytes) -> None:
+    invalid: Invalid | None = None
     try:
         LineChecker(endpoint, None).check(data)
     except Invalid as error:
-        refused = error
-    if refused is None:
+        invalid = error
+    if invalid is None:
         assert json.loads(data)["custom_id"] is not None
     else:
-        assert refused.code
-        assert refused.message
+        assert invalid.code
+        assert invalid.message

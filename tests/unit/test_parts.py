@@ -1,4 +1,4 @@
-"""Parts merge into input order, whatever was committed when."""
+"""Parts are merged into input order, in whatever order they were committed."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -20,7 +20,7 @@ def record(line: int) -> Record:
     cuts=st.sets(st.integers(1, 60)),
     chunk=st.integers(1, 50),
 )
-def test_every_record_comes_once_in_line_order(order: list[int], cuts: set[int], chunk: int) -> None:
+def test_every_record_is_merged_once_in_line_order(order: list[int], cuts: set[int], chunk: int) -> None:
     blobs: dict[str, bytes] = {}
     parts = []
     bounds = [0, *sorted(cut for cut in cuts if cut < len(order)), len(order)]
@@ -36,14 +36,14 @@ def test_every_record_comes_once_in_line_order(order: list[int], cuts: set[int],
     assert list(merge_parts(parts, open_part)) == [record(line) for line in range(len(order))]
 
 
-def two_lines_a_part(count: int) -> tuple[list[Part], dict[str, bytes]]:
+def build_parts_of_two_lines(count: int) -> tuple[list[Part], dict[str, bytes]]:
     parts = [Part(f"part-{n}", 2 * n, 2 * n + 1) for n in range(count)]
     return parts, {part.key: write_records([record(part.first), record(part.last)]) for part in parts}
 
 
-def test_of_the_parts_that_are_not_due_only_the_next_ones_first_chunks_are_read_ahead() -> None:
+def test_only_the_first_chunks_of_the_next_parts_are_read_ahead() -> None:
     read: list[str] = []
-    parts, blobs = two_lines_a_part(3 * PARTS_AHEAD)
+    parts, blobs = build_parts_of_two_lines(3 * PARTS_AHEAD)
 
     def open_part(key: str) -> Iterator[bytes]:
         for chunk in blobs[key].splitlines(keepends=True):
@@ -57,12 +57,12 @@ def test_of_the_parts_that_are_not_due_only_the_next_ones_first_chunks_are_read_
     assert len(read) == 6 * PARTS_AHEAD
 
 
-def test_as_many_parts_are_read_at_once_as_are_read_ahead() -> None:
-    parts, blobs = two_lines_a_part(2 * PARTS_AHEAD)
-    together = Barrier(PARTS_AHEAD)
+def test_the_parts_read_ahead_are_read_concurrently() -> None:
+    parts, blobs = build_parts_of_two_lines(2 * PARTS_AHEAD)
+    barrier = Barrier(PARTS_AHEAD)
 
     def open_part(key: str) -> Iterator[bytes]:
-        together.wait(timeout=30)
+        barrier.wait(timeout=30)
         yield blobs[key]
 
     assert [each.line for each in merge_parts(parts, open_part)] == list(range(4 * PARTS_AHEAD))

@@ -1,4 +1,4 @@
-"""Cutting shards, and what is done of them."""
+"""Dividing a batch into shards, and the bitmap of a shard's finished lines."""
 
 import pytest
 from hypothesis import given
@@ -9,7 +9,7 @@ from nightlane.domain.shard import DoneLines
 from nightlane.settings import Settings
 
 
-def lines_of(lengths: list[int]) -> Lines:
+def build_lines(lengths: list[int]) -> Lines:
     lines, start = Lines(), 0
     for length in lengths:
         lines.add(start, length)
@@ -21,19 +21,19 @@ def lines_of(lengths: list[int]) -> Lines:
     lengths=st.lists(st.integers(1, 60), min_size=1, max_size=200),
     limit=st.integers(1, 40),
     in_flight=st.integers(1, 20),
-    most_lines=st.integers(1, 30),
-    most_bytes=st.integers(1, 200),
+    max_lines=st.integers(1, 30),
+    max_bytes=st.integers(1, 200),
 )
 def test_shards_cover_every_line_once_within_their_limits(
-    lengths: list[int], limit: int, in_flight: int, most_lines: int, most_bytes: int
+    lengths: list[int], limit: int, in_flight: int, max_lines: int, max_bytes: int
 ) -> None:
     settings = Settings(
         max_concurrent_requests_per_batch=limit,
         requests_in_flight_per_worker=in_flight,
-        shard_max_lines=most_lines,
-        shard_max_bytes=most_bytes,
+        shard_max_lines=max_lines,
+        shard_max_bytes=max_bytes,
     )
-    lines = lines_of(lengths)
+    lines = build_lines(lengths)
     shards = cut_shards(lines, settings.lane_capacities, settings)
     assert [shard.index for shard in shards] == list(range(len(shards)))
     covered = [line for shard in shards for line in range(shard.first_line, shard.first_line + shard.lines)]
@@ -41,13 +41,13 @@ def test_shards_cover_every_line_once_within_their_limits(
     for shard in shards:
         assert shard.start == lines.starts[shard.first_line]
         assert shard.end == lines.ends[shard.first_line + shard.lines - 1]
-        assert shard.lines <= most_lines
-        assert shard.lines == 1 or shard.end - shard.start <= most_bytes
+        assert shard.lines <= max_lines
+        assert shard.lines == 1 or shard.end - shard.start <= max_bytes
         assert 0 <= shard.lane < settings.lanes
 
 
 @given(limit=st.integers(1, 5_000), in_flight=st.integers(1, 900))
-def test_the_lanes_of_a_batch_add_up_to_the_limit(limit: int, in_flight: int) -> None:
+def test_the_capacities_of_a_batchs_lanes_add_up_to_the_limit(limit: int, in_flight: int) -> None:
     settings = Settings(max_concurrent_requests_per_batch=limit, requests_in_flight_per_worker=in_flight)
     assert sum(settings.lane_capacities) == limit
     assert max(settings.lane_capacities) <= in_flight
@@ -55,15 +55,15 @@ def test_the_lanes_of_a_batch_add_up_to_the_limit(limit: int, in_flight: int) ->
     assert settings.worker_concurrency >= max(2, settings.lanes)
 
 
-def test_lanes_of_equal_capacity_get_equally_many_lines() -> None:
+def test_lanes_of_equal_capacity_get_equal_numbers_of_lines() -> None:
     settings = Settings(max_concurrent_requests_per_batch=200, requests_in_flight_per_worker=50)
-    shards = cut_shards(lines_of([10] * 1_000), settings.lane_capacities, settings)
+    shards = cut_shards(build_lines([10] * 1_000), settings.lane_capacities, settings)
     loads = [sum(shard.lines for shard in shards if shard.lane == lane) for lane in range(settings.lanes)]
     assert max(loads) - min(loads) <= max(shard.lines for shard in shards)
 
 
 @given(size=st.integers(1, 100), data=st.data())
-def test_the_bitmap_remembers_what_is_done(size: int, data: st.DataObject) -> None:
+def test_the_bitmap_holds_exactly_the_finished_lines(size: int, data: st.DataObject) -> None:
     chosen = data.draw(st.sets(st.integers(0, size - 1)))
     done = DoneLines(size, bytes(DoneLines.of(size, chosen)))
     assert {number for number, _ in done.missing(range(size))} == set(range(size)) - chosen
@@ -71,7 +71,7 @@ def test_the_bitmap_remembers_what_is_done(size: int, data: st.DataObject) -> No
     assert done.complete == (len(chosen) == size)
 
 
-def test_a_line_cannot_be_done_twice() -> None:
+def test_a_line_cannot_be_finished_twice() -> None:
     done = DoneLines.of(3, [1])
     with pytest.raises(ValueError, match="already finished"):
         done.add(1)

@@ -1,4 +1,4 @@
-"""assemble: merges the parts into the output and error files, and ends the batch."""
+"""assemble: merges the parts into the output and error files and ends the batch."""
 
 import heapq
 from collections.abc import Iterable, Iterator
@@ -19,36 +19,36 @@ from nightlane.domain.steps import Hold, held, redrive_at
 from nightlane.settings import AssemblySettings, RetentionSettings
 
 KINDS = ("output", "error")
-ENDED = {
+BATCH_METRICS = {
     Outcome.COMPLETED: Metric.BATCHES_COMPLETED,
     Outcome.EXPIRED: Metric.BATCHES_EXPIRED,
     Outcome.CANCELLED: Metric.BATCHES_CANCELLED,
 }
-NEVER_RUN = {Outcome.EXPIRED: Metric.LINES_EXPIRED, Outcome.CANCELLED: Metric.LINES_CANCELLED}
+NEVER_RUN_METRICS = {Outcome.EXPIRED: Metric.LINES_EXPIRED, Outcome.CANCELLED: Metric.LINES_CANCELLED}
 
 
 def assemble_batch(ports: Ports[AssemblySettings], batch_id: str) -> None:
-    """End a closed batch, then admit whatever may run now. Safe to repeat, and to do twice at once."""
+    """End a closed batch, then admit waiting ones. Safe to repeat, and to run twice at once."""
     batch = close_if_due(ports, batch_id)
     if batch is not None and batch.is_resting and batch.status is BatchStatus.CANCELLING and batch.is_open:
-        # Nobody is on the way to its lanes: workers must come to end their shards.
+        # A resting batch has no messages in its lanes, but workers must end its shards.
         dispatch(ports, batch)
     if batch is not None and batch.outcome is not None and not batch.status.is_terminal:
-        batch = _end(ports, batch_id)
+        batch = _assemble(ports, batch_id)
     admit_waiting(ports)
     if batch is not None and batch.status.is_terminal:
         _clean_up(ports, batch)
 
 
-def _end(ports: Ports[AssemblySettings], batch_id: str) -> Batch | None:
-    """Assemble; answers the batch as it is then."""
-    while (begun := ports.batches.begin_assembly(batch_id, redrive_at(ports))) is not None:
-        with held(ports, begun) as hold:
-            _finish(ports, begun, hold)
+def _assemble(ports: Ports[AssemblySettings], batch_id: str) -> Batch | None:
+    """Assemble a closed batch, and return the batch as it is afterwards."""
+    while (claimed := ports.batches.begin_assembly(batch_id, redrive_at(ports))) is not None:
+        with held(ports, claimed) as hold:
+            _finish(ports, claimed, hold)
         batch = ports.batches.get_batch(batch_id)
-        if batch is None or batch.status.is_terminal or batch.epoch != begun.epoch:
+        if batch is None or batch.status.is_terminal or batch.epoch != claimed.epoch:
             return batch
-        # A cancel came in between, and the lines that never ran say so.
+        # The batch was cancelled meanwhile: assemble it again, with cancelled lines instead of expired ones.
     return ports.batches.get_batch(batch_id)
 
 
@@ -59,7 +59,7 @@ def _finish(ports: Ports[AssemblySettings], batch: Batch, hold: Hold) -> None:
     if batch.is_planned:
         lines = hold.during(_result_lines(ports, batch, read_manifest(ports, batch), outcome))
         output, error = _write(ports, lines, output, error)
-    # Those who began before can commit no more, and may have crashed before they could tidy up.
+    # Earlier assemblers can no longer commit, and may have crashed before deleting what they wrote.
     ports.blobs.delete(
         _file(ports, replace(batch, epoch=epoch), kind).blob_key
         for epoch in range(1, batch.epoch)
@@ -69,16 +69,16 @@ def _finish(ports: Ports[AssemblySettings], batch: Batch, hold: Hold) -> None:
     if not ports.batches.finish_batch(batch, outcome, int(ports.now()), *files):
         ports.blobs.delete([output.blob_key, error.blob_key])
         return
-    ports.metrics.add(ENDED[outcome])
-    if outcome in NEVER_RUN:
-        # The batch was closed before it was read: its counts are final.
-        ports.metrics.add(NEVER_RUN[outcome], batch.total - batch.completed - batch.failed)
+    ports.metrics.add(BATCH_METRICS[outcome])
+    if outcome in NEVER_RUN_METRICS:
+        # The batch was closed before it was read, so its counts are final.
+        ports.metrics.add(NEVER_RUN_METRICS[outcome], batch.total - batch.completed - batch.failed)
 
 
 def _write(
     ports: Ports, lines: Iterable[tuple[bool, bytes]], output: StoredFile, error: StoredFile
 ) -> tuple[StoredFile, StoredFile]:
-    """Write the objects of both files; answers their records with the sizes."""
+    """Write the objects of both files and return their records with the sizes."""
     with ports.blobs.writer(output.blob_key) as successes, ports.blobs.writer(error.blob_key) as failures:
         for ok, data in lines:
             (successes if ok else failures).write(data)
@@ -86,7 +86,7 @@ def _write(
 
 
 def _file(ports: Ports[RetentionSettings], batch: Batch, kind: str) -> StoredFile:
-    """The record of a result file, still empty; whoever takes over makes another."""
+    """Return the record of a result file, still empty. Each epoch has files of its own."""
     now = ports.now()
     file_id = "file-" + sha256(f"{batch.id}/{kind}/{batch.epoch}".encode()).hexdigest()[:24]
     lifetime = batch.request.output_expires_after or ports.settings.batch_file_retention_seconds
@@ -105,13 +105,13 @@ def _file(ports: Ports[RetentionSettings], batch: Batch, kind: str) -> StoredFil
 def _result_lines(
     ports: Ports, batch: Batch, manifest: Manifest, outcome: Outcome
 ) -> Iterator[tuple[bool, bytes]]:
-    """Every line of the batch exactly once, in input order."""
-    begun = ports.batches.shards(batch.id)
-    shard = next(begun, None)
+    """Yield every line of the batch exactly once, in input order."""
+    stored_shards = ports.batches.shards(batch.id)
+    shard = next(stored_shards, None)
     for spec in manifest.shards:
         if shard is not None and shard.index == spec.index:
             yield from _shard_lines(ports, batch, manifest, outcome, spec, shard)
-            shard = next(begun, None)
+            shard = next(stored_shards, None)
         else:
             empty = Shard(batch_id=batch.id, index=spec.index)
             yield from _shard_lines(ports, batch, manifest, outcome, spec, empty)
@@ -135,7 +135,7 @@ def _never_run(
 ) -> Iterator[Record]:
     error, detail = LineError.CANCELLED, ""
     if outcome is Outcome.EXPIRED:
-        error, detail = LineError.EXPIRED, _last_words(batch)
+        error, detail = LineError.EXPIRED, _expiry_detail(batch)
     lines = request_lines(ports.blobs.stream(input_key, spec.start, spec.end))
     for number, line in done.missing(lines):
         custom_id = read_request(line).custom_id
@@ -143,14 +143,14 @@ def _never_run(
         yield Record(number, False, error_line(identity, custom_id, error, detail))
 
 
-def _last_words(batch: Batch) -> str:
-    """Why the lines waited until the window closed, if the upstream is the reason."""
+def _expiry_detail(batch: Batch) -> str:
+    """Return why the lines waited until the window closed, if the upstream is the reason."""
     return f"The endpoint last answered {batch.trouble}" if batch.trouble else ""
 
 
 def _clean_up(ports: Ports, batch: Batch) -> None:
-    """Delete what a batch that has ended leaves; what this misses expires."""
+    """Delete what a terminal batch no longer needs. Anything missed here expires by itself."""
     keys = [part.key for shard in ports.batches.shards(batch.id) for part in shard.parts]
     ports.blobs.delete([*keys, input_key(batch.id), *([batch.manifest_key] if batch.manifest_key else [])])
-    # Last, for the shards tell which objects there are.
+    # Last, because the shards name the objects to delete.
     ports.batches.forget_shards(batch.id)

@@ -1,4 +1,4 @@
-"""Validation of request lines, with OpenAI's codes and messages: one error a line.
+"""Validation of request lines, with OpenAI's codes and messages: at most one error per line.
 
 Source: https://platform.openai.com/docs/guides/batch and recorded answers of the live API.
 """
@@ -12,10 +12,10 @@ from nightlane.domain.batch import BatchError
 
 MAX_ERRORS = 100
 MAX_EMBEDDING_INPUTS = 50_000
-# What was decoded here must be decoded again by a worker, whose stack may be deeper.
+# A worker decodes the line again, where Python's stack may already be deeper.
 MAX_DEPTH = 200
-# A custom_id or a model is quoted in messages, and a batch is one item of 400 KB.
-QUOTED_CHARACTERS = 200
+# Messages quote a custom_id or a model, and all of a batch's errors must fit into one item of 400 KB.
+MAX_QUOTED_CHARACTERS = 200
 
 CHAT, COMPLETIONS, EMBEDDINGS, RESPONSES, MODERATIONS = ENDPOINTS = (
     "/v1/chat/completions",
@@ -44,7 +44,7 @@ _NAMES: dict[type, str] = {
 
 
 class Invalid(Exception):
-    """What is wrong with a line or a file: OpenAI's code, the text and where it is."""
+    """A line or a file is invalid: OpenAI's code, the message and the parameter."""
 
     def __init__(self, code: str, message: str, param: str | None = None) -> None:
         super().__init__(message)
@@ -54,7 +54,7 @@ class Invalid(Exception):
 
 
 class LineChecker:
-    """Checks the lines of one file, in order; remembers ids and the model."""
+    """Checks the lines of one file, in order. Remembers the ids and the model."""
 
     def __init__(self, endpoint: str, known_models: frozenset[str] | None) -> None:
         self.endpoint = endpoint
@@ -64,7 +64,7 @@ class LineChecker:
         self._embedding_inputs = 0
 
     def check(self, line: bytes) -> None:
-        """Raises: Invalid."""
+        """Check a line. Raises: Invalid."""
         request = _parse(line)
         for key in ("custom_id", "method", "url", "body"):
             if request.get(key) is None:
@@ -125,15 +125,15 @@ class LineChecker:
         self.model = model
 
     def _count_embedding_inputs(self, value: Any) -> None:
-        many = isinstance(value, list) and value and not isinstance(value[0], int)
-        self._embedding_inputs += len(value) if many else 1
+        is_many = isinstance(value, list) and value and not isinstance(value[0], int)
+        self._embedding_inputs += len(value) if is_many else 1
         if self._embedding_inputs > MAX_EMBEDDING_INPUTS:
             message = f"The batch has more than {MAX_EMBEDDING_INPUTS} embedding inputs in total."
             raise Invalid("invalid_request", message, "body.input")
 
 
 class ErrorList:
-    """The first hundred errors; the last of them says how many more there are."""
+    """Collects the first hundred errors. The last one says how many more lines have errors."""
 
     def __init__(self) -> None:
         self._errors: list[BatchError] = []
@@ -190,4 +190,4 @@ def _expect(value: Any, kind: type, name: str) -> None:
 
 
 def _quoted(text: str) -> str:
-    return text if len(text) <= QUOTED_CHARACTERS else text[:QUOTED_CHARACTERS] + "…"
+    return text if len(text) <= MAX_QUOTED_CHARACTERS else text[:MAX_QUOTED_CHARACTERS] + "…"

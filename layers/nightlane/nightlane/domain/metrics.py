@@ -1,4 +1,4 @@
-"""What Nightlane measures of itself. The dashboard and the alarms read the same names."""
+"""The metrics of Nightlane. The dashboard and the alarms use the same names."""
 
 from enum import StrEnum
 from typing import Protocol
@@ -15,7 +15,7 @@ class Unit(StrEnum):
 
 
 class Metric(StrEnum):
-    """A metric's name in CloudWatch; those of the sweeper are gauges, once a minute."""
+    """A metric's name in CloudWatch. The sweeper's metrics are gauges, published once a minute."""
 
     BATCHES_CREATED = "BatchesCreated"
     BATCHES_COMPLETED = "BatchesCompleted"
@@ -25,33 +25,33 @@ class Metric(StrEnum):
     BATCHES_RUNNING = "BatchesRunning"
     BATCHES_WAITING = "BatchesWaiting"
     BATCHES_STALLED = "BatchesStalled"
-    """Sent again, for no worker had got on with them."""
+    """Batches whose messages were sent again because they made no progress."""
     BATCHES_OVERDUE = "BatchesOverdue"
-    """Still open ten minutes after they should have expired: nothing may ever be."""
+    """Batches still open ten minutes after they should have expired, which must never happen."""
     LINES_COMPLETED = "LinesCompleted"
     LINES_FAILED = "LinesFailed"
     LINES_FAILED_SHARE = "LinesFailedShare"
-    """Per cent of a checkpoint's lines."""
+    """Percentage of a checkpoint's lines."""
     LINES_EXPIRED = "LinesExpired"
     LINES_CANCELLED = "LinesCancelled"
     PROMPT_TOKENS = "PromptTokens"
     COMPLETION_TOKENS = "CompletionTokens"
     UPSTREAM_LATENCY = "UpstreamLatency"
     UPSTREAM_REFUSALS = "UpstreamRefusals"
-    """Answers, or none, that say nothing about the line; in all, and by upstream and kind."""
+    """Outcomes that say nothing about the line; in total, and by upstream and kind."""
     UPSTREAM_FAILURES = "UpstreamFailures"
-    """What may be the line's fault, or the upstream's; in all, and by upstream and kind."""
+    """Outcomes that may be the line's fault or the upstream's; in total, and by upstream and kind."""
     UPSTREAM_DOWN = "UpstreamDown"
-    """A lane rests, for it got nothing but refusals and failures."""
+    """A lane rests because it got only refusals and failures."""
     IN_FLIGHT = "InFlight"
-    """Requests in flight of one worker, on average since its last checkpoint."""
+    """A worker's requests in flight, on average since its last checkpoint."""
     CHECKPOINT_TIME = "CheckpointTime"
     QUEUE_WAIT = "QueueWait"
-    """From a message's sending to its first start; the only one told apart by function."""
+    """From sending a message to starting its first invocation; the only metric reported by function."""
     ADMISSION_WAIT = "AdmissionWait"
     """From a batch's creation to its admission."""
     MESSAGES_NOT_SENT = "MessagesNotSent"
-    """Of a batch that is durable all the same: the sweeper sends them later."""
+    """Messages that could not be sent for a batch that is stored; the sweeper sends them later."""
     DEAD_LETTERS = "DeadLetters"
 
 
@@ -61,16 +61,16 @@ _MILLISECONDS = frozenset(
 
 
 def unit_of(metric: Metric) -> Unit:
-    """What a metric counts."""
+    """Return the unit of a metric."""
     if metric is Metric.LINES_FAILED_SHARE:
         return Unit.PERCENT
     return Unit.MILLISECONDS if metric in _MILLISECONDS else Unit.COUNT
 
 
 class Meter(Protocol):
-    """Takes measurements; `publish` sends those taken so far."""
+    """Collects measurements; `publish` sends those collected so far."""
 
     def add(self, metric: Metric, value: float = 1, **dimensions: str) -> None:
-        """Take a value; it has these dimensions beside the service."""
+        """Add a value, with these dimensions besides the service."""
 
     def publish(self) -> None: ...

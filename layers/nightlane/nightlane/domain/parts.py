@@ -13,7 +13,7 @@ import msgspec
 
 from nightlane.domain.shard import Part
 
-# Of so many parts, besides those whose lines are due, the first chunk is read ahead.
+# The first chunks of this many parts are read ahead, besides the parts whose lines are due.
 PARTS_AHEAD = 16
 
 
@@ -22,12 +22,12 @@ class Record(msgspec.Struct, frozen=True):
 
     line: int
     ok: bool
-    """Goes to the output file; the error file otherwise."""
+    """Whether it goes to the output file rather than the error file."""
     data: bytes
 
 
 def write_records(records: Iterable[Record]) -> bytes:
-    """The part that holds these records."""
+    """Return the part that holds these records."""
     return b"".join(
         b"%d %c %b" % (record.line, b"o" if record.ok else b"e", record.data)
         for record in sorted(records, key=lambda record: record.line)
@@ -35,7 +35,7 @@ def write_records(records: Iterable[Record]) -> bytes:
 
 
 def read_records(chunks: Iterable[bytes]) -> Iterator[Record]:
-    """The records of a part, holding no more than a chunk and a record."""
+    """Yield the records of a part, holding no more than one chunk and one record."""
     rest = b""
     for chunk in chunks:
         *lines, rest = (rest + chunk).split(b"\n")
@@ -45,12 +45,12 @@ def read_records(chunks: Iterable[bytes]) -> Iterator[Record]:
 
 
 def merge_parts(parts: Sequence[Part], open_part: Callable[[str], Iterator[bytes]]) -> Iterator[Record]:
-    """All records in the order of their lines; a part is held from when its first line is due.
+    """Yield all records in line order. A part is opened for merging when its first line is due.
 
-    `open_part` is called on other threads too, and for up to `PARTS_AHEAD` parts too early.
+    Streams returned by `open_part` are read on other threads too, and up to `PARTS_AHEAD` parts ahead.
     """
     closed = deque(sorted(parts, key=lambda part: part.first))
-    streams = _begun(open_part(part.key) for part in list(closed))
+    streams = _read_ahead(open_part(part.key) for part in list(closed))
     opened: list[tuple[int, int, Record, Iterator[Record]]] = []
     serial = 0
     while closed or opened:
@@ -64,23 +64,23 @@ def merge_parts(parts: Sequence[Part], open_part: Callable[[str], Iterator[bytes
             continue
         _, number, record, stream = opened[0]
         yield record
-        if (following := next(stream, None)) is None:
+        if (next_record := next(stream, None)) is None:
             heapq.heappop(opened)
         else:
-            heapq.heapreplace(opened, (following.line, number, following, stream))
+            heapq.heapreplace(opened, (next_record.line, number, next_record, stream))
 
 
-def _begun(streams: Iterable[Iterator[bytes]]) -> Iterator[Iterator[bytes]]:
-    """Each stream in turn, while the next ones wait for their first chunks: what is held is bounded."""
+def _read_ahead(streams: Iterable[Iterator[bytes]]) -> Iterator[Iterator[bytes]]:
+    """Yield each stream in turn while the first chunks of a limited number of later ones are being read."""
     ahead: deque[tuple[Future[bytes], Iterator[bytes]]] = deque()
     with ThreadPoolExecutor(PARTS_AHEAD) as threads:
         for stream in streams:
             ahead.append((threads.submit(next, stream, b""), stream))
             if len(ahead) > PARTS_AHEAD:
-                yield _joined(*ahead.popleft())
+                yield _rejoin(*ahead.popleft())
         while ahead:
-            yield _joined(*ahead.popleft())
+            yield _rejoin(*ahead.popleft())
 
 
-def _joined(first: "Future[bytes]", rest: Iterator[bytes]) -> Iterator[bytes]:
+def _rejoin(first: "Future[bytes]", rest: Iterator[bytes]) -> Iterator[bytes]:
     return chain((first.result(),), rest)

@@ -1,4 +1,4 @@
-"""plan: reads the input once, validates every line and cuts the shards."""
+"""plan: reads the input once, validates every line and divides the batch into shards."""
 
 import heapq
 import math
@@ -20,13 +20,13 @@ from nightlane.domain.shard import Manifest, ShardSpec, input_key
 from nightlane.domain.steps import Hold, held, redrive_at
 from nightlane.settings import BatchSizeSettings, DispatchSettings, PlanningSettings, ShardSettings
 
-# Several shards a lane, so that an unlucky lane does not leave the others idle at the end.
-SHARDS_A_LANE = 4
+# Several shards per lane, so that the other lanes are not idle at the end while a slow one finishes.
+SHARDS_PER_LANE = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """Where the request lines of a file are: offsets, `ends` exclusive."""
+    """Where the request lines of a file are: byte offsets, `ends` exclusive."""
 
     starts: "array[int]" = field(default_factory=lambda: array("Q"))
     ends: "array[int]" = field(default_factory=lambda: array("Q"))
@@ -40,7 +40,7 @@ class Lines:
 
 
 def plan_batch(ports: Ports[PlanningSettings], models: UpstreamModels, batch_id: str) -> None:
-    """Validate and plan a batch, then admit whatever may run. Safe to repeat, and to do twice at once."""
+    """Validate and plan a batch, then admit waiting ones. Safe to repeat, and to run twice at once."""
     batch = ports.batches.begin_planning(batch_id, redrive_at(ports))
     if batch is None:
         _dispatch_if_missed(ports, batch_id)
@@ -50,7 +50,7 @@ def plan_batch(ports: Ports[PlanningSettings], models: UpstreamModels, batch_id:
 
 
 def _dispatch_if_missed(ports: Ports[DispatchSettings], batch_id: str) -> None:
-    """The planner that admitted the batch may have ended before it sent the shards."""
+    """Send the shards if the planner that admitted the batch crashed before it could."""
     batch = ports.batches.get_batch(batch_id)
     if batch is not None and batch.status is BatchStatus.IN_PROGRESS and not batch.dispatches:
         dispatch(ports, batch)
@@ -79,7 +79,7 @@ def _read_and_plan(ports: Ports[PlanningSettings], models: UpstreamModels, batch
 def _fail(ports: Ports, batch: Batch, errors: ErrorList) -> None:
     if ports.batches.fail_batch(batch, errors.errors(), int(ports.now())):
         ports.metrics.add(Metric.BATCHES_FAILED)
-        # Not before: another planner may have found nothing wrong, and its batch runs from this copy.
+        # Only now: if another planner found the input valid, the batch runs from this copy.
         ports.blobs.delete([input_key(batch.id)])
 
 
@@ -96,7 +96,7 @@ def _record(ports: Ports[ShardSettings], batch: Batch, lines: Lines, model: str 
 
 
 def _pin_input(ports: Ports[BatchSizeSettings], batch: Batch) -> None:
-    """Give the batch its own copy, so that deleting the file later changes nothing."""
+    """Copy the input for the batch, so that deleting the file later does not affect it. Raises: Invalid."""
     file_id = batch.request.input_file_id
     missing = Invalid(
         "invalid_request",
@@ -150,24 +150,24 @@ def _read(
 
 
 def cut_shards(lines: Lines, capacities: tuple[int, ...], settings: ShardSettings) -> tuple[ShardSpec, ...]:
-    """Runs of lines within the limits of a shard, each on the lane that has the least to do."""
-    most = settings.shard_max_lines
+    """Return runs of lines within the limits of a shard, each on the lane with the least work."""
+    max_lines = settings.shard_max_lines
     if len(capacities) > 1:
-        most = min(most, math.ceil(len(lines) / (len(capacities) * SHARDS_A_LANE)))
+        max_lines = min(max_lines, math.ceil(len(lines) / (len(capacities) * SHARDS_PER_LANE)))
     loads = [(0.0, lane) for lane in range(len(capacities))]
     shards: list[ShardSpec] = []
     first = 0
     while first < len(lines):
-        after = first + 1
+        end = first + 1
         while (
-            after < len(lines)
-            and after - first < most
-            and lines.ends[after] - lines.starts[first] <= settings.shard_max_bytes
+            end < len(lines)
+            and end - first < max_lines
+            and lines.ends[end] - lines.starts[first] <= settings.shard_max_bytes
         ):
-            after += 1
+            end += 1
         load, lane = loads[0]
-        heapq.heapreplace(loads, (load + (after - first) / capacities[lane], lane))
-        spec = ShardSpec(len(shards), lane, lines.starts[first], lines.ends[after - 1], first, after - first)
+        heapq.heapreplace(loads, (load + (end - first) / capacities[lane], lane))
+        spec = ShardSpec(len(shards), lane, lines.starts[first], lines.ends[end - 1], first, end - first)
         shards.append(spec)
-        first = after
+        first = end
     return tuple(shards)

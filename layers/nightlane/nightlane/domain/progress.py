@@ -1,4 +1,4 @@
-"""How a batch gets on, beyond what OpenAI's batch object says: an extension."""
+"""The progress of a batch, an extension: more than OpenAI's batch object says."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -11,36 +11,36 @@ from nightlane.settings import EndpointSettings
 
 
 class WaitsFor(StrEnum):
-    """What keeps a batch from getting on."""
+    """What a batch is waiting for."""
 
     SLOT = "slot"
-    """Other batches run: see `max_concurrent_batches`."""
+    """Other batches are running: see `max_concurrent_batches`."""
     ENDPOINT = "endpoint"
-    """It refuses or fails, whatever it is asked."""
+    """The endpoint refuses or fails every request."""
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Times are seconds since 1970."""
+    """The progress of a batch; times are seconds since 1970."""
 
     batch: Batch
     lines_per_second: float | None
-    """On average since the batch began to run."""
+    """The average since the batch started running."""
     seconds_left: int | None
     """At that rate."""
     waits_for: WaitsFor | None
     waits_since: int | None
     resumes_at: int | None
-    """When the endpoint is asked again."""
+    """When the endpoint is tried again."""
     trouble: Trouble | None
     """How the endpoint last refused or failed."""
 
 
 def get_progress(ports: Ports[EndpointSettings], tenant: str, batch_id: str) -> Progress:
-    """How a batch of the tenant gets on. Raises: NotFound, BadRequest."""
+    """Return the progress of a batch of the tenant. Raises: NotFound, BadRequest."""
     batch = get_batch(ports, tenant, batch_id)
     rate = _rate(batch, ports.now())
-    waits_for, since, resumes_at, trouble = _waits(ports, batch)
+    waits_for, since, resumes_at, trouble = _find_wait(ports, batch)
     left = batch.total - batch.completed - batch.failed
     return Progress(
         batch=batch,
@@ -61,7 +61,7 @@ def _rate(batch: Batch, now: float) -> float | None:
     return done / max(1.0, ended - batch.in_progress_at)
 
 
-def _waits(
+def _find_wait(
     ports: Ports[EndpointSettings], batch: Batch
 ) -> tuple[WaitsFor | None, int | None, int | None, Trouble | None]:
     if batch.is_waiting:

@@ -1,4 +1,4 @@
-"""Shards: runs of request lines, what is finished of them, and the messages that hand them out."""
+"""Shards: runs of request lines, which of them are finished, and the messages that hand them out."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ class ShardSpec:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """How a batch was cut: written once by plan, read by dispatch, infer and assemble."""
+    """How a batch was divided: written once by plan, read by dispatch, infer and assemble."""
 
     input_key: str
     lane_capacities: tuple[int, ...]
@@ -32,9 +32,9 @@ class Manifest:
 
 
 def input_key(batch_id: str) -> str:
-    """The blob that is a batch's own copy of its input.
+    """Return the key of a batch's own copy of its input.
 
-    Whoever plans makes the same, for files never change: so the key needs no epoch.
+    Every planner writes the same bytes, because files never change, so the key needs no epoch.
     """
     return f"work/{batch_id}/input.jsonl"
 
@@ -64,19 +64,19 @@ class DoneLines:
         return bool(self._bits[line >> 3] & (1 << (line & 7)))
 
     def add(self, line: int) -> None:
-        """Mark a line finished. Marking it twice is a fault of the caller.
+        """Mark a line finished. Marking it twice is a bug in the caller.
 
         Raises:
             ValueError: the line was finished before.
         """
-        at, bit = line >> 3, 1 << (line & 7)
-        if self._bits[at] & bit:
+        index, bit = line >> 3, 1 << (line & 7)
+        if self._bits[index] & bit:
             raise ValueError(f"line {line} is already finished")
-        self._bits[at] |= bit
+        self._bits[index] |= bit
         self.count += 1
 
     def missing(self, lines: Iterable[Content]) -> Iterator[tuple[int, Content]]:
-        """Of all lines of the shard those not finished, with their numbers, in order.
+        """Return the unfinished ones of the shard's lines, with their numbers, in order.
 
         Raises:
             ValueError: there are more or fewer lines than the shard has.
@@ -93,7 +93,7 @@ class DoneLines:
 
     @classmethod
     def of(cls, size: int, lines: Iterable[int]) -> "DoneLines":
-        """The bitmap with just these lines."""
+        """Return the bitmap of exactly these lines."""
         done = cls(size)
         for line in lines:
             done.add(line)
@@ -111,18 +111,18 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Suspicion:
-    """What is held against a line that is not finished."""
+    """What is known against an unfinished line."""
 
     failures: int = 0
-    """Each followed by proof that the upstream works."""
+    """Failures that were each followed by proof that the upstream works."""
     refused_since: int = 0
-    """Seconds since 1970: nothing but refusals from then on; 0 for a line that is not being refused."""
+    """Seconds since 1970: it has only been refused since then; 0 if its last attempt was not refused."""
     lone_refusals: int = 0
     """Refusals while nothing else was in flight."""
     others_answered: bool = False
-    """Another line was answered between its refusals."""
+    """Whether another line was answered between its refusals."""
     denied_since: int = 0
-    """Seconds since 1970: nothing but denials from then on; 0 if its last attempt was not denied."""
+    """Seconds since 1970: it has only been denied since then; 0 if its last attempt was not denied."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,17 +132,17 @@ class Shard:
     batch_id: str
     index: int
     epoch: int = 0
-    """Fencing token: grows with every worker that begins; only the newest may commit."""
+    """Fencing token: raised by every worker that begins; only the newest worker may commit."""
     commits: int = 0
     done: bytes = b""
     parts: tuple[Part, ...] = ()
     strikes: int = 0
-    """Workers that began since the last sign of life: a checkpoint or an orderly hand-back."""
+    """Workers that began since the last checkpoint or orderly hand-back."""
     suspect: int | None = None
-    """The line a careful worker was about to run when it was last seen."""
+    """The last line that a worker running lines one by one has started."""
     suspect_strikes: int = 0
     suspicions: Mapping[int, Suspicion] = field(default_factory=dict)
-    """By line, as the last worker left them."""
+    """By line, as stored by the last worker."""
     finished: bool = False
 
 
@@ -158,4 +158,4 @@ class Checkpoint:
     model: str | None
     suspicions: Mapping[int, Suspicion] = field(default_factory=dict)
     finished: bool
-    """This shard will run no further line."""
+    """No further line of this shard will run."""
