@@ -1,4 +1,4 @@
-"""Time that a test turns: the clock of the ports, an event loop on it, and leases that end when told to."""
+"""Time controlled by a test: the clock of the ports, an event loop on it, and leases that end on demand."""
 
 import asyncio
 import selectors
@@ -12,7 +12,7 @@ START = 1_800_000_000.0
 
 
 class VirtualClock:
-    """Seconds that pass when somebody waits for them. A freeze stops every loop that runs at its begin."""
+    """A clock whose seconds pass when something waits for them. A freeze stops every loop that is running."""
 
     def __init__(self) -> None:
         self._elapsed = 0.0
@@ -32,7 +32,7 @@ class VirtualClock:
         self._elapsed = max(self._elapsed, monotonic - 1_000.0)
 
     def freeze(self) -> None:
-        """Loops that run now do nothing until `thaw`."""
+        """Stop the loops that are running now until `thaw`."""
         self.depth += 1
 
     def thaw(self) -> None:
@@ -51,7 +51,7 @@ class VirtualClock:
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """An event loop whose timers take no time: with nothing else to do, the clock goes on to the next one."""
+    """An event loop whose timers take no time: when there is nothing else to do, the clock jumps ahead."""
 
     def __init__(self, clock: VirtualClock) -> None:
         self.clock = clock
@@ -69,7 +69,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return future
 
     async def shutdown_default_executor(self, *_: Any) -> None:
-        """Takes no time either: from Python 3.12 on a timer of five minutes would run beside its thread."""
+        """Shut down without passing time: since Python 3.12 this has a timeout of five minutes."""
         self.in_threads += 1
         try:
             await super().shutdown_default_executor()
@@ -88,7 +88,7 @@ class _Selector(selectors.SelectSelector):
     def select(self, timeout: float | None = None) -> Any:
         loop = self._loop
         if loop.in_threads:
-            # What a thread does takes no time; it may freeze this loop, too.
+            # Threads take no time, but one may freeze this loop too.
             ready = super().select(None if timeout is None or timeout > 0 else 0)
             loop.clock.wait_while_frozen(loop.depth)
             return ready
@@ -99,7 +99,7 @@ class _Selector(selectors.SelectSelector):
 
 
 class TestLease(Lease):
-    """A lease that is renewed while time passes, and lost when the test says so."""
+    """A lease that is held however much time passes, until the test takes it away."""
 
     __test__ = False
 

@@ -1,4 +1,4 @@
-"""Faults at botocore: a call fails, takes effect but loses its answer, or is lost."""
+"""Faults injected into botocore: a call fails, takes effect but loses its response, or is lost."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ from nightlane.aws.clients import Clients
 
 
 class Crash(BaseException):
-    """The process is gone. No handler catches it."""
+    """The process dies. No handler catches this."""
 
 
 class Fault(Enum):
@@ -24,15 +24,15 @@ class Fault(Enum):
 
     CRASH_BEFORE = auto()
     CRASH_AFTER = auto()
-    """It took effect; the process never saw the answer."""
+    """The call takes effect, but the process dies before it gets the response."""
     ERROR = auto()
-    """The service answers that it is too busy, and it has no effect."""
+    """The service is too busy, and the call has no effect."""
     REPEATED = auto()
-    """The answer was lost on the way, and the SDK asked again: the second answer counts."""
+    """The response is lost and the SDK repeats the call: the second response counts."""
     LOST = auto()
-    """The service answers as if, and it has no effect."""
+    """The service reports success, but the call has no effect."""
     FREEZE = auto()
-    """The process stands still before the call; others take over, and then it goes on."""
+    """The process is frozen before the call; others take over, and then it continues."""
 
 
 BUSY = {
@@ -46,7 +46,7 @@ READS = ("GetItem", "BatchGetItem", "Query", "GetObject", "HeadObject")
 
 @dataclass
 class Faults:
-    """Numbers every AWS call of the handlers, from 1, and strikes where it is told to."""
+    """Numbers every AWS call of the handlers, starting at 1, and injects a fault at the chosen one."""
 
     strike_at: int = 0
     fault: Fault | None = None
@@ -55,18 +55,18 @@ class Faults:
     dead: bool = False
     after_write: Callable[[], None] = lambda: None
     meanwhile: Callable[[], None] = lambda: None
-    """What happens while a process is frozen."""
+    """Called while a process is frozen."""
     bare: Clients | None = None
-    """Clients without faults, for the SDK's second try."""
-    _asked: dict[str, Any] = field(default_factory=dict)
+    """Clients without faults, for the call that the SDK repeats."""
+    _params: dict[str, Any] = field(default_factory=dict)
 
     def arm(self, strike_at: int = 0, fault: Fault | None = None) -> None:
-        """Count anew, and strike there."""
+        """Restart the count, and inject the fault at call `strike_at`."""
         self.strike_at, self.fault, self.count, self.dead = strike_at, fault, 0, False
         self.names = []
 
     def session(self) -> boto3.Session:
-        """A session whose clients are under these faults."""
+        """Return a session whose clients are subject to these faults."""
         session = boto3.Session("testing", "testing", region_name=REGION)
         session.events.register("before-parameter-build.*.*", self._remember)
         session.events.register("before-call.*.*", self._before)
@@ -74,13 +74,13 @@ class Faults:
         return session
 
     def strike_in(self, calls: int, fault: Fault) -> None:
-        """Strike that many calls from now."""
+        """Inject the fault that many calls from now."""
         self.strike_at, self.fault = self.count + calls, fault
 
     def _remember(self, params: dict[str, Any], **_: Any) -> None:
-        self._asked = dict(params)
+        self._params = dict(params)
 
-    def _before(self, model: Any, params: Any, **_: Any) -> Any:
+    def _before(self, model: Any, **_: Any) -> Any:
         if self.dead:
             raise Crash
         self.count += 1
@@ -94,7 +94,7 @@ class Faults:
             case Fault.ERROR:
                 return _busy(model)
             case Fault.LOST:
-                return _as_if(model, params)
+                return _fake_success(model)
             case Fault.FREEZE:
                 self.meanwhile()
         return None
@@ -112,17 +112,17 @@ class Faults:
             raise Crash
         if self.fault is Fault.REPEATED and model.name not in READS:
             try:
-                again = self._repeat(model)
+                second = self._repeat(model)
             except ClientError as error:
-                again = error.response
-                http_response.status_code = again["ResponseMetadata"]["HTTPStatusCode"]
+                second = error.response
+                http_response.status_code = second["ResponseMetadata"]["HTTPStatusCode"]
             parsed.clear()
-            parsed.update(again)
+            parsed.update(second)
 
     def _repeat(self, model: Any) -> Any:
         assert self.bare is not None
         client = getattr(self.bare, model.service_model.service_name)
-        return getattr(client, xform_name(model.name))(**self._asked)
+        return getattr(client, xform_name(model.name))(**self._params)
 
 
 def _response(status: int) -> AWSResponse:
@@ -134,6 +134,6 @@ def _busy(model: Any) -> tuple[AWSResponse, dict[str, Any]]:
     return _response(status), {"Error": {"Code": code, "Message": "busy"}, "ResponseMetadata": {}}
 
 
-def _as_if(model: Any, params: Any) -> tuple[AWSResponse, dict[str, Any]] | None:
-    """An answer to a send that never arrived."""
+def _fake_success(model: Any) -> tuple[AWSResponse, dict[str, Any]] | None:
+    """Return a success for a send that has no effect; None for any other call."""
     return (_response(200), {"ResponseMetadata": {}}) if model.name in SENDS else None

@@ -1,4 +1,4 @@
-"""An upstream that is hostile in every way of the table of outcomes: to some lines, to all, for a while."""
+"""An upstream that responds in every way in the table of outcomes: to some lines, to all, or for a while."""
 
 import asyncio
 import json
@@ -25,23 +25,23 @@ def page(status: int) -> Answer:
 
 
 def envelope(status: int, code: str | None = None) -> Answer:
-    error = {"message": f"said {status}", "type": "x", "param": None, "code": code}
+    error = {"message": f"status {status}", "type": "x", "param": None, "code": code}
     return answer(status, {"error": error})
 
 
-def silence(kind: Kind) -> Shape:
-    def give() -> Answer:
-        raise NoAnswer(kind, f"{kind}, says the network")
+def no_answer(kind: Kind) -> Shape:
+    def fail() -> Answer:
+        raise NoAnswer(kind, f"network error: {kind}")
 
-    return give
+    return fail
 
 
-# What says nothing about the line: whoever gets it must be asked again, for as long as it takes.
+# These say nothing about the line: it must be retried as often as necessary.
 REFUSALS: dict[str, Shape] = {
-    "no connection": silence(Kind.UNREACHABLE),
-    "a header that cannot be sent": silence(Kind.MISCONFIGURED),
+    "no connection": no_answer(Kind.UNREACHABLE),
+    "a header that cannot be sent": no_answer(Kind.MISCONFIGURED),
     "429": lambda: envelope(429, "rate_limit_exceeded"),
-    "429 with a time": lambda: answer(429, {"error": {"message": "slow down"}}, retry_after=7),
+    "429 with a Retry-After": lambda: answer(429, {"error": {"message": "slow down"}}, retry_after=7),
     "503": lambda: envelope(503),
     "529": lambda: envelope(529),
     "a page with 200": lambda: page(200),
@@ -49,20 +49,20 @@ REFUSALS: dict[str, Shape] = {
     "a text with 404": lambda: answer(404, b"default backend - 404", kind="text/plain"),
     "a redirect": lambda: answer(302, b""),
 }
-# The line's own if others are answered; an outage if nobody is.
+# The line's own fault if others are answered; an outage if none are.
 DENIALS: dict[str, Shape] = {
     "an error with 401": lambda: envelope(401),
     "an error with 402": lambda: envelope(402),
     "an error with 404": lambda: envelope(404, "model_not_found"),
 }
-# What may be the line's fault.
+# These may be the line's fault.
 FAILURES: dict[str, Shape] = {
     "500": lambda: envelope(500),
     "501": lambda: envelope(501),
     "a page with 502": lambda: page(502),
     "504": lambda: answer(504, b""),
-    "no answer in time": silence(Kind.TIMEOUT),
-    "a cut connection": silence(Kind.DISCONNECTED),
+    "no answer in time": no_answer(Kind.TIMEOUT),
+    "a cut connection": no_answer(Kind.DISCONNECTED),
     "an empty 200": lambda: answer(200, b""),
     "half of a 200": lambda: answer(200, b'{"id": "c", "choi'),
     "an error in a 200": lambda: answer(
@@ -75,11 +75,11 @@ SHAPES = REFUSALS | DENIALS | FAILURES
 
 @dataclass
 class Outage:
-    """Everybody gets this until then; with `lives`, the list of models is still served."""
+    """Every request gets this until then; with `models_listed`, the list of models is still served."""
 
     shape: Shape
     until: float
-    lives: bool = False
+    models_listed: bool = False
     since: float = 0.0
 
     def is_on(self, now: float) -> bool:
@@ -88,30 +88,30 @@ class Outage:
 
 @dataclass
 class HostileUpstream:
-    """Answers after a while; question 1 is refused for good with 400, question 2 at first with 503."""
+    """Answers after `seconds`; question 1 always gets a 400, question 2 a 503 at first."""
 
     clock: VirtualClock
     limit: int
     seconds: float = 2.0
     capacity: int | None = None
     bad: dict[str, Shape] = field(default_factory=dict)
-    """What a line gets each time, by `file/number`."""
+    """The answer that a line always gets, by `file/number`."""
     slow: dict[str, float] = field(default_factory=dict)
-    """Seconds that a line takes, each time."""
+    """The seconds that each attempt on a line takes."""
     at_first: dict[str, Shape] = field(default_factory=dict)
-    """What it gets the first time only."""
+    """The answer that only a line's first attempt gets."""
     outage: Outage | None = None
     meanwhile: Callable[[str], Awaitable[None]] | None = None
-    """What happens while a request is in flight."""
+    """Called while a request is in flight."""
 
     asked: Counter[str] = field(default_factory=Counter)
     asked_at: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     in_outage: int = 0
     probes: int = 0
     answered: dict[str, tuple[int, float]] = field(default_factory=dict)
-    """Good answers: the worker that got it, and when."""
+    """For each line with a successful answer, the worker that got it, and when."""
     worker: int = 0
-    """The invocation that asks now."""
+    """The invocation that is sending requests now."""
     committed: set[tuple[str, int]] = field(default_factory=set)
     violations: list[str] = field(default_factory=list)
     on_asked_again: Callable[[str, int, float], None] = lambda *_: None
@@ -132,7 +132,7 @@ class HostileUpstream:
 
     def _note(self, key: str, batch: str, number: int) -> None:
         if (batch, number) in self.committed:
-            self.violations.append(f"{key} was asked again after it was committed")
+            self.violations.append(f"{key} was sent again after it was committed")
         if key in self.answered:
             self.on_asked_again(key, *self.answered[key])
         self.asked[key] += 1
@@ -160,6 +160,6 @@ class HostileUpstream:
     async def probe(self) -> Answer:
         self.probes += 1
         await asyncio.sleep(0)
-        if self.outage is not None and self.outage.is_on(self.clock.now()) and not self.outage.lives:
+        if self.outage is not None and self.outage.is_on(self.clock.now()) and not self.outage.models_listed:
             return self.outage.shape()
         return answer(200, {"object": "list", "data": []})

@@ -1,4 +1,4 @@
-"""One Nightlane under faults, on a clock that the test turns, before a hostile upstream."""
+"""One Nightlane under faults, on a clock that the test controls, with a hostile upstream."""
 
 import itertools
 import json
@@ -46,7 +46,7 @@ _worlds = itertools.count()
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message that a function has, or that waits until it is visible again."""
+    """A message that a function holds, or that is invisible until later."""
 
     queue: str
     receipt: str
@@ -54,7 +54,7 @@ class Message:
 
 
 class Lab:
-    """The system, the faults on it and what was seen of it."""
+    """The system, its faults, and the record of what happened."""
 
     def __init__(self, bench: "Bench", **settings: Any) -> None:
         clients, faults = bench.bare, bench.faults
@@ -101,7 +101,7 @@ class Lab:
         yield self.upstream
 
     def upload(self, lines: int, name: str) -> str:
-        """An input file whose requests carry its id and their numbers."""
+        """Store an input file whose requests contain its id and their numbers."""
         file_id = f"file-{name}"
         self.watch.lines[file_id] = lines
         data = b"".join(
@@ -115,7 +115,7 @@ class Lab:
             self.world.ports = usual
 
     def create(self, file_id: str, token: str) -> str:
-        """Create as a client does: again with the same token until there is an answer."""
+        """Create a batch as a client does: retry with the same token until there is a response."""
         body = {"input_file_id": file_id, "endpoint": "/v1/chat/completions", "completion_window": "24h"}
         data = json.dumps(body | {"idem_tok": token}).encode()
         while True:
@@ -128,7 +128,7 @@ class Lab:
                 return batch_id
 
     def call(self, method: str, path: str) -> Any:
-        """A request to the API; None if its process crashed."""
+        """Send a request to the API; returns None if its process crashed."""
         return self._attempt(lambda: self.world.call(method, path))
 
     def cancel(self, batch_id: str) -> None:
@@ -139,7 +139,7 @@ class Lab:
 
     @running(None)
     def deliver(self, name: str, times: int = 1) -> bool:
-        """Take a message through its function; what it did not finish comes again when its time has come."""
+        """Deliver a message to its function; an unfinished one becomes visible again after its delay."""
         self._end_rests()
         url = self.world.urls[name]
         if self._is_empty(url):
@@ -160,16 +160,16 @@ class Lab:
         if any(done for done, _ in ends):
             self.clients.sqs.delete_message(QueueUrl=url, ReceiptHandle=held.receipt)
         else:
-            self._come_again(held, min(delay for _, delay in ends))
+            self._make_visible_later(held, min(delay for _, delay in ends))
         return True
 
     def _is_empty(self, url: str) -> bool:
-        """What moto holds of a queue: a look costs no call."""
+        """Read the queue from moto directly, so that no AWS call is counted."""
         queue = sqs_backends[ACCOUNT_ID][REGION].queues[url.rsplit("/", 1)[1]]
         return not queue._messages
 
     def _invoke(self, function: str, event: Any) -> tuple[bool, float]:
-        """Whether the message is done, and else after how many seconds it comes again."""
+        """Return whether the message is done, and if not, after how many seconds it is visible again."""
         leases, worker = len(self.leases), next(self._workers)
         before, self.upstream.worker = self.upstream.worker, worker
         result = self._attempt(lambda: self.world.invoke(function, event) or {})
@@ -181,9 +181,9 @@ class Lab:
         done = result is not None and not result.get("batchItemFailures")
         return done, taken[-1].delay_seconds if taken and result is not None else 0
 
-    def _come_again(self, message: Message, delay: float) -> None:
-        """Visibility is the lab's own here: moto's clock is not turned."""
-        self._see(message, LONG if delay else 0)
+    def _make_visible_later(self, message: Message, delay: float) -> None:
+        """Track visibility here, because moto's clock is not under the test's control."""
+        self._change_visibility(message, LONG if delay else 0)
         if delay:
             self._resting.append(replace(message, visible_at=self.clock.now() + delay))
 
@@ -191,9 +191,9 @@ class Lab:
         due = [each for each in self._resting if each.visible_at <= self.clock.now()]
         self._resting = [each for each in self._resting if each not in due]
         for each in due:
-            self._see(each, 0)
+            self._change_visibility(each, 0)
 
-    def _see(self, message: Message, seconds: int) -> None:
+    def _change_visibility(self, message: Message, seconds: int) -> None:
         with suppress(ClientError):
             self.clients.sqs.change_message_visibility(
                 QueueUrl=self.world.urls[message.queue],
@@ -202,12 +202,12 @@ class Lab:
             )
 
     def _freeze(self) -> None:
-        """All that runs stands still, its leases run out, and others do the work; then it goes on."""
+        """Freeze everything that is running until its leases have expired and others have done its work."""
         for lease in self.leases:
             lease.lost = True
         self.watch.died_at.setdefault(self.upstream.worker, self.clock.now())
         for message in self._held:
-            self._see(message, 0)
+            self._change_visibility(message, 0)
         self.clock.freeze()
         leases, self.leases = self.leases, []
         held, self._held = self._held, []
@@ -224,7 +224,7 @@ class Lab:
         self._attempt(lambda: self.world.invoke("sweep", scheduled_event()) or {})
 
     def _attempt(self, call: Any) -> Any:
-        """One invocation in a process of its own; None if it crashed or failed."""
+        """Run one invocation in a process of its own; returns None if it crashed or failed."""
         self.faults.dead = False
         try:
             return call()
@@ -235,7 +235,7 @@ class Lab:
             self.pass_time(0.01)
 
     def settle(self, rounds: int = 150, step: float = 31) -> None:
-        """Let time and the sweeper do their work until every batch has ended and nothing is left."""
+        """Pass time and run the sweeper until every batch has ended and no message is left."""
         for _ in range(rounds):
             busy = self.round()
             ended = all(self.batch(batch_id).status.is_terminal for batch_id in self.batches)
@@ -244,10 +244,10 @@ class Lab:
                     return
                 self.pass_time(step)
                 self.sweep()
-        raise AssertionError(f"no end: {[self.batch(each) for each in self.batches]}")
+        raise AssertionError(f"some batches did not end: {[self.batch(each) for each in self.batches]}")
 
     def round(self, times: int = 1) -> bool:
-        """One delivery of every queue; False if all were empty."""
+        """Deliver one message of every queue; returns False if all were empty."""
         return max([self.deliver(name, times) for name in self.queue_names()])
 
     def queue_names(self) -> list[str]:
@@ -262,7 +262,7 @@ class Lab:
         return self.watch.read(file_id)
 
     def check_end(self, poisoned: int = 0) -> None:
-        """Every line once, counts as the files, nothing left behind."""
+        """Check that every line is answered once, counts match the files, and nothing is left behind."""
         self.watch.look()
         assert self.upstream.violations == []
         for batch_id in self.batches:
@@ -300,7 +300,7 @@ class _NoModels:
 
 @dataclass(frozen=True)
 class Bench:
-    """moto, with clients under faults and clients without; making clients takes longer than a run."""
+    """moto with faulty and bare clients, made once because creating clients takes longer than a run."""
 
     faults: Faults
     faulty: Clients
@@ -309,7 +309,7 @@ class Bench:
 
 @contextmanager
 def laboratory() -> Iterator[Bench]:
-    """A moto of one's own."""
+    """Start a separate moto."""
     stay_small()
     with mock_aws():
         faults = Faults(bare=new_clients())

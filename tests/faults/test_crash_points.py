@@ -1,7 +1,7 @@
-"""A small batch, and a fault at each of its AWS calls in turn.
+"""Runs small batches with a fault at each of their AWS calls in turn.
 
-Nobody lists the calls: a run without faults counts them, and a new call in the code is one more
-point of the next run.
+The calls are not listed anywhere: a run without faults counts them, so a new call in the code
+automatically becomes another crash point.
 """
 
 import os
@@ -18,8 +18,8 @@ from tests.faults.lab import Bench, Lab, laboratory
 
 @pytest.fixture(scope="module")
 def bench() -> Iterator[Bench]:
-    with laboratory() as made:
-        yield made
+    with laboratory() as shared:
+        yield shared
 
 
 def completed(lab: Lab, deliveries: int = 1) -> None:
@@ -63,14 +63,15 @@ def expired(lab: Lab, deliveries: int = 1) -> None:
     assert {lab.batch(each).status for each in ids} - may_end == {BatchStatus.EXPIRED}
 
 
-# `make test` breaks one call in so many, each fault others; `make crash-points` and `make faults` break all.
+# `make test` breaks one call in this many, each fault at different calls. `make crash-points` and
+# `make faults` break all of them.
 ONE_IN = {"completed": 4, "cancelled": 6, "expired": 8}
 EVERY_CALL = "NIGHTLANE_EVERY_CALL" in os.environ
 STORIES: dict[str, Callable[..., None]] = {"completed": completed, "cancelled": cancelled, "expired": expired}
 
 
-def chosen(names: list[str], fault: Fault) -> list[int]:
-    """Where a fault makes a difference: after a read it is the same as before the next call."""
+def relevant_calls(names: list[str], fault: Fault) -> list[int]:
+    """Return where a fault makes a difference: after a read it would be the same as before the next call."""
     return [
         at
         for at, name in enumerate(names, start=1)
@@ -79,16 +80,18 @@ def chosen(names: list[str], fault: Fault) -> list[int]:
     ]
 
 
-def parted(name: str, names: list[str], first: list[str]) -> int:
-    """How many calls a story shares with the first one, from the beginning: they are broken there."""
+def count_shared(name: str, names: list[str], first: list[str]) -> int:
+    """Return how many calls a story shares with the first one, in which they are already broken."""
     shared = zip(names, first, strict=False)
     return 0 if name == "completed" else sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], shared))
 
 
-def tell(bench: Bench, name: str, at: int = 0, fault: Fault | None = None, deliveries: int = 1) -> list[str]:
-    """Tell a story with one fault; answers the names of the calls."""
+def run_story(
+    bench: Bench, name: str, at: int = 0, fault: Fault | None = None, deliveries: int = 1
+) -> list[str]:
+    """Run a story with one fault and return the names of the calls."""
     bench.faults.arm(at, fault)
-    # The sweeper looks in another order each time: here in the same.
+    # The sweeper goes through the batches in random order, which must be the same in every run.
     random.seed(0)
     STORIES[name](Lab(bench), deliveries)
     return bench.faults.names
@@ -96,7 +99,7 @@ def tell(bench: Bench, name: str, at: int = 0, fault: Fault | None = None, deliv
 
 def failure_of(bench: Bench, name: str, at: int, fault: Fault) -> str | None:
     try:
-        tell(bench, name, at, fault)
+        run_story(bench, name, at, fault)
     except AssertionError as error:
         return f"{fault.name} at call {at}, {bench.faults.names[at - 1]}: {error}"
     return None
@@ -108,9 +111,9 @@ def failure_of(bench: Bench, name: str, at: int, fault: Fault) -> str | None:
 def test_every_call_may_fail(
     bench: Bench, name: str, fault: Fault, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    names = tell(bench, name)
-    shared = parted(name, names, tell(bench, "completed"))
-    points = [at for at in chosen(names, fault) if at > shared]
+    names = run_story(bench, name)
+    shared = count_shared(name, names, run_story(bench, "completed"))
+    points = [at for at in relevant_calls(names, fault) if at > shared]
     if not EVERY_CALL:
         one_in = min(ONE_IN[name], len(points))
         points = points[list(Fault).index(fault) % one_in :: one_in]
@@ -122,5 +125,5 @@ def test_every_call_may_fail(
 
 
 @pytest.mark.parametrize("name", STORIES)
-def test_every_message_may_come_twice(bench: Bench, name: str) -> None:
-    assert len(tell(bench, name, deliveries=2)) > len(tell(bench, name))
+def test_every_message_may_be_delivered_twice(bench: Bench, name: str) -> None:
+    assert len(run_story(bench, name, deliveries=2)) > len(run_story(bench, name))

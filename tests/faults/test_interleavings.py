@@ -1,7 +1,7 @@
-"""Random schedules of everything at once, each named by its seed.
+"""Random schedules of everything at once, each identified by its seed.
 
-`python -m tests.faults.test_interleavings SEED` plays one again and tells its steps;
-`make faults` plays five thousand.
+`python -m tests.faults.test_interleavings SEED` replays one and prints its steps if it fails;
+`make faults` runs five thousand.
 """
 
 import random
@@ -21,8 +21,8 @@ STEPS = 30
 
 @pytest.fixture(scope="module")
 def bench() -> Iterator[Bench]:
-    with laboratory() as made:
-        yield made
+    with laboratory() as shared:
+        yield shared
 
 
 class Schedule:
@@ -99,12 +99,12 @@ class Schedule:
         shape = self.random.choice(list(SHAPES))
         seconds = self.random.choice((5, 60, 600))
         self.steps[-1] += f" {shape} {seconds}"
-        # Nobody can tell lines that all fail from an outage of an upstream that lists its models.
-        lives = shape in (*REFUSALS, *DENIALS) and self.random.random() < 0.5
-        self.lab.upstream.outage = Outage(SHAPES[shape], self.lab.clock.now() + seconds, lives)
+        # If every line fails while the models are listed, an outage cannot be distinguished from bad lines.
+        listed = shape in (*REFUSALS, *DENIALS) and self.random.random() < 0.5
+        self.lab.upstream.outage = Outage(SHAPES[shape], self.lab.clock.now() + seconds, listed)
 
     def spoil_line(self) -> None:
-        """A line that always fails, if it was not answered yet."""
+        """Make a line fail always, if it has not been sent yet."""
         key = self._any_line()
         if key not in self.lab.upstream.asked:
             self.lab.upstream.bad[key] = FAILURES[self.random.choice(list(FAILURES))]
@@ -128,7 +128,7 @@ class Schedule:
 
 
 def play(bench: Bench, seed: int, **settings: int) -> None:
-    """Play a seed; what fails names the seed and its steps."""
+    """Run the schedule of a seed; a failure names the seed and its steps."""
     bench.faults.arm()
     schedule = Schedule(Lab(bench, **settings), seed)
     try:
@@ -149,10 +149,10 @@ def main() -> None:
     first = int(sys.argv[1])
     last = int(sys.argv[2]) if len(sys.argv) > 2 else first + 1
     failed = 0
-    with laboratory() as made:
+    with laboratory() as bench:
         for seed in range(first, last):
             try:
-                play(made, seed)
+                play(bench, seed)
             except AssertionError as error:
                 failed += 1
                 print(error, flush=True)

@@ -1,4 +1,4 @@
-"""A line that kills its worker, and messages that nobody can work on."""
+"""Lines that crash their worker, and messages that cannot be processed."""
 
 import asyncio
 from collections.abc import Iterator
@@ -25,14 +25,14 @@ def send(lab: Lab, queue: str, body: bytes) -> None:
 
 
 @pytest.mark.parametrize("poison", [0, 3, 5])
-def test_a_line_that_kills_its_worker_ends_as_an_error_line(lab: Lab, poison: int) -> None:
-    async def kill(key: str) -> None:
+def test_a_line_that_crashes_its_worker_becomes_an_error_line(lab: Lab, poison: int) -> None:
+    async def crash(key: str) -> None:
         await asyncio.sleep(0)
         if key == f"file-one/{poison}":
             lab.faults.dead = True
             raise Crash
 
-    lab.upstream.meanwhile = kill
+    lab.upstream.meanwhile = crash
     batch_id = lab.create(lab.upload(6, "one"), "one")
     lab.settle()
     lab.check_end(poisoned=1)
@@ -44,7 +44,7 @@ def test_a_line_that_kills_its_worker_ends_as_an_error_line(lab: Lab, poison: in
     assert lab.upstream.asked[f"file-one/{poison}"] <= 7
 
 
-def test_a_shard_nobody_can_run_becomes_error_lines(lab: Lab) -> None:
+def test_a_shard_that_cannot_be_run_becomes_error_lines(lab: Lab) -> None:
     batch_id = lab.create(lab.upload(6, "one"), "one")
     lab.deliver("plan")
     batch = lab.batch(batch_id)
@@ -61,7 +61,7 @@ def test_a_shard_nobody_can_run_becomes_error_lines(lab: Lab) -> None:
     assert batch.completed + batch.failed == 6
 
 
-def test_a_batch_nobody_can_plan_has_failed(lab: Lab) -> None:
+def test_a_batch_that_cannot_be_planned_fails(lab: Lab) -> None:
     batch_id = lab.create(lab.upload(2, "one"), "one")
     lab.clients.sqs.purge_queue(QueueUrl=lab.world.urls["plan"])
     send(lab, "plan-dead", msgspec.json.encode({"batch_id": batch_id}))
@@ -71,7 +71,7 @@ def test_a_batch_nobody_can_plan_has_failed(lab: Lab) -> None:
     assert [error.code for error in batch.errors] == ["server_error"]
 
 
-def test_a_dead_assembly_is_asked_for_again(lab: Lab) -> None:
+def test_an_assembly_whose_message_was_dead_lettered_is_started_again(lab: Lab) -> None:
     batch_id = lab.create(lab.upload(2, "one"), "one")
     while not lab.world.count(lab.world.urls["assemble"]):
         lab.deliver("plan")

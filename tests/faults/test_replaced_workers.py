@@ -1,4 +1,4 @@
-"""A worker is frozen, its lease runs out, another takes its place, and then it wakes up."""
+"""A worker is frozen, its lease expires, another takes its place, and then it wakes up."""
 
 import asyncio
 import threading
@@ -15,24 +15,24 @@ from tests.rig.events import sqs_event
 
 @pytest.fixture(autouse=True)
 def dynamodb(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two workers write at once here."""
+    """Serialize writes, because two workers write at once here."""
     one_write_at_a_time(monkeypatch)
 
 
 @pytest.fixture(scope="module")
 def bench() -> Iterator[Bench]:
-    with laboratory() as made:
-        yield made
+    with laboratory() as shared:
+        yield shared
 
 
 class Freeze:
-    """Freezes the first worker at its first request until the second has come as far as asked."""
+    """Freezes the first worker at its first request until the second has sent one, or has ended."""
 
     def __init__(self, lab: Lab, *, second_ends_first: bool) -> None:
         self.lab = lab
         self.second_ends_first = second_ends_first
         self.leases = lab.leases
-        self.second_asks = threading.Event()
+        self.second_sends = threading.Event()
         self.first_ended = threading.Event()
         self.second = threading.Thread(target=self._second)
         self.event: dict[str, Any] = {}
@@ -43,20 +43,20 @@ class Freeze:
 
     async def _meanwhile(self, _key: str) -> None:
         if len(self.leases) == 1 and not self.second.is_alive():
-            # As much time has passed as the lease was long.
+            # The first worker's lease has expired.
             self.leases[0].lost = True
             self.lab.watch.died_at[0] = self.lab.clock.now()
             self.second.start()
-            await asyncio.to_thread(self.second_asks.wait, 10)
+            await asyncio.to_thread(self.second_sends.wait, 10)
             if self.second_ends_first:
                 await asyncio.to_thread(self.second.join, 10)
-        elif len(self.leases) == 2 and not self.second_asks.is_set():
-            self.second_asks.set()
+        elif len(self.leases) == 2 and not self.second_sends.is_set():
+            self.second_sends.set()
             if not self.second_ends_first:
                 await asyncio.to_thread(self.first_ended.wait, 10)
 
     def run(self) -> Any:
-        """The first worker's answer."""
+        """Run the first worker and return its response."""
         url = self.lab.world.urls["infer"]
         received: Any = self.lab.clients.sqs.receive_message(
             QueueUrl=url, MessageSystemAttributeNames=["All"]
@@ -72,7 +72,7 @@ class Freeze:
 
 
 @pytest.mark.parametrize("second_ends_first", [True, False])
-def test_a_replaced_worker_writes_nothing_and_asks_nothing(bench: Bench, second_ends_first: bool) -> None:
+def test_a_replaced_worker_writes_nothing_and_sends_nothing(bench: Bench, second_ends_first: bool) -> None:
     bench.faults.arm()
     lab = Lab(bench, requests_in_flight_per_worker=4)
     batch_id = lab.create(lab.upload(3, "one"), "one")
@@ -94,7 +94,7 @@ def test_a_worker_that_wakes_after_its_batch_was_closed_writes_nothing(bench: Be
     lab = Lab(bench, requests_in_flight_per_worker=4)
     batch_id = lab.create(lab.upload(3, "one"), "one")
     lab.deliver("plan")
-    asleep = threading.Event()
+    frozen = threading.Event()
 
     def end_the_batch() -> None:
         if ends == "cancelled":
@@ -105,8 +105,8 @@ def test_a_worker_that_wakes_after_its_batch_was_closed_writes_nothing(bench: Be
             lab.deliver("assemble")
 
     async def meanwhile(_key: str) -> None:
-        if not asleep.is_set():
-            asleep.set()
+        if not frozen.is_set():
+            frozen.set()
             await asyncio.to_thread(end_the_batch)
 
     lab.upstream.meanwhile = meanwhile

@@ -1,4 +1,4 @@
-"""What must hold at every write, and at the end: watched from beside, at no cost of a call."""
+"""The invariants at every write and at the end, checked without making any AWS calls that count."""
 
 import json
 from collections import Counter
@@ -40,20 +40,20 @@ TIMES = (
     "cancelling_at",
     "cancelled_at",
 )
-# Beside a checkpoint's interval: the commits that fail, and their pauses.
+# Time for failed commits and the pauses after them, in addition to a checkpoint's interval.
 COMMIT_SECONDS = 15.0
 NEVER_RUN = ("batch_expired", "batch_cancelled")
 
 
 class Watch:
-    """Sees every state of every batch, and what the upstream was asked."""
+    """Checks every state of every batch, and every request to the upstream."""
 
     def __init__(self, ports: Ports[Settings], upstream: HostileUpstream) -> None:
         self.batches: list[str] = []
         self.lines: dict[str, int] = {}
-        """Lines of an input file."""
+        """The number of lines of each input file."""
         self.culprits: set[str] = set()
-        """Lines that may end as errors, as `file/number`, beside the second of each file."""
+        """Lines that may end as errors, as `file/number`, besides the second one of each file."""
         self.died_at: dict[int, float] = {}
         """When a worker crashed or was frozen."""
         self._ports = ports
@@ -64,7 +64,7 @@ class Watch:
         upstream.on_asked_again = self._check_paid_twice
 
     def look(self) -> None:
-        """Watch the edges of the status machine and what is committed."""
+        """Check the edges of the status machine, and record what is committed."""
         for batch_id in self.batches:
             item = self._items(batch_id).get("BATCH")
             if item is None:
@@ -77,10 +77,10 @@ class Watch:
             self._note_commits(batch)
         admitted = self._items("").get("ADMISSION", {})
         if len(decode(admitted).get("running", ())) > self._ports.settings.max_concurrent_batches:
-            self._upstream.violations.append("more batches are admitted than may be")
+            self._upstream.violations.append("more batches are admitted than allowed")
 
     def _items(self, batch_id: str) -> dict[str, Any]:
-        """What moto holds of a batch, by sort key."""
+        """Return a batch's items in moto, by sort key."""
         table = dynamodb_backends[ACCOUNT_ID][REGION].tables[self._ports.settings.table_name]
         partition = DynamoType({"S": f"BATCH#{batch_id}" if batch_id else "ADMISSION"})
         items = table.items.get(partition, {})
@@ -113,7 +113,7 @@ class Watch:
             self._upstream.committed |= {(mark, line) for line in lines}
 
     def _check_fence(self, batch_id: str, shard: Shard) -> None:
-        """A part of a worker that was replaced before must never appear."""
+        """Check that no part of a replaced worker appears."""
         known, epoch = self._parts.get((batch_id, shard.index), (0, 0))
         for part in shard.parts[known:]:
             if int(part.key.rsplit("/", 1)[1].split("-")[0]) < epoch:
@@ -121,18 +121,18 @@ class Watch:
         self._parts[batch_id, shard.index] = (len(shard.parts), shard.epoch)
 
     def _check_paid_twice(self, key: str, worker: int, answered_at: float) -> None:
-        """An answer may be lost with its worker, if it came within the last checkpoint interval."""
+        """Check that an answer is lost only if its worker died within a checkpoint interval."""
         if worker not in self.died_at:
-            self._upstream.violations.append(f"{key} was answered, and asked again, and no worker died")
+            self._upstream.violations.append(f"{key} was sent again after an answer, but no worker died")
         elif self.died_at[worker] - answered_at > self._ports.settings.checkpoint_seconds + COMMIT_SECONDS:
-            self._upstream.violations.append(f"{key} was paid twice after its checkpoint interval")
+            self._upstream.violations.append(f"{key} was paid for again after its checkpoint interval")
 
     def check_batch(self, batch: Batch, poisoned: int) -> None:
-        """Every line once, counts and sizes as the files, nobody blamed who was not at fault."""
+        """Check that every line is answered once, counts and sizes match, and no good line is blamed."""
         name = batch.request.input_file_id
         lines = self.lines[name]
         assert batch.status.is_terminal
-        # A worker that slept through the end of its batch may leave an item, and that goes by itself.
+        # A worker that was frozen until its batch had ended may leave an item behind, which expires.
         items = self._items(batch.id)
         assert all("ttl" in item for sort, item in items.items() if sort.startswith("SHARD#"))
         output, errors = self.read(batch.output_file_id), self.read(batch.error_file_id)
@@ -155,7 +155,7 @@ class Watch:
         assert len(blamed - culprits - {1}) <= poisoned, f"blamed: {failed}"
 
     def read(self, file_id: str | None) -> list[dict[str, Any]]:
-        """A result file's lines; its record says how many bytes they are."""
+        """Return a result file's lines, after checking its size against its record."""
         if file_id is None:
             return []
         file = self._ports.files.get_file(file_id)
