@@ -8,6 +8,9 @@ import msgspec
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
 
+from nightlane.domain.errors import BadRequest
+from nightlane.wire.multipart import Form, read_form
+
 # The official clients parse an answer only if its type says that it is JSON.
 JSON = "application/json"
 
@@ -30,3 +33,14 @@ def body_of(event: APIGatewayProxyEvent) -> bytes:
     """The body's bytes: API Gateway hands binary media types over in base64."""
     body = event.body or ""
     return base64.b64decode(body) if event.is_base64_encoded else body.encode()
+
+
+def form_of(event: APIGatewayProxyEvent) -> Form:
+    """The form in the body. Raises: BadRequest, if it is none or broken.
+
+    A server without API Gateway's limits reads it while it arrives, files going to disk, and hands it over.
+    """
+    form: Form | BadRequest | None = event.get("form")
+    if isinstance(form, BadRequest):
+        raise form
+    return form or read_form(event.headers.get("content-type", ""), body_of(event))

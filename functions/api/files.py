@@ -6,14 +6,13 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.router import APIGatewayRouter
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
 
-from functions.api.answers import body_of, json_answer, tenant_of
+from functions.api.answers import form_of, json_answer, tenant_of
 from nightlane.domain.errors import BadRequest
 from nightlane.domain.file import StoredFile
 from nightlane.domain.files import create_file, delete_file, get_file, list_files, read_content
 from nightlane.domain.ports import Ports
 from nightlane.settings import ApiSettings, UploadSettings
 from nightlane.wire.headers import content_disposition
-from nightlane.wire.multipart import read_form
 from nightlane.wire.requests import CreateFile, ListFiles, read
 from nightlane.wire.responses import deleted_file, file_object, page
 
@@ -66,7 +65,7 @@ def routes(ports: Ports[ApiSettings]) -> APIGatewayRouter:
 
 
 def _create(ports: Ports[UploadSettings], event: APIGatewayProxyEvent) -> StoredFile:
-    form = read_form(event.headers.get("content-type", ""), body_of(event))
+    form = form_of(event)
     request = read(CreateFile, _nested(form.fields))
     if set(form.files) - {"file"}:
         raise BadRequest("A form may hold one file, in the field 'file'.", param="file")
@@ -77,7 +76,7 @@ def _create(ports: Ports[UploadSettings], event: APIGatewayProxyEvent) -> Stored
     lifetime = request.expires_after.seconds if request.expires_after else None
     upload = form.files["file"]
     purpose = request.file_purpose
-    return create_file(ports, tenant_of(event), upload.filename, upload.data, purpose, lifetime)
+    return create_file(ports, tenant_of(event), upload.filename, upload.content, purpose, lifetime)
 
 
 def _nested(fields: dict[str, str]) -> dict[str, Any]:

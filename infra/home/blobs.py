@@ -4,13 +4,14 @@ import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Self
 from urllib.parse import urlencode
 
 from nightlane.domain.ports import BlobMissing
+from nightlane.domain.received import Received
 from nightlane.settings import KIB
 
 # On macOS fsync leaves data in the drive's own cache; this does not.
@@ -31,6 +32,20 @@ class FolderBlobs:
     def put(self, key: str, data: bytes) -> None:
         with self._new_file(key) as file:
             file.write(data)
+
+    def put_received(self, key: str, content: Received) -> None:
+        if content.path is None:
+            self.put(key, b"".join(content.chunks()))
+            return
+        with content.path.open("rb") as file:
+            _flush(file.fileno())
+        self._move(content.path, key)
+
+    @contextmanager
+    def spool(self) -> Iterator[Callable[[], "SpooledFile"]]:
+        """Makes files for what is received; those that were not put are removed at the end."""
+        with ExitStack() as stack:
+            yield lambda: stack.enter_context(SpooledFile(self._aside))
 
     def get(self, key: str) -> bytes:
         with _missing(key):
@@ -132,6 +147,35 @@ class FileWriter:
     def write(self, data: bytes) -> None:
         self._file.write(data)
         self.size += len(data)
+
+
+class SpooledFile:
+    """`domain.received.Received` in a file, for as long as the context is open or until a store takes it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.size = 0
+        descriptor, name = tempfile.mkstemp(dir=folder)
+        self.path = Path(name)
+        # Unbuffered: it may be taken before it is closed.
+        self._file = os.fdopen(descriptor, "wb", buffering=0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+        self.path.unlink(missing_ok=True)
+
+    def write(self, data: bytes) -> None:
+        left = memoryview(data)
+        while left:
+            left = left[self._file.write(left) :]
+        self.size += len(data)
+
+    def chunks(self) -> Iterator[bytes]:
+        with self.path.open("rb", buffering=0) as file:
+            while chunk := file.read(CHUNK_BYTES):
+                yield chunk
 
 
 def _flush(descriptor: int) -> None:

@@ -13,7 +13,8 @@ HOME_DEFAULTS: Mapping[str, Any] = {
     "upstream_pause_seconds": 5,
     "redrive_seconds": 10,
     "stall_seconds": 20,
-    "max_upload_bytes": 200 * MIB,
+    # OpenAI's own limit of a file: https://platform.openai.com/docs/api-reference/files/create
+    "max_upload_bytes": 512 * MIB,
     # Content is never a handler's answer: the server sends the file.
     "max_inline_content_bytes": 0,
 }

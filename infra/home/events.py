@@ -24,13 +24,20 @@ Pairs = Sequence[tuple[str, str]]
 
 
 def proxy_event(
-    method: str, path: str, query: Pairs, headers: Pairs, body: bytes, authorizer: Mapping[str, str]
+    method: str,
+    path: str,
+    query: Pairs,
+    headers: Pairs,
+    body: bytes,
+    authorizer: Mapping[str, str],
+    form: object = None,
 ) -> dict[str, Any]:
     """A REST API's Lambda-proxy event.
 
     Args:
         path: without the stage, percent-encoded as the client wrote it.
         authorizer: the authorizer's context, and its `principalId`.
+        form: a body that has been read, in place of `body`.
     """
     content_type = next((value for name, value in headers if name.lower() == "content-type"), "")
     binary = content_type.split(";")[0].strip().lower() == BINARY_MEDIA_TYPE
@@ -67,7 +74,7 @@ def proxy_event(
         },
         "body": text or None,
         "isBase64Encoded": binary,
-    }
+    } | ({} if form is None else {"form": form})
 
 
 def _grouped(pairs: Pairs) -> dict[str, list[str]] | None:

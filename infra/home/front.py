@@ -3,8 +3,11 @@
 import asyncio
 import base64
 import fnmatch
+import logging
 import time
 import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -15,6 +18,7 @@ from infra.gateway import (
     ACCESS_DENIED,
     AUTHORIZER_CACHE_SECONDS,
     BINARY_MEDIA_TYPE,
+    DEFAULT_5XX,
     FAILURE,
     FORM_OVERHEAD_BYTES,
     NOT_FOUND,
@@ -25,7 +29,18 @@ from infra.gateway import (
     GatewayResponse,
 )
 from infra.home.events import authorizer_event, proxy_event
+from nightlane.domain.errors import BadRequest
+from nightlane.domain.received import Received
+from nightlane.settings import MIB
 from nightlane.wire.headers import content_disposition
+from nightlane.wire.multipart import Form, FormReader
+
+log = logging.getLogger("nightlane.front")
+# Of a body that is held in memory, as API Gateway's own limit:
+# https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-execution-service-limits-table.html
+MAX_BODY_BYTES = 10 * MIB
+NewFile = Callable[[], Received]
+Spool = Callable[[], AbstractContextManager[NewFile]]
 
 
 class Refused(Exception):
@@ -62,11 +77,19 @@ class Policy:
 
 
 class Front:
-    """Routes everything below the stage to `api`, once `authorize` has let it pass."""
+    """Routes everything below the stage to `api`, once `authorize` has let it pass.
 
-    def __init__(self, api: Callee, authorize: Callee, max_upload_bytes: int) -> None:
+    Args:
+        spool: makes the files that forms are written to as they arrive; None hands them to `api` in base64,
+            as API Gateway does.
+    """
+
+    def __init__(
+        self, api: Callee, authorize: Callee, max_upload_bytes: int, spool: Spool | None = None
+    ) -> None:
         self._api = api
         self._authorize = authorize
+        self._spool = spool
         self._max_body_bytes = max_upload_bytes + FORM_OVERHEAD_BYTES
         self._policies: dict[str, Policy] = {}
 
@@ -79,6 +102,7 @@ class Front:
         try:
             return await self._serve(request)
         except Refused as refused:
+            await _drain(request)
             variables = {"httpMethod": request.method, "path": request.path} | refused.variables
             return web.Response(
                 status=refused.response.status,
@@ -93,16 +117,26 @@ class Front:
         path = f"/{rest}"
         if stage != STAGE or not rest:
             raise Refused(NOT_FOUND)
-        body = await self._body(request)
         authorizer = await self._authorized(request, path)
+        if self._spool is None or not _is_form(request):
+            most = min(self._max_body_bytes, MAX_BODY_BYTES) if self._spool else self._max_body_bytes
+            body = b"".join([chunk async for chunk in _chunks(request, most)])
+            return await self._call(request, path, body, authorizer)
+        with self._spool() as new_file:
+            form = await self._form(request, new_file)
+            return await self._call(request, path, b"", authorizer, form)
+
+    async def _call(
+        self,
+        request: web.Request,
+        path: str,
+        body: bytes,
+        authorizer: dict[str, str],
+        form: Form | BadRequest | None = None,
+    ) -> web.StreamResponse:
+        query, headers = list(request.query.items()), list(request.headers.items())
         event = await asyncio.to_thread(
-            proxy_event,
-            request.method,
-            path,
-            list(request.query.items()),
-            list(request.headers.items()),
-            body,
-            authorizer,
+            proxy_event, request.method, path, query, headers, body, authorizer, form
         )
         del body
         try:
@@ -113,17 +147,19 @@ class Front:
             raise Refused(FAILURE) from error
         return _response(answer, request.headers.get("Accept", ""))
 
-    async def _body(self, request: web.Request) -> bytes:
-        """The whole body; one that is too large is read to its end, so that the client hears of it."""
-        body = bytearray()
-        size = 0
-        async for chunk in request.content.iter_any():
-            size += len(chunk)
-            if size <= self._max_body_bytes:
-                body += chunk
-        if size > self._max_body_bytes:
-            raise Refused(TOO_LARGE)
-        return bytes(body)
+    async def _form(self, request: web.Request, new_file: NewFile) -> Form | BadRequest:
+        """The form, or what is wrong with it, for the handler to answer."""
+        try:
+            reader = FormReader(request.headers["Content-Type"], new_file)
+            async for chunk in _chunks(request, self._max_body_bytes):
+                await asyncio.to_thread(reader.feed, chunk)
+            return reader.close()
+        except BadRequest as error:
+            await _drain(request)
+            return error
+        except OSError as error:
+            log.exception("cannot store an upload")
+            raise Refused(DEFAULT_5XX) from error
 
     async def _authorized(self, request: web.Request, path: str) -> dict[str, str]:
         token = request.headers.get("Authorization")
@@ -151,6 +187,26 @@ class Front:
         seconds = AUTHORIZER_CACHE_SECONDS if allows else 1
         context = answer.get("context", {}) | {"principalId": answer["principalId"]}
         return Policy(allows, context, time.monotonic() + seconds)
+
+
+def _is_form(request: web.Request) -> bool:
+    return request.content_type == BINARY_MEDIA_TYPE
+
+
+async def _chunks(request: web.Request, most: int) -> AsyncIterator[bytes]:
+    """The body as it arrives. Raises: Refused, if it has more bytes."""
+    size = 0
+    async for chunk in request.content.iter_any():
+        size += len(chunk)
+        if size > most:
+            raise Refused(TOO_LARGE)
+        yield chunk
+
+
+async def _drain(request: web.Request) -> None:
+    """Read the body to its end: a client that is still sending would not see the answer."""
+    async for _ in request.content.iter_any():
+        pass
 
 
 def _file(location: str) -> web.FileResponse:

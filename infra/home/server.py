@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ from nightlane.settings import Settings
 
 log = logging.getLogger("nightlane.server")
 START_SECONDS = 30
+THREADS = 32
 POLL_SECONDS = 0.1
 SWEEP_SECONDS = 5.0
 PAUSE_AFTER_TROUBLE_SECONDS = 1.0
@@ -102,6 +104,8 @@ class HomeServer:
         self._thread.stop()
 
     async def _serve(self, ready: Callable[[], None], stopping: asyncio.Event) -> None:
+        # asyncio's own six, on two cores, would be half taken by the loops below.
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS))
         async with AsyncExitStack() as stack:
             stack.enter_context(exclusive(self._folder))
             parts = await asyncio.to_thread(self._open)
@@ -133,6 +137,7 @@ class HomeServer:
             Handler(api.make_handler(parts.ports, parts.models)),
             Handler(authorize.make_handler(Keys(self._keys, parts.keys))),
             self._settings.max_upload_bytes,
+            parts.blobs.spool,
         )
         runner = web.AppRunner(front.application(), access_log=None, shutdown_timeout=0.1)
         stack.push_async_callback(runner.cleanup)

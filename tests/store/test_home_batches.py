@@ -23,6 +23,7 @@ from nightlane.domain.files import create_file
 from nightlane.domain.inference.budget import ByteBudget
 from nightlane.domain.inference.ports import Answer
 from nightlane.domain.ports import Ports
+from nightlane.domain.received import InMemory
 from nightlane.domain.sweeping import sweep
 from nightlane.observability import EmbeddedMetrics, log_event
 from nightlane.settings import MIB, Settings
@@ -104,7 +105,7 @@ class OneMachine:
         return time.time() + self.skipped
 
     def create(self, lines: int) -> str:
-        file = create_file(self.ports, "acme", "in.jsonl", requests(lines), FilePurpose.BATCH, None)
+        file = create_file(self.ports, "acme", "in.jsonl", InMemory(requests(lines)), FilePurpose.BATCH, None)
         request = BatchRequest(
             input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h"
         )

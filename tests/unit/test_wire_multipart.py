@@ -1,11 +1,13 @@
 """Multipart bodies as the official clients send them, and broken ones."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nightlane.domain.errors import ApiError, BadRequest
-from nightlane.wire.multipart import read_form
+from nightlane.wire.multipart import MAX_FIELD_BYTES, Form, FormReader, read_form
 
 BOUNDARY = "b0undary"
 TYPE = f"multipart/form-data; boundary={BOUNDARY}"
@@ -21,6 +23,10 @@ def body(*parts: tuple[str, bytes], end: bytes = b"--b0undary--\r\n") -> bytes:
     )
 
 
+def content(form: Form) -> bytes:
+    return b"".join(form.files["file"].content.chunks())
+
+
 PURPOSE = ('name="purpose"', b"batch")
 
 
@@ -30,7 +36,7 @@ def test_the_order_of_the_fields_is_free(filename: str) -> None:
     for parts in ((PURPOSE, file), (file, PURPOSE)):
         form = read_form(TYPE, body(*parts))
         assert form.fields == {"purpose": "batch"}
-        assert (form.files["file"].filename, form.files["file"].data) == (filename, b'{"a": 1}\n')
+        assert (form.files["file"].filename, content(form)) == (filename, b'{"a": 1}\n')
 
 
 @given(
@@ -43,7 +49,7 @@ def test_a_file_comes_through_as_it_is_unless_it_holds_the_delimiter(data: bytes
     if b"\r\n--b0undary" in b"\r\n" + data + b"\r\n":
         return
     form = read_form(TYPE, body(('name="file"; filename="f"', data), PURPOSE))
-    assert form.files["file"].data == data
+    assert content(form) == data
 
 
 @pytest.mark.parametrize(
@@ -73,3 +79,30 @@ def test_any_bytes_are_a_form_or_a_bad_request(content_type: str, data: bytes) -
         assert error.status == 400  # noqa: PT017
     else:
         assert isinstance(form.fields, dict)
+
+
+@given(
+    data=st.binary(max_size=200) | st.just(b"\r\n--b0undary"),
+    end=st.sampled_from([b"--b0undary--\r\n", b"--b0undary--", b"--b0undary--\r\nepilogue"]),
+    cuts=st.sets(st.integers(0, 400)),
+)
+def test_a_form_reads_the_same_in_whatever_pieces_it_arrives(data: bytes, end: bytes, cuts: set[int]) -> None:
+    whole = body(('name="file"; filename="f"', data), PURPOSE, end=end)
+    try:
+        expected = read_form(TYPE, whole)
+    except BadRequest:
+        return
+    places = [0, *sorted(cut for cut in cuts if cut < len(whole)), len(whole)]
+    reader = FormReader(TYPE)
+    for start, stop in pairwise(places):
+        if start < stop:
+            reader.feed(whole[start:stop])
+    form = reader.close()
+    assert (form.fields, content(form)) == (expected.fields, content(expected))
+
+
+def test_a_field_that_is_too_long_is_refused_before_all_of_it_has_come() -> None:
+    reader = FormReader(TYPE)
+    reader.feed(body(('name="purpose"', b""), end=b"")[:-2])
+    with pytest.raises(BadRequest, match="too long"):
+        reader.feed(b"x" * (MAX_FIELD_BYTES + 1))

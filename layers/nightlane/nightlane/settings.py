@@ -149,6 +149,7 @@ class RetentionSettings(SettingsGroup):
 
 class BatchSizeSettings(SettingsGroup):
     max_batch_bytes: int = Field(default=209_715_200, ge=1)
+    max_line_bytes: int = Field(default=8 * MIB, ge=1)
 
 
 class UploadSettings(BatchSizeSettings, RetentionSettings):
@@ -187,7 +188,6 @@ class ShardSettings(SettingsGroup):
 
 class PlanningSettings(BatchSizeSettings, ShardSettings, AdmissionSettings):
     max_batch_lines: int = Field(default=50_000, ge=1)
-    max_line_bytes: int = Field(default=8 * MIB, ge=1)
 
 
 class AssemblySettings(RetentionSettings, AdmissionSettings): ...

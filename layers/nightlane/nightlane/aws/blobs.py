@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from nightlane.domain.ports import BlobMissing
+from nightlane.domain.received import Received
 from nightlane.settings import KIB, MIB
 from nightlane.wire.headers import content_disposition
 
@@ -30,6 +31,10 @@ class S3Blobs:
 
     def put(self, key: str, data: bytes) -> None:
         self._client.put_object(Bucket=self._bucket, Key=key, Body=data)
+
+    def put_received(self, key: str, content: Received) -> None:
+        # A request to the API is 6 MB at most here, and in memory.
+        self.put(key, b"".join(content.chunks()))
 
     def get(self, key: str) -> bytes:
         with _missing(key):

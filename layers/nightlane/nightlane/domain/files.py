@@ -6,8 +6,9 @@ import msgspec
 
 from nightlane.domain.errors import BadRequest, NotFound, TooLarge
 from nightlane.domain.file import FilePurpose, StoredFile
-from nightlane.domain.lines import BYTE_ORDER_MARK, is_blank, is_json
+from nightlane.domain.lines import BYTE_ORDER_MARK, is_blank, is_json, split_lines
 from nightlane.domain.ports import BlobMissing, Ports, list_key
+from nightlane.domain.received import Received
 from nightlane.settings import ContentSettings, UploadSettings
 
 PRESIGNED_SECONDS = 900
@@ -30,16 +31,16 @@ def create_file(
     ports: Ports[UploadSettings],
     tenant: str,
     filename: str,
-    data: bytes,
+    content: Received,
     purpose: FilePurpose,
     lifetime: int | None,
 ) -> StoredFile:
     """Store an upload; `lifetime` in seconds. Raises: BadRequest, TooLarge."""
     settings = ports.settings
-    if len(data) > settings.max_upload_bytes:
+    if content.size > settings.max_upload_bytes:
         raise TooLarge(f"The file is larger than the {settings.max_upload_bytes} bytes of one upload.")
     if purpose is FilePurpose.BATCH:
-        _check_batch_input(data, settings.max_batch_bytes)
+        _check_batch_input(content, settings)
         lifetime = lifetime or settings.batch_file_retention_seconds
     now, file_id = ports.now(), f"file-{ports.new_id()[:24]}"
     file = StoredFile(
@@ -47,29 +48,29 @@ def create_file(
         tenant=tenant,
         filename=filename or "upload",
         purpose=purpose,
-        size=len(data),
+        size=content.size,
         created_at=int(now),
         expires_at=int(now) + lifetime if lifetime else None,
         listed=list_key(now, file_id),
     )
-    ports.blobs.put(file.blob_key, data)
+    ports.blobs.put_received(file.blob_key, content)
     ports.files.put_file(file)
     return file
 
 
-def _check_batch_input(data: bytes, limit: int) -> None:
+def _check_batch_input(content: Received, limits: UploadSettings) -> None:
     """What OpenAI refuses at once: a first line that is no JSON, and too many bytes."""
-    if len(data) > limit:
-        raise BadRequest(f"File is too large: a batch input file may have {limit} bytes.")
-    start = len(BYTE_ORDER_MARK) if data.startswith(BYTE_ORDER_MARK) else 0
-    while start < len(data):
-        end = data.find(b"\n", start)
-        line = data[start : end if end >= 0 else len(data)]
-        if not is_blank(line):
-            if not is_json(line):
+    if content.size > limits.max_batch_bytes:
+        raise BadRequest(f"File is too large: a batch input file may have {limits.max_batch_bytes} bytes.")
+    for start, line in split_lines(content.chunks(), limits.max_line_bytes):
+        if line is None:
+            # Planning says so of every line that is too long.
+            return
+        text = line if start else line.removeprefix(BYTE_ORDER_MARK)
+        if not is_blank(text):
+            if not is_json(text):
                 raise BadRequest("Invalid file format for Batch API. Must be .jsonl")
             return
-        start += len(line) + 1
 
 
 def get_file(ports: Ports, tenant: str, file_id: str) -> StoredFile:

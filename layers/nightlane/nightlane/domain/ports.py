@@ -12,6 +12,7 @@ from nightlane.domain.batch import Batch, BatchError, Outcome
 from nightlane.domain.file import FilePurpose, StoredFile
 from nightlane.domain.keys import ApiKey
 from nightlane.domain.metrics import Meter
+from nightlane.domain.received import Received
 from nightlane.domain.shard import Checkpoint, Shard, ShardMessage, Suspicion
 from nightlane.domain.trouble import Rest, Trouble
 from nightlane.settings import SettingsGroup
@@ -228,6 +229,9 @@ class Blobs(Protocol):
     """Objects by key."""
 
     def put(self, key: str, data: bytes) -> None: ...
+
+    def put_received(self, key: str, content: Received) -> None:
+        """Store what a client sent; a file that it is in may be taken, not copied."""
 
     def get(self, key: str) -> bytes:
         """Raises: BlobMissing."""

@@ -3,11 +3,14 @@
 Source: RFC 7578; a field's order is free, a file's bytes may hold anything but the delimiter.
 """
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
 
 from nightlane.domain.errors import BadRequest
+from nightlane.domain.received import InMemory, Received
 
 MAX_FIELDS = 32
 MAX_FIELD_BYTES = 64 * 1024
@@ -18,58 +21,93 @@ class FormFile:
     """An uploaded file."""
 
     filename: str
-    data: bytes
+    content: Received
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """Text fields and the one file, by name."""
+    """Text fields and files, by name."""
 
     fields: dict[str, str]
     files: dict[str, FormFile]
 
 
 def read_form(content_type: str, body: bytes) -> Form:
-    """The form in a request body.
+    """The form in a request body that is held in memory. Raises: BadRequest, if it is none or broken."""
+    reader = FormReader(content_type)
+    reader.feed(body)
+    return reader.close()
+
+
+class FormReader:
+    """Reads a form as its bytes arrive, and holds no more of it than its text fields.
+
+    Args:
+        content_type: the request's, with the boundary.
+        new_file: returns what the content of a file is written to.
 
     Raises:
-        BadRequest: it is no form, or a broken one.
+        BadRequest: from every method: it is no form, or a broken one.
     """
-    kind, options = parse_options_header(content_type)
-    if kind.lower() != "multipart/form-data":
-        raise BadRequest("Expected a body of the type multipart/form-data.")
-    if not (boundary := options.get("boundary")):
-        raise BadRequest("The Content-Type has no boundary.")
-    form = Form({}, {})
+
+    def __init__(self, content_type: str, new_file: Callable[[], Received] = InMemory) -> None:
+        kind, options = parse_options_header(content_type)
+        if kind.lower() != "multipart/form-data":
+            raise BadRequest("Expected a body of the type multipart/form-data.")
+        if not (boundary := options.get("boundary")):
+            raise BadRequest("The Content-Type has no boundary.")
+        with _broken():
+            # Its strict mode would refuse a line feed after the end that arrives in a piece of its own.
+            self._parser = PushMultipartParser(boundary, max_segment_count=MAX_FIELDS)
+        self._new_file = new_file
+        self._form = Form({}, {})
+        self._segment: MultipartSegment | None = None
+        self._content: Received = InMemory()
+
+    def feed(self, data: bytes) -> None:
+        """Read the next piece of the body."""
+        with _broken():
+            for event in self._parser.parse(data):
+                if isinstance(event, MultipartSegment):
+                    self._begin(event)
+                elif event:
+                    self._write(event)
+                elif self._segment is not None:
+                    self._add(self._segment)
+                    self._segment = None
+
+    def close(self) -> Form:
+        """The form, now that its body has ended."""
+        with _broken():
+            self._parser.close()
+        return self._form
+
+    def _begin(self, segment: MultipartSegment) -> None:
+        name = segment.name
+        if not name:
+            raise BadRequest("A part of the form has no name.")
+        if name in self._form.fields or name in self._form.files:
+            raise BadRequest(f"Duplicate parameter: '{name}'.", param=name)
+        self._segment = segment
+        self._content = InMemory() if segment.filename is None else self._new_file()
+
+    def _write(self, data: bytes) -> None:
+        assert self._segment is not None
+        self._content.write(data)
+        if self._segment.filename is None and self._content.size > MAX_FIELD_BYTES:
+            name = self._segment.name
+            raise BadRequest(f"The field '{name}' is too long.", param=name)
+
+    def _add(self, segment: MultipartSegment) -> None:
+        if segment.filename is not None:
+            self._form.files[segment.name] = FormFile(segment.filename, self._content)
+        else:
+            self._form.fields[segment.name] = b"".join(self._content.chunks()).decode()
+
+
+@contextmanager
+def _broken() -> Iterator[None]:
     try:
-        with PushMultipartParser(boundary, strict=True, max_segment_count=MAX_FIELDS) as parser:
-            _collect(parser, body, form)
+        yield
     except (MultipartError, UnicodeError, ValueError) as error:
         raise BadRequest(f"The multipart body is broken: {error}") from error
-    return form
-
-
-def _collect(parser: PushMultipartParser, body: bytes, form: Form) -> None:
-    segment: MultipartSegment | None = None
-    data = bytearray()
-    for event in parser.parse(body):
-        if isinstance(event, MultipartSegment):
-            segment, data = event, bytearray()
-        elif event:
-            data += event
-        elif segment is not None:
-            _add(form, segment, bytes(data))
-            segment = None
-    parser.close()
-
-
-def _add(form: Form, segment: MultipartSegment, data: bytes) -> None:
-    name = segment.name
-    if name in form.fields or name in form.files:
-        raise BadRequest(f"Duplicate parameter: '{name}'.", param=name)
-    if segment.filename is not None:
-        form.files[name] = FormFile(segment.filename, data)
-    elif len(data) > MAX_FIELD_BYTES:
-        raise BadRequest(f"The field '{name}' is too long.", param=name)
-    else:
-        form.fields[name] = data.decode()
