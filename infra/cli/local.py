@@ -3,23 +3,22 @@
 import contextlib
 import logging
 import os
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from platformdirs import user_data_path
-from pydantic import ValidationError
 
+from infra.cli.configuration import BadSettings, read_settings
 from infra.cli.mock.process import MockUpstream
 from infra.cli.signals import wait_for_end
 from infra.home.database import SchemaTooNew
 from infra.home.defaults import HOME_DEFAULTS
 from infra.home.lock import DataInUse
+from infra.home.logs import log_to_stderr
 from infra.home.server import HomeServer
-from nightlane.settings import PREFIX, Settings
 
 DEFAULT_KEY = "nightlane"
 DEFAULT_TENANT = "default"
@@ -41,6 +40,12 @@ def local(
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="NAME=VALUE of a setting; may be given often.")
     ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True, dir_okay=False, help="JSON, the object that cdk.json has under `nightlane`."
+        ),
+    ] = None,
     data: Annotated[
         Path,
         typer.Option(help=f"Folder that keeps everything; {NOT_KEPT} keeps nothing once this ends."),
@@ -53,9 +58,15 @@ def local(
     if host != LOCALHOST and not api_key:
         raise typer.BadParameter(f"other machines can reach {host}: give a key", param_hint="--api-key")
     _log_to_stderr(log_level)
+    chosen = dict(_chosen(set_ or [], upstream, upstream_key))
+    try:
+        settings = read_settings(HOME_DEFAULTS, config, os.environ, chosen)
+    except BadSettings as error:
+        raise typer.BadParameter(str(error)) from error
     with contextlib.ExitStack() as stack:
-        url = upstream or stack.enter_context(MockUpstream()).url
-        settings = _settings(HOME_DEFAULTS, set_ or [], url, upstream_key)
+        if not settings.upstream_url:
+            url = stack.enter_context(MockUpstream()).url
+            settings = settings.model_copy(update={"upstream_url": url})
         kept = str(data) != NOT_KEPT
         folder = data if kept else Path(stack.enter_context(TemporaryDirectory(prefix="nightlane-")))
         server = HomeServer(settings, keys, folder, host=host, port=port)
@@ -77,7 +88,7 @@ def local(
 def _log_to_stderr(level: str) -> None:
     if level.upper() not in logging.getLevelNamesMapping():
         raise typer.BadParameter(f"'{level}' is not a level of logging", param_hint="--log-level")
-    logging.basicConfig(stream=sys.stderr, level=level.upper(), format="%(name)s: %(message)s")
+    log_to_stderr(level.upper())
 
 
 def _keys(given: Sequence[str]) -> dict[str, str]:
@@ -88,23 +99,16 @@ def _keys(given: Sequence[str]) -> dict[str, str]:
     return {key: tenant for tenant, key in pairs} or {DEFAULT_KEY: DEFAULT_TENANT}
 
 
-def _settings(
-    defaults: Mapping[str, Any], given: Sequence[str], upstream_url: str, upstream_key: str | None
-) -> Settings:
-    """The defaults, then the environment, then `--set`."""
-    values = {PREFIX + name.upper(): str(value) for name, value in defaults.items()}
-    values |= {name: value for name, value in os.environ.items() if name.startswith(PREFIX)}
-    values[f"{PREFIX}UPSTREAM_URL"] = upstream_url
+def _chosen(
+    given: Sequence[str], upstream: str | None, upstream_key: str | None
+) -> Iterator[tuple[str, str]]:
+    """Settings by name, from the options; `--set` wins."""
+    if upstream is not None:
+        yield "upstream_url", upstream
     if upstream_key is not None:
-        values[f"{PREFIX}UPSTREAM_KEY"] = upstream_key
+        yield "upstream_key", upstream_key
     for text in given:
         name, separator, value = text.partition("=")
         if not separator:
             raise typer.BadParameter(f"'{text}' is not NAME=VALUE", param_hint="--set")
-        values[PREFIX + name.upper()] = value
-    try:
-        return Settings.from_environment(values)
-    except ValidationError as error:
-        problem = error.errors()[0]
-        message = f"{problem['loc'][0]}: {problem['msg']}"
-        raise typer.BadParameter(message, param_hint="--set or the environment") from error
+        yield name, value

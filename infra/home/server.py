@@ -148,9 +148,10 @@ class HomeServer:
     async def _keep_a_worker(self) -> None:
         """Start the worker process, and another one whenever it ends."""
         own = {name: value for name, value in os.environ.items() if not name.startswith("NIGHTLANE_")}
+        level = logging.getLevelName(logging.getLogger().getEffectiveLevel())
         while True:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "infra.home.worker", str(self._folder)),
+                *(sys.executable, "-m", "infra.home.worker", str(self._folder), level),
                 stdin=asyncio.subprocess.PIPE,
                 env=own | self._settings.to_environment(),
             )

@@ -8,6 +8,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from infra.home.logs import log_to_stderr
 from infra.home.parts import Parts, open_data
 from nightlane.domain.inference.budget import ByteBudget
 from nightlane.settings import MIB, Settings
@@ -53,9 +54,12 @@ def _end_with_the_server() -> None:
 
 
 def main() -> None:
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(name)s: %(message)s")
+    folder, level = sys.argv[1:]
+    log_to_stderr(level)
+    settings = Settings.from_environment(os.environ)
+    log.info("up to %s shards at once", settings.worker_concurrency)
     threading.Thread(target=_end_with_the_server, daemon=True).start()
-    asyncio.run(run(open_data(Path(sys.argv[1]), Settings.from_environment(os.environ))))
+    asyncio.run(run(open_data(Path(folder), settings)))
 
 
 if __name__ == "__main__":

@@ -114,3 +114,16 @@ def test_another_address_needs_a_key(tmp_path: Path) -> None:
     refused = ended(tmp_path, "--host", "127.0.0.2")
     assert refused.returncode == 2
     assert "--api-key" in refused.stderr
+
+
+def test_the_worker_logs_to_standard_error_at_the_level_of_its_server(
+    tmp_path: Path, upstream: MockUpstream
+) -> None:
+    with running(tmp_path, upstream.url, "--log-level", "info") as server:
+        os.kill(worker_of(server), signal.SIGKILL)
+        assert server.process.stderr is not None
+        logged = iter(server.process.stderr.readline, "")
+        assert any(line.startswith("nightlane.server: the worker process ended with -9") for line in logged)
+        assert any(line.startswith("nightlane.worker: up to 2 shards at once") for line in logged)
+        server.process.terminate()
+        assert server.process.communicate()[0] == ""
