@@ -7,13 +7,22 @@ https://www.sqlite.org/wal.html#performance_considerations
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
-SCHEMA_VERSION = 1
+from infra.home.lock import exclusive
+from nightlane.settings import MIB
+
+DATABASE = "nightlane.db"
 # A writer waits this long for another process; each transaction takes milliseconds.
 BUSY_SECONDS = 30.0
-SCHEMA = """
+# Pages that were freed are given back when asked: https://www.sqlite.org/pragma.html#pragma_auto_vacuum
+INCREMENTAL = 2
+# The log is cut back to this after a large transaction.
+LOG_BYTES = 16 * MIB
+# Each brings the schema from one version to the next; what was released never changes.
+MIGRATIONS = (
+    """
 CREATE TABLE batches (
     id TEXT PRIMARY KEY, tenant TEXT NOT NULL, listed TEXT NOT NULL, wake_at INTEGER,
     waiting INTEGER NOT NULL DEFAULT 0, admitted INTEGER NOT NULL DEFAULT 0, data TEXT NOT NULL
@@ -40,25 +49,52 @@ CREATE TABLE messages (
     id INTEGER PRIMARY KEY AUTOINCREMENT, queue TEXT NOT NULL, lane TEXT, body TEXT NOT NULL,
     visible_at REAL NOT NULL, receives INTEGER NOT NULL DEFAULT 0
 );
-CREATE INDEX messages_by_lane ON messages (queue, lane, id);
-"""
+CREATE INDEX messages_by_lane ON messages (queue, lane, id)
+""",
+)
+
+
+class NoData(Exception):
+    """The folder has no database."""
 
 
 class SchemaTooNew(Exception):
     """The database was written by a newer version of Nightlane."""
 
 
-class Database:
-    """A connection for each thread, and transactions that exclude all other writers."""
+class SchemaTooOld(Exception):
+    """The database was written by an older version of Nightlane."""
 
-    def __init__(self, path: Path) -> None:
+
+class Database:
+    """A connection for each thread, and transactions that exclude all other writers.
+
+    Args:
+        migrate: bring the schema up to date, for which nobody else may be using the database.
+
+    Raises:
+        SchemaTooNew
+        SchemaTooOld: it needs a migration.
+    """
+
+    def __init__(self, path: Path, *, migrate: bool = True) -> None:
         self._path = path
         self._local = threading.local()
         self._connections: list[sqlite3.Connection] = []
         # Threads take turns here: SQLite's own way to wait is to sleep and try again.
         self._writing = threading.Lock()
-        with self.write() as connection:
-            _migrate(connection)
+        try:
+            connection = self.read()
+            if _is_outdated(connection):
+                if not migrate:
+                    raise SchemaTooOld(f"{path} was written by an older version of Nightlane")
+                with self.write():
+                    _migrate(connection)
+            if migrate and connection.execute("PRAGMA auto_vacuum").fetchone() != (INCREMENTAL,):
+                connection.execute("VACUUM")
+        except BaseException:
+            self.close()
+            raise
 
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
@@ -83,7 +119,10 @@ class Database:
                 self._path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )
             self._connections.append(connection)
+            # Before there is a page; a database that has some takes it over when it is vacuumed.
+            connection.execute(f"PRAGMA auto_vacuum = {INCREMENTAL}")
             connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
             connection.execute("PRAGMA synchronous = FULL")
             self._local.connection = connection
         return connection
@@ -94,12 +133,42 @@ class Database:
             self._connections.pop().close()
 
 
-def _migrate(connection: sqlite3.Connection) -> None:
-    """Bring the schema up to date, within the transaction. Raises: SchemaTooNew."""
+@contextmanager
+def beside_a_server(folder: Path, *, create: bool = False) -> Iterator[Database]:
+    """The database of a folder, whether a server is using it or not.
+
+    Raises:
+        NoData: there is none, and it is not to be created.
+        DataInUse: it needs a migration, and a server is using it.
+        SchemaTooNew
+    """
+    path = folder / DATABASE
+    if not path.exists() and not create:
+        raise NoData(f"{folder} is not a data folder of `nightlane local`: it has no {DATABASE}")
+    try:
+        if not path.exists():
+            raise SchemaTooOld
+        database = Database(path, migrate=False)
+    except SchemaTooOld:
+        with exclusive(folder):
+            database = Database(path)
+    with closing(database):
+        yield database
+
+
+def _is_outdated(connection: sqlite3.Connection) -> bool:
+    """Raises: SchemaTooNew."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version > SCHEMA_VERSION:
-        raise SchemaTooNew(f"the data has schema {version}, this version of Nightlane knows {SCHEMA_VERSION}")
-    if version == 0:
-        for statement in SCHEMA.split(";"):
+    newest = len(MIGRATIONS)
+    if version > newest:
+        raise SchemaTooNew(f"the data has schema {version}, this version of Nightlane knows {newest}")
+    return bool(version < newest)
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    """Bring the schema up to date, within the transaction."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    for migration in MIGRATIONS[version:]:
+        for statement in migration.split(";"):
             connection.execute(statement)
-    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from infra.home.batches import SqliteBatches
 from infra.home.blobs import FolderBlobs
-from infra.home.database import Database
+from infra.home.database import DATABASE, Database
 from infra.home.deliveries import Deliveries
 from infra.home.files import SqliteFiles, SqliteKeys, SqliteUpstreams
 from infra.home.queues import SqliteQueues
@@ -44,10 +44,10 @@ class Parts:
     deliveries: Deliveries
 
 
-def open_data(folder: Path, settings: Settings) -> Parts:
-    """Open a data folder, or make it. Raises: SchemaTooNew, OSError."""
+def open_data(folder: Path, settings: Settings, *, migrate: bool = True) -> Parts:
+    """Open a data folder; `migrate` by the one who holds it. Raises: SchemaTooNew, SchemaTooOld, OSError."""
     folder.mkdir(parents=True, exist_ok=True)
-    database = Database(folder / "nightlane.db")
+    database = Database(folder / DATABASE, migrate=migrate)
     queues, blobs = SqliteQueues(database, time.time), FolderBlobs(folder)
     # The key is in the settings; there is no secret to read.
     key = UpstreamKey(settings, Clients())

@@ -59,7 +59,7 @@ def main() -> None:
     settings = Settings.from_environment(os.environ)
     log.info("up to %s shards at once", settings.worker_concurrency)
     threading.Thread(target=_end_with_the_server, daemon=True).start()
-    asyncio.run(run(open_data(Path(folder), settings)))
+    asyncio.run(run(open_data(Path(folder), settings, migrate=False)))
 
 
 if __name__ == "__main__":
