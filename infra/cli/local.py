@@ -9,23 +9,23 @@ from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
-from platformdirs import user_data_path
 
 from infra.cli.configuration import BadSettings, read_settings
 from infra.cli.mock.process import MockUpstream
 from infra.cli.signals import wait_for_end
-from infra.home.database import SchemaTooNew
-from infra.home.defaults import HOME_DEFAULTS
+from infra.home.database import NoData, SchemaTooNew, beside_a_server
+from infra.home.defaults import HOME_DEFAULTS, USER_DATA
+from infra.home.files import SqliteKeys
 from infra.home.lock import DataInUse
 from infra.home.logs import log_to_stderr
 from infra.home.server import HomeServer
 
 DEFAULT_KEY = "nightlane"
 DEFAULT_TENANT = "default"
+DEFAULT_KEYS = {DEFAULT_KEY: DEFAULT_TENANT}
 USAGE_ERROR = 2
 LOCALHOST = "127.0.0.1"
 NOT_KEPT = ":memory:"
-USER_DATA = user_data_path("nightlane", appauthor=False)
 
 
 def local(
@@ -35,7 +35,8 @@ def local(
     ] = None,
     upstream_key: Annotated[str | None, typer.Option(help="Its bearer key.")] = None,
     api_key: Annotated[
-        list[str] | None, typer.Option(help="KEY or TENANT=KEY; may be given often. Else: nightlane.")
+        list[str] | None,
+        typer.Option(help="KEY or TENANT=KEY; may be given often. Else: stored ones, or nightlane."),
     ] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="NAME=VALUE of a setting; may be given often.")
@@ -50,13 +51,16 @@ def local(
         Path,
         typer.Option(help=f"Folder that keeps everything; {NOT_KEPT} keeps nothing once this ends."),
     ] = USER_DATA,
-    host: Annotated[str, typer.Option(help="Address to listen on; any other needs --api-key.")] = LOCALHOST,
+    host: Annotated[str, typer.Option(help="Address to listen on; any other needs a key.")] = LOCALHOST,
     log_level: Annotated[str, typer.Option(help="Of standard error.")] = "warning",
 ) -> None:
     """Serve the Batch API on this machine, with no AWS account."""
     keys = _keys(api_key or [])
-    if host != LOCALHOST and not api_key:
-        raise typer.BadParameter(f"other machines can reach {host}: give a key", param_hint="--api-key")
+    if host != LOCALHOST and not keys and not _has_keys(data):
+        raise typer.BadParameter(
+            f"other machines can reach {host}: give a key, or store one by `nightlane keys create --data`",
+            param_hint="--api-key",
+        )
     _log_to_stderr(log_level)
     chosen = dict(_chosen(set_ or [], upstream, upstream_key))
     try:
@@ -69,8 +73,10 @@ def local(
             settings = settings.model_copy(update={"upstream_url": url})
         kept = str(data) != NOT_KEPT
         folder = data if kept else Path(stack.enter_context(TemporaryDirectory(prefix="nightlane-")))
-        server = HomeServer(settings, keys, folder, host=host, port=port)
         try:
+            is_open = not keys and not _has_keys(folder)
+            keys = DEFAULT_KEYS if is_open else keys
+            server = HomeServer(settings, keys, folder, host=host, port=port)
             stack.enter_context(server)
         except (DataInUse, SchemaTooNew, OSError) as error:
             # Only a file's error has a name of a file.
@@ -78,7 +84,7 @@ def local(
             what = f"serve on port {port}" if port_taken else "use the data"
             typer.echo(f"cannot {what}: {error}", err=True)
             raise typer.Exit(USAGE_ERROR) from error
-        if not api_key:
+        if is_open:
             typer.echo(f"API key: {DEFAULT_KEY} (tenant {DEFAULT_TENANT})", err=True)
         typer.echo(f"data: {folder}" + ("" if kept else ", removed at the end"), err=True)
         typer.echo(f"ready {server.base_url}")
@@ -96,7 +102,14 @@ def _keys(given: Sequence[str]) -> dict[str, str]:
     pairs = [text.split("=", 1) if "=" in text else [DEFAULT_TENANT, text] for text in given]
     if any(not tenant or not key for tenant, key in pairs):
         raise typer.BadParameter("an API key is KEY or TENANT=KEY", param_hint="--api-key")
-    return {key: tenant for tenant, key in pairs} or {DEFAULT_KEY: DEFAULT_TENANT}
+    return {key: tenant for tenant, key in pairs}
+
+
+def _has_keys(data: Path) -> bool:
+    """Whether there are stored keys. Raises: DataInUse, SchemaTooNew."""
+    with contextlib.suppress(NoData), beside_a_server(data) as database:
+        return any(SqliteKeys(database).list_keys())
+    return False
 
 
 def _chosen(

@@ -3,7 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
+from platformdirs import user_data_path
+
 from nightlane.settings import MIB
+
+# The folder of `nightlane local` unless another is given.
+USER_DATA = user_data_path("nightlane", appauthor=False)
 
 # There is no 6 MB limit of Lambda's here, and nobody wants to wait for a lease of two minutes.
 HOME_DEFAULTS: Mapping[str, Any] = {

@@ -82,14 +82,21 @@ class Front:
     Args:
         spool: makes the files that forms are written to as they arrive; None hands them to `api` in base64,
             as API Gateway does.
+        cache_seconds: how long a key is let pass without asking `authorize` again.
     """
 
     def __init__(
-        self, api: Callee, authorize: Callee, max_upload_bytes: int, spool: Spool | None = None
+        self,
+        api: Callee,
+        authorize: Callee,
+        max_upload_bytes: int,
+        spool: Spool | None = None,
+        cache_seconds: float = AUTHORIZER_CACHE_SECONDS,
     ) -> None:
         self._api = api
         self._authorize = authorize
         self._spool = spool
+        self._cache_seconds = cache_seconds
         self._max_body_bytes = max_upload_bytes + FORM_OVERHEAD_BYTES
         self._policies: dict[str, Policy] = {}
 
@@ -167,7 +174,9 @@ class Front:
             raise Refused(UNAUTHORIZED)
         policy = self._policies.get(token)
         if policy is None or policy.valid_until < time.monotonic():
-            policy = self._policies[token] = await self._ask(authorizer_event(token, request.method, path))
+            policy = await self._ask(authorizer_event(token, request.method, path))
+            if self._cache_seconds:
+                self._policies[token] = policy
         if not policy.allows:
             raise Refused(
                 ACCESS_DENIED, **{f"authorizer.{name}": value for name, value in policy.context.items()}
@@ -184,7 +193,7 @@ class Front:
         (statement,) = answer["policyDocument"]["Statement"]
         allows = statement["Effect"] == "Allow" and fnmatch.fnmatch(event["methodArn"], statement["Resource"])
         # A denial is cached too, as API Gateway does, but a new key on a laptop should work soon.
-        seconds = AUTHORIZER_CACHE_SECONDS if allows else 1
+        seconds = self._cache_seconds if allows else min(1, self._cache_seconds)
         context = answer.get("context", {}) | {"principalId": answer["principalId"]}
         return Policy(allows, context, time.monotonic() + seconds)
 

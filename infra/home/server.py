@@ -138,6 +138,8 @@ class HomeServer:
             Handler(authorize.make_handler(Keys(self._keys, parts.keys))),
             self._settings.max_upload_bytes,
             parts.blobs.spool,
+            # A look into the database costs less than a revoked key that is accepted.
+            cache_seconds=0,
         )
         runner = web.AppRunner(front.application(), access_log=None, shutdown_timeout=0.1)
         stack.push_async_callback(runner.cleanup)

@@ -1,0 +1,90 @@
+"""`nightlane keys --data`: keys of a folder, while a server works on it and while none does."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import openai
+import pytest
+
+from infra.cli.mock.process import MockUpstream
+from infra.home.database import DATABASE, beside_a_server
+from infra.home.files import SqliteKeys
+from tests.e2e.conftest import LOCAL
+from tests.e2e.homes import running
+
+KEYS = [sys.executable, "-m", "infra.cli.app", "keys"]
+
+
+def keys(*arguments: str, data: Path, code: int = 0) -> subprocess.CompletedProcess[str]:
+    command = [*KEYS, *arguments, "--data", str(data)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert ended.returncode == code, ended.stderr
+    assert "Traceback" not in ended.stderr
+    return ended
+
+
+def test_a_key_works_as_soon_as_it_is_created_and_never_after_it_is_revoked(tmp_path: Path) -> None:
+    with MockUpstream() as upstream, running(tmp_path, upstream.url) as server:
+        created = keys("create", "--tenant", "acme", "--name", "laptop", data=tmp_path)
+        secret = created.stdout.strip()
+        with openai.OpenAI(base_url=server.client.base_url, api_key=secret, max_retries=0) as client:
+            file = client.files.create(file=b"{}", purpose="batch")
+            assert (server.data / "objects/files/acme" / file.id).exists()
+            with pytest.raises(openai.NotFoundError):
+                server.client.files.retrieve(file.id)
+            (key_id,) = re.findall(r"Key (\w+) of tenant acme", created.stderr)
+            assert key_id in keys("list", data=tmp_path).stdout
+            revoked = keys("revoke", key_id, data=tmp_path)
+            assert "API Gateway" not in revoked.stderr
+            with pytest.raises(openai.AuthenticationError):
+                client.files.list()
+        assert list(server.client.files.list()) == []
+
+
+def test_keys_of_a_folder_without_a_server_are_there_when_one_starts(tmp_path: Path) -> None:
+    secret = keys("create", "--tenant", "acme", data=tmp_path / "new").stdout.strip()
+    command = [*LOCAL, "--data", str(tmp_path / "new"), "--host", "127.0.0.2"]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    assert server.stdout is not None
+    base_url = server.stdout.readline().split()[1]
+    try:
+        assert base_url.startswith("http://127.0.0.2:")
+        with openai.OpenAI(base_url=base_url, api_key=secret) as client:
+            assert list(client.files.list()) == []
+        # There are keys, so the one that everybody knows is none.
+        with (
+            openai.OpenAI(base_url=base_url, api_key="nightlane") as client,
+            pytest.raises(openai.AuthenticationError),
+        ):
+            client.files.list()
+    finally:
+        server.kill()
+        server.communicate()
+
+
+def test_a_folder_without_data_is_named_and_not_made(tmp_path: Path) -> None:
+    for command in (["list"], ["revoke", "abcd"]):
+        refused = keys(*command, data=tmp_path / "none", code=1)
+        assert refused.stderr == (
+            f"{tmp_path / 'none'} is not a data folder of `nightlane local`: it has no {DATABASE}\n"
+        )
+    assert not (tmp_path / "none").exists()
+
+
+def test_the_default_folder_is_that_of_the_server(tmp_path: Path) -> None:
+    own = {name: value for name, value in os.environ.items() if name != "XDG_DATA_HOME"}
+    created = subprocess.run(
+        [*KEYS, "create", "--tenant", "acme", "--local"],
+        env=own | {"HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    (made,) = tmp_path.rglob(DATABASE)
+    assert made.parent.name == "nightlane"
+    with beside_a_server(made.parent) as database:
+        assert SqliteKeys(database).tenant_of(created.stdout.strip()) == "acme"
