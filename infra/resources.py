@@ -21,6 +21,8 @@ from nightlane.settings import (
 
 TABLE_KEY = ("pk", "sk")
 TTL_ATTRIBUTE = "ttl"
+# What a batch works on is deleted at its end; what that misses goes so long after its window.
+WORK_MARGIN_DAYS = 7
 # A larger piece than the first goes back to the system when it is freed. By itself malloc raises this to
 # 32 MiB, and a worker that handles answers of 15 MiB grew by a half. Both are above the 256 KiB that asyncio
 # allocates for each read from a socket: below, each request would cost a tenth more.

@@ -8,11 +8,9 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from infra.deploy.deployment import Deployment
-from infra.resources import INDEXES, TABLE_KEY, TTL_ATTRIBUTE
+from infra.resources import INDEXES, TABLE_KEY, TTL_ATTRIBUTE, WORK_MARGIN_DAYS
 
 DAY_SECONDS = 86_400
-# A batch's own objects go with it; this takes what a crash left behind, well after any batch has ended.
-WORK_MARGIN_DAYS = 7
 
 
 class Storage(Construct):

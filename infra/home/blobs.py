@@ -101,6 +101,13 @@ class FolderBlobs:
             raise ValueError(f"invalid object key: {key!r}")
         return path
 
+    def remove_older(self, folder: str, time: float) -> None:
+        """Remove what has been left alone since then (seconds since 1970) of the folders in this one."""
+        with suppress(FileNotFoundError):
+            for path in (self._objects / folder).iterdir():
+                if path.stat().st_mtime < time:
+                    shutil.rmtree(path, ignore_errors=True)
+
     def remove_incomplete(self) -> None:
         """Delete what a server that was killed left behind. Nobody else may be using the folder."""
         for path in self._aside.iterdir():

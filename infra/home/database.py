@@ -78,7 +78,7 @@ class Database:
     """
 
     def __init__(self, path: Path, *, migrate: bool = True) -> None:
-        self._path = path
+        self.path = path
         self._local = threading.local()
         self._connections: list[sqlite3.Connection] = []
         # Threads take turns here: SQLite's own way to wait is to sleep and try again.
@@ -116,7 +116,7 @@ class Database:
         if connection is None:
             # Another thread closes it at the end.
             connection = sqlite3.connect(
-                self._path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+                self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )
             self._connections.append(connection)
             # Before there is a page; a database that has some takes it over when it is vacuumed.

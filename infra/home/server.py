@@ -18,6 +18,7 @@ from infra.home.front import Front, FunctionFailed
 from infra.home.lock import exclusive
 from infra.home.parts import Parts, open_data
 from infra.home.queues import Queue
+from infra.home.retention import forget
 from infra.home.server_thread import ServerThread
 from nightlane.domain.ports import Tenants
 from nightlane.domain.sweeping import sweep
@@ -28,6 +29,7 @@ START_SECONDS = 30
 THREADS = 32
 POLL_SECONDS = 0.1
 SWEEP_SECONDS = 5.0
+FORGET_SECONDS = 3_600.0
 PAUSE_AFTER_TROUBLE_SECONDS = 1.0
 
 
@@ -178,8 +180,12 @@ class HomeServer:
             self._ended.wait(pause)
 
     def _sweep(self, parts: Parts) -> None:
+        ports, forget_at = parts.ports, 0.0
         while not self._ended.wait(SWEEP_SECONDS):
             try:
-                sweep(parts.ports)
+                sweep(ports)
+                if ports.monotonic() >= forget_at:
+                    forget(parts.database, parts.blobs, ports.settings, ports.now())
+                    forget_at = ports.monotonic() + FORGET_SECONDS
             except Exception:
                 log.exception("the sweeper failed")

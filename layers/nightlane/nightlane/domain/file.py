@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+# The record of a deleted file stays for so long, so that list cursors hold.
+TOMBSTONE_SECONDS = 7 * 86_400
+
 
 class FilePurpose(StrEnum):
     """Purposes a client may upload for, and the one of our results."""

@@ -7,6 +7,8 @@ MAX_MESSAGE_CHARACTERS = 300
 MAX_REST_SECONDS = 300
 # After this many consecutive rests, each lasts at least a minute, whatever pause the operator has set.
 RESTS_BEFORE_ONE_MINUTE = 10
+# A rest is forgotten this long after its end.
+REST_RETENTION_SECONDS = 86_400
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,12 +14,10 @@ from nightlane.aws.table.items import (
     file_to_item,
     wake_partition,
 )
-from nightlane.domain.file import FilePurpose, StoredFile
+from nightlane.domain.file import TOMBSTONE_SECONDS, FilePurpose, StoredFile
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-
-TOMBSTONE_SECONDS = 7 * 86_400
 
 
 class DynamoFiles:

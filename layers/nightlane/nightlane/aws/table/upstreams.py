@@ -4,12 +4,10 @@ from typing import TYPE_CHECKING
 
 from nightlane.aws.table.connection import ConditionFailed, Connection, Item
 from nightlane.aws.table.items import rest_from_item, rest_key, trouble_to_map
-from nightlane.domain.trouble import Rest
+from nightlane.domain.trouble import REST_RETENTION_SECONDS, Rest
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-
-SHARD_RETENTION_SECONDS = 86_400
 
 
 class DynamoUpstreams:
@@ -27,7 +25,7 @@ class DynamoUpstreams:
             "until": rest.until,
             "count": rest.count,
             "trouble": trouble_to_map(rest.trouble),
-            "ttl": rest.until + SHARD_RETENTION_SECONDS,
+            "ttl": rest.until + REST_RETENTION_SECONDS,
         }
         unchanged = "attribute_not_exists(#until)"
         if previous is not None:

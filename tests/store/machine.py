@@ -1,0 +1,134 @@
+"""The home's parts on a folder, an upstream that may end the process, and a clock."""
+
+import asyncio
+import json
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+from infra.home.batches import SqliteBatches
+from infra.home.blobs import FolderBlobs
+from infra.home.database import Database
+from infra.home.deliveries import Deliveries
+from infra.home.files import SqliteFiles, SqliteUpstreams
+from infra.home.queues import Queue, SqliteQueues
+from nightlane.domain.batch import Batch, BatchRequest
+from nightlane.domain.batches import create_batch
+from nightlane.domain.file import FilePurpose
+from nightlane.domain.files import create_file
+from nightlane.domain.inference.budget import ByteBudget
+from nightlane.domain.inference.ports import Answer
+from nightlane.domain.ports import Ports
+from nightlane.domain.received import InMemory
+from nightlane.observability import EmbeddedMetrics, log_event
+from nightlane.settings import MIB, Settings
+from tests.world import requests
+
+RUN_SECONDS = 900.0
+
+
+class Killed(BaseException):
+    """The process ended here."""
+
+
+class Echo:
+    """An upstream that answers everything; it ends the process at the requests that are named."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.deadly: set[int] = set()
+
+    async def post(self, _path: str, body: bytes) -> Answer:
+        self.asked += 1
+        if self.asked in self.deadly:
+            raise Killed
+        await asyncio.sleep(0)
+        answer = {"choices": [{"message": json.loads(body)["messages"][-1]}], "usage": {"total_tokens": 1}}
+        return Answer(200, json.dumps(answer).encode(), "req_1", None)
+
+    async def probe(self) -> Answer:
+        return Answer(200, b'{"data": []}', "req_1", None)
+
+
+class NoModels:
+    """An upstream that cannot list its models."""
+
+    def model_ids(self) -> None:
+        return None
+
+    def list_models(self) -> dict[str, Any]:
+        raise AssertionError
+
+    def retrieve_model(self, _model: str) -> dict[str, Any]:
+        raise AssertionError
+
+
+class OneMachine:
+    """The home's parts on a folder; `restart` opens it as another process would."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.database: Database | None = None
+        self.skipped = 0.0
+        self.upstream = Echo()
+        self.restart()
+
+    def restart(self) -> None:
+        self.close()
+        database = self.database = Database(self.folder / "nightlane.db")
+        self.queues = SqliteQueues(database, self.now)
+        self.ports = Ports(
+            batches=SqliteBatches(database),
+            upstreams=SqliteUpstreams(database),
+            files=SqliteFiles(database),
+            blobs=FolderBlobs(self.folder),
+            queues=self.queues,
+            metrics=EmbeddedMetrics(),
+            log=log_event,
+            now=self.now,
+            monotonic=time.monotonic,
+            new_id=lambda: uuid.uuid4().hex,
+            settings=Settings(shard_max_lines=10, requests_in_flight_per_worker=5, checkpoint_seconds=0.05),
+        )
+        self.deliveries = Deliveries(self.ports, self.queues, NoModels())
+
+    def close(self) -> None:
+        if self.database is not None:
+            self.database.close()
+
+    def now(self) -> float:
+        return time.time() + self.skipped
+
+    def create(self, lines: int) -> str:
+        file = create_file(self.ports, "acme", "in.jsonl", InMemory(requests(lines)), FilePurpose.BATCH, None)
+        request = BatchRequest(
+            input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h"
+        )
+        return create_batch(self.ports, "acme", request, None).id
+
+    def work(self) -> None:
+        """Deliver until there is nothing left."""
+        while any(
+            [
+                self.deliveries.deliver(Queue.PLAN),
+                self.deliver_shard(),
+                self.deliveries.deliver(Queue.ASSEMBLE),
+            ]
+        ):
+            pass
+
+    def deliver_shard(self) -> bool:
+        return asyncio.run(self.deliveries.deliver_shard(self.upstream, ByteBudget(64 * MIB), RUN_SECONDS))
+
+    def batch(self, batch_id: str) -> Batch:
+        found = self.ports.batches.get_batch(batch_id)
+        assert found is not None
+        return found
+
+    def answers(self, batch_id: str) -> list[str]:
+        file = self.ports.files.get_file(self.batch(batch_id).output_file_id or "")
+        assert file is not None
+        lines = self.ports.blobs.get(file.blob_key)
+        assert len(lines) == file.size
+        return [json.loads(line)["custom_id"] for line in lines.splitlines()]
