@@ -2,6 +2,7 @@
 
 import typer
 
+from infra.cli.backup import backup
 from infra.cli.demo import demo
 from infra.cli.keys import keys
 from infra.cli.local import local
@@ -13,6 +14,7 @@ app.command()(local)
 app.command("mock-upstream")(mock_upstream)
 app.command()(run)
 app.command()(demo)
+app.command()(backup)
 app.add_typer(keys, name="keys")
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, Self
 from urllib.parse import urlencode
 
+from infra.home.lock import deleting
 from nightlane.domain.ports import BlobMissing
 from nightlane.domain.received import Received
 from nightlane.settings import KIB
@@ -24,6 +25,7 @@ class FolderBlobs:
     """`domain.ports.Blobs` in a folder. Objects never change, so a copy is another link to the same file."""
 
     def __init__(self, root: Path) -> None:
+        self._root = root
         self._objects = root / "objects"
         self._aside = root / "incomplete"
         self._objects.mkdir(parents=True, exist_ok=True)
@@ -37,8 +39,7 @@ class FolderBlobs:
         if content.path is None:
             self.put(key, b"".join(content.chunks()))
             return
-        with content.path.open("rb") as file:
-            _flush(file.fileno())
+        flush_file(content.path)
         self._move(content.path, key)
 
     @contextmanager
@@ -71,8 +72,7 @@ class FolderBlobs:
                     raise
                 # Some file systems have no links.
                 shutil.copyfile(path, aside)
-                with aside.open("rb") as copied:
-                    _flush(copied.fileno())
+                flush_file(aside)
         self._move(aside, target)
         return self.path(target).stat().st_size
 
@@ -82,6 +82,10 @@ class FolderBlobs:
             yield file
 
     def delete(self, keys: Iterable[str]) -> None:
+        with deleting(self._root):
+            self._delete(keys)
+
+    def _delete(self, keys: Iterable[str]) -> None:
         for key in keys:
             path = self.path(key)
             path.unlink(missing_ok=True)
@@ -103,7 +107,7 @@ class FolderBlobs:
 
     def remove_older(self, folder: str, time: float) -> None:
         """Remove what has been left alone since then (seconds since 1970) of the folders in this one."""
-        with suppress(FileNotFoundError):
+        with deleting(self._root), suppress(FileNotFoundError):
             for path in (self._objects / folder).iterdir():
                 if path.stat().st_mtime < time:
                     shutil.rmtree(path, ignore_errors=True)
@@ -141,7 +145,7 @@ class FolderBlobs:
                 if not aside.exists():
                     raise
         while (path := path.parent) != self._objects.parent:
-            _flush_folder(path)
+            flush_folder(path)
 
 
 class FileWriter:
@@ -185,6 +189,12 @@ class SpooledFile:
                 yield chunk
 
 
+def flush_file(path: Path) -> None:
+    """Bring a closed file to the disk."""
+    with path.open("rb") as file:
+        _flush(file.fileno())
+
+
 def _flush(descriptor: int) -> None:
     if FULL_FLUSH is None:
         os.fsync(descriptor)
@@ -192,7 +202,8 @@ def _flush(descriptor: int) -> None:
         fcntl.fcntl(descriptor, FULL_FLUSH)
 
 
-def _flush_folder(path: Path) -> None:
+def flush_folder(path: Path) -> None:
+    """Bring the names in a folder to the disk."""
     with suppress(FileNotFoundError):
         descriptor = os.open(path, os.O_RDONLY)
         try:

@@ -1,4 +1,4 @@
-"""One server a data folder."""
+"""One server a data folder, one backup at a time, and no deletion while a backup looks at what there is."""
 
 import fcntl
 import os
@@ -25,4 +25,32 @@ def exclusive(folder: Path) -> Iterator[None]:
         file.truncate()
         file.write(str(os.getpid()))
         file.flush()
+        yield
+
+
+@contextmanager
+def deleting(folder: Path) -> Iterator[None]:
+    """Objects may be deleted as long as the context is open; waits while they may not."""
+    with _locked(folder / "deletions", fcntl.LOCK_SH):
+        yield
+
+
+@contextmanager
+def nothing_deleted(folder: Path) -> Iterator[None]:
+    """No object is deleted as long as the context is open, or the process lives."""
+    with _locked(folder / "deletions", fcntl.LOCK_EX):
+        yield
+
+
+@contextmanager
+def one_backup(folder: Path) -> Iterator[None]:
+    """Waits for a backup that is under way."""
+    with _locked(folder / "backup", fcntl.LOCK_EX):
+        yield
+
+
+@contextmanager
+def _locked(path: Path, kind: int) -> Iterator[None]:
+    with path.open("a") as file:
+        fcntl.flock(file, kind)
         yield

@@ -17,7 +17,8 @@ from nightlane.settings import Settings
 from tests.rig.rig import RIG_DEFAULTS, Rig
 
 KEYS = {"acme": "sk-acme-0123456789abcdef", "other": "sk-other-0123456789abcdef"}
-LOCAL = [sys.executable, "-m", "infra.cli.app", "local", "--port", "0"]
+NIGHTLANE = [sys.executable, "-m", "infra.cli.app"]
+LOCAL = [*NIGHTLANE, "local", "--port", "0"]
 ACME = KEYS["acme"]
 ENDED = {"completed", "failed", "expired", "cancelled"}
 

@@ -2,12 +2,12 @@
 
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import openai
-from openai.types import Batch
+from openai.types import Batch, BatchRequestCounts
 
 from tests.e2e.conftest import ENDED, LOCAL
 
@@ -44,6 +44,18 @@ class Server:
             batch = self.client.batches.retrieve(batch_id)
             if batch.status in ENDED or time.monotonic() > deadline:
                 return batch
+            time.sleep(0.05)
+
+    def wait_for(
+        self, batch_id: str, is_so: Callable[[BatchRequestCounts], bool], seconds: float = 60
+    ) -> None:
+        """Until the counts of a batch are as asked."""
+        deadline = time.monotonic() + seconds
+        while True:
+            batch = self.client.batches.retrieve(batch_id)
+            if batch.request_counts is not None and is_so(batch.request_counts):
+                return
+            assert time.monotonic() < deadline, batch
             time.sleep(0.05)
 
     def names(self, batch: Batch) -> list[str]:

@@ -10,7 +10,7 @@ import pytest
 import urllib3
 
 from infra.cli.mock.process import MockUpstream
-from tests.e2e.conftest import ENDED, LOCAL
+from tests.e2e.conftest import ENDED, LOCAL, NIGHTLANE
 from tests.e2e.homes import KEY, ended, running, worker_of
 from tests.world import requests
 
@@ -127,3 +127,19 @@ def test_the_worker_logs_to_standard_error_at_the_level_of_its_server(
         assert any(line.startswith("nightlane.worker: up to 2 shards at once") for line in logged)
         server.process.terminate()
         assert server.process.communicate()[0] == ""
+
+
+def test_a_copy_of_a_running_server_completes_the_batch_that_it_was_made_in(tmp_path: Path) -> None:
+    lines = 300
+    with MockUpstream(latency_mean=0.1) as slow, running(tmp_path / "data", slow.url) as server:
+        batch_id = server.create(requests(lines))
+        server.wait_for(batch_id, lambda counts: counts.completed >= 50)
+        command = [*NIGHTLANE, "backup", str(tmp_path / "copy"), "--data", str(tmp_path / "data")]
+        made = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+        assert made.stdout.startswith(f"{tmp_path / 'copy'}: ")
+        assert server.wait(batch_id).status == "completed"
+    with MockUpstream() as fast, running(tmp_path / "copy", fast.url) as server:
+        batch = server.wait(batch_id)
+        assert server.names(batch) == [f"request-{number}" for number in range(lines)]
+        # What was committed when the copy was made is not asked for again.
+        assert fast.statistics()["requests"] <= lines - 50

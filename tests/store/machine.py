@@ -68,6 +68,7 @@ class OneMachine:
     """The home's parts on a folder; `restart` opens it as another process would."""
 
     def __init__(self, folder: Path) -> None:
+        folder.mkdir(exist_ok=True)
         self.folder = folder
         self.database: Database | None = None
         self.skipped = 0.0

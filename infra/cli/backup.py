@@ -1,0 +1,26 @@
+"""nightlane backup: a copy of a data folder."""
+
+import sqlite3
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from infra.home.backup import TargetNotEmpty, back_up
+from infra.home.database import NoData
+from infra.home.defaults import USER_DATA
+
+FAILED = 1
+
+
+def backup(
+    target: Annotated[Path, typer.Argument(metavar="DEST", file_okay=False, help="A new or empty folder.")],
+    data: Annotated[Path, typer.Option(help="The folder of `nightlane local`, running or not.")] = USER_DATA,
+) -> None:
+    """Copy everything that `nightlane local` keeps, also while it runs; --data DEST serves the copy."""
+    try:
+        made = back_up(data, target)
+    except (NoData, TargetNotEmpty, OSError, sqlite3.Error) as error:
+        typer.echo(f"no backup: {error}", err=True)
+        raise typer.Exit(FAILED) from error
+    typer.echo(f"{target}: {made.objects:,} objects, {made.size:,} bytes")
