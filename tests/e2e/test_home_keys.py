@@ -15,6 +15,7 @@ from infra.home.files import SqliteKeys
 from tests.e2e.conftest import LOCAL
 from tests.e2e.homes import running
 
+NOWHERE = "http://127.0.0.1:9/v1"
 KEYS = [sys.executable, "-m", "infra.cli.app", "keys"]
 
 
@@ -46,7 +47,7 @@ def test_a_key_works_as_soon_as_it_is_created_and_never_after_it_is_revoked(tmp_
 
 def test_keys_of_a_folder_without_a_server_are_there_when_one_starts(tmp_path: Path) -> None:
     secret = keys("create", "--tenant", "acme", data=tmp_path / "new").stdout.strip()
-    command = [*LOCAL, "--data", str(tmp_path / "new"), "--host", "127.0.0.2"]
+    command = [*LOCAL, "--data", str(tmp_path / "new"), "--host", "127.0.0.2", "--upstream", NOWHERE]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     assert server.stdout is not None
     base_url = server.stdout.readline().split()[1]
