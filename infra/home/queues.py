@@ -36,7 +36,7 @@ class SqliteQueues:
         self._database = database
         self._now = now
         self.on_sent: Callable[[], None] = lambda: None
-        """Called after messages were committed."""
+        """Called after messages were committed, on the thread that sent them."""
 
     def send_plan(self, batch_id: str) -> None:
         self._send(Queue.PLAN, [(None, _body(BatchMessage(batch_id)))])

@@ -2,12 +2,10 @@
 
 import asyncio
 import logging
-import os
-import sys
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -20,6 +18,7 @@ from infra.home.parts import Parts, open_data
 from infra.home.queues import Queue
 from infra.home.retention import forget
 from infra.home.server_thread import ServerThread
+from infra.home.worker_process import WorkerProcess
 from nightlane.domain.ports import Tenants
 from nightlane.domain.sweeping import sweep
 from nightlane.settings import Settings
@@ -27,7 +26,8 @@ from nightlane.settings import Settings
 log = logging.getLogger("nightlane.server")
 START_SECONDS = 30
 THREADS = 32
-POLL_SECONDS = 0.1
+# Whoever sends a message says so; what becomes visible again by itself is found by looking.
+POLL_SECONDS = 0.5
 SWEEP_SECONDS = 5.0
 FORGET_SECONDS = 3_600.0
 PAUSE_AFTER_TROUBLE_SECONDS = 1.0
@@ -89,7 +89,6 @@ class HomeServer:
         port: int = 0,
     ) -> None:
         self.base_url = ""
-        self.worker_pid = 0
         self._settings = settings
         self._keys = keys
         self._folder = folder
@@ -97,6 +96,8 @@ class HomeServer:
         self._port = port
         self._thread = ServerThread(self._serve, START_SECONDS)
         self._ended = threading.Event()
+        self._sent = {queue: threading.Event() for queue in (Queue.PLAN, Queue.ASSEMBLE)}
+        self._worker = WorkerProcess(folder, settings, self._wake)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -114,20 +115,21 @@ class HomeServer:
             stack.callback(parts.database.close)
             await self._listen(parts, stack)
             loops = [
-                asyncio.create_task(asyncio.to_thread(self._deliver, parts, queue))
-                for queue in (Queue.PLAN, Queue.ASSEMBLE)
+                asyncio.create_task(asyncio.to_thread(self._deliver, parts, queue)) for queue in self._sent
             ]
             loops.append(asyncio.create_task(asyncio.to_thread(self._sweep, parts)))
-            worker = asyncio.create_task(self._keep_a_worker())
+            worker = asyncio.create_task(self._worker.keep())
             ready()
             await stopping.wait()
             self._ended.set()
+            self._wake()
             worker.cancel()
             await asyncio.gather(worker, *loops, return_exceptions=True)
 
     def _open(self) -> Parts:
         parts = open_data(self._folder, self._settings)
         parts.blobs.remove_incomplete()
+        parts.queues.on_sent = self._tell_everybody
         return parts
 
     async def _listen(self, parts: Parts, stack: AsyncExitStack) -> None:
@@ -149,35 +151,25 @@ class HomeServer:
         await web.TCPSite(runner, self._host, self._port).start()
         self.base_url = f"http://{self._host}:{runner.addresses[0][1]}/v1"
 
-    async def _keep_a_worker(self) -> None:
-        """Start the worker process, and another one whenever it ends."""
-        own = {name: value for name, value in os.environ.items() if not name.startswith("NIGHTLANE_")}
-        level = logging.getLevelName(logging.getLogger().getEffectiveLevel())
-        while True:
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "infra.home.worker", str(self._folder), level),
-                stdin=asyncio.subprocess.PIPE,
-                env=own | self._settings.to_environment(),
-            )
-            self.worker_pid = process.pid
-            try:
-                await process.wait()
-            finally:
-                with suppress(ProcessLookupError):
-                    process.kill()
-                await process.wait()
-            log.warning("the worker process ended with %s; starting another", process.returncode)
-            await asyncio.sleep(PAUSE_AFTER_TROUBLE_SECONDS)
+    def _tell_everybody(self) -> None:
+        """A message was sent, on any thread."""
+        self._wake()
+        self._worker.tell()
+
+    def _wake(self) -> None:
+        for sent in self._sent.values():
+            sent.set()
 
     def _deliver(self, parts: Parts, queue: Queue) -> None:
         while not self._ended.is_set():
+            self._sent[queue].clear()
             try:
-                pause = 0.0 if parts.deliveries.deliver(queue) else POLL_SECONDS
+                if not parts.deliveries.deliver(queue):
+                    self._sent[queue].wait(POLL_SECONDS)
             except Exception:
                 # Its message comes again when its lease has ended.
                 log.exception("a message of %s failed", queue)
-                pause = PAUSE_AFTER_TROUBLE_SECONDS
-            self._ended.wait(pause)
+                self._ended.wait(PAUSE_AFTER_TROUBLE_SECONDS)
 
     def _sweep(self, parts: Parts) -> None:
         ports, forget_at = parts.ports, 0.0

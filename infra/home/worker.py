@@ -5,7 +5,9 @@ import logging
 import os
 import sys
 import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 from infra.home.logs import log_to_stderr
@@ -17,40 +19,56 @@ from nightlane.upstream.http import HttpUpstream, http_upstream
 log = logging.getLogger("nightlane.worker")
 # Shards need not fit into a Lambda invocation here, but a run is still told how long it may take.
 RUN_SECONDS = 86_400.0
-POLL_SECONDS = 0.1
+# The server says when there is something to do; what becomes visible again by itself is found by looking.
+POLL_SECONDS = 0.5
 PAUSE_AFTER_TROUBLE_SECONDS = 1.0
 BUDGET_BYTES = 128 * MIB
 THREADS = 32
+PIPE_BYTES = 4_096
 
 
 async def run(parts: Parts) -> None:
-    """Run shards until cancelled."""
-    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS))
+    """Run shards until cancelled, or until the server ends."""
+    loop = asyncio.get_running_loop()
+    loop.set_default_executor(ThreadPoolExecutor(THREADS))
     settings, budget = parts.ports.settings, ByteBudget(BUDGET_BYTES)
+    sent = [asyncio.Event() for _ in range(settings.worker_concurrency)]
+    threading.Thread(target=_listen_to_the_server, args=(loop, sent), daemon=True).start()
+    parts.queues.on_sent = _tell_the_server
     async with (
         http_upstream(settings, parts.upstream_key, budget, parts.ports.now) as upstream,
         asyncio.TaskGroup() as group,
     ):
-        for _ in range(settings.worker_concurrency):
-            group.create_task(_run_shards(parts, upstream, budget))
+        for each in sent:
+            group.create_task(_run_shards(parts, upstream, budget, each))
 
 
-async def _run_shards(parts: Parts, upstream: HttpUpstream, budget: ByteBudget) -> None:
+async def _run_shards(parts: Parts, upstream: HttpUpstream, budget: ByteBudget, sent: asyncio.Event) -> None:
     while True:
+        sent.clear()
         try:
-            found = await parts.deliveries.deliver_shard(upstream, budget, RUN_SECONDS)
-            pause = 0.0 if found else POLL_SECONDS
+            if not await parts.deliveries.deliver_shard(upstream, budget, RUN_SECONDS):
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(sent.wait(), POLL_SECONDS)
         except Exception:
             # Its message comes again when its lease has ended.
             log.exception("a shard's run failed")
-            pause = PAUSE_AFTER_TROUBLE_SECONDS
-        await asyncio.sleep(pause)
+            await asyncio.sleep(PAUSE_AFTER_TROUBLE_SECONDS)
 
 
-def _end_with_the_server() -> None:
-    """The server holds the other end of standard input: when it ends, even by a signal, so does this."""
-    sys.stdin.buffer.read()
+def _listen_to_the_server(loop: asyncio.AbstractEventLoop, sent: Sequence[asyncio.Event]) -> None:
+    """A byte on standard input is a message that was sent; its end is the server's, even by a signal."""
+    while os.read(sys.stdin.fileno(), PIPE_BYTES):
+        for each in sent:
+            loop.call_soon_threadsafe(each.set)
     os._exit(0)
+
+
+def _tell_the_server() -> None:
+    """A message was sent that the server delivers."""
+    # A server that has just ended hears nothing more.
+    with suppress(OSError):
+        os.write(sys.stdout.fileno(), b"\n")
 
 
 def main() -> None:
@@ -58,7 +76,6 @@ def main() -> None:
     log_to_stderr(level)
     settings = Settings.from_environment(os.environ)
     log.info("up to %s shards at once", settings.worker_concurrency)
-    threading.Thread(target=_end_with_the_server, daemon=True).start()
     asyncio.run(run(open_data(Path(folder), settings, migrate=False)))
 
 
