@@ -1,21 +1,48 @@
 """nightlane: an OpenAI-compatible Batch API in your own AWS account, or on this machine."""
 
+from importlib import import_module
+from typing import Any
+
 import typer
+from typer.core import TyperGroup
 
-from infra.cli.backup import backup
-from infra.cli.demo import demo
-from infra.cli.keys import keys
-from infra.cli.local import local
-from infra.cli.mock.command import mock_upstream
-from infra.cli.run import run
+# A command is imported when it is asked for: OpenAI's client alone would take a second of every start.
+COMMANDS = {
+    "local": "infra.cli.local:local",
+    "mock-upstream": "infra.cli.mock.command:mock_upstream",
+    "run": "infra.cli.run:run",
+    "demo": "infra.cli.demo:demo",
+    "backup": "infra.cli.backup:backup",
+    "keys": "infra.cli.keys:keys",
+}
 
-app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-app.command()(local)
-app.command("mock-upstream")(mock_upstream)
-app.command()(run)
-app.command()(demo)
-app.command()(backup)
-app.add_typer(keys, name="keys")
+
+class Commands(TyperGroup):
+    """The commands by name."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 (click's)
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 (click's)
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name].partition(":")
+        found = getattr(import_module(module), attribute)
+        if not isinstance(found, typer.Typer):
+            command, found = found, typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+            found.command(cmd_name)(command)
+        group = typer.main.get_command(found)
+        group.name = cmd_name
+        return group
+
+
+app = typer.Typer(cls=Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.callback(help=__doc__)
+def nightlane() -> None:
+    """What is common to all commands: nothing."""
+
 
 if __name__ == "__main__":
     app()
