@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from infra.home.database import Database
-from infra.home.rows import batch_from_json, find_batch, is_active, to_json, update_batch, write_batch
+from infra.home.rows import LAST, batch_from_json, find_batch, is_active, to_json, update_batch, write_batch
 from infra.home.shards import SqliteShards
 from infra.home.steps import SqliteSteps
 from nightlane.domain.batch import Batch, BatchStatus, Outcome
@@ -49,9 +49,8 @@ class SqliteBatches:
 
     def list_batches(self, tenant: str, after: str | None, limit: int) -> list[Batch]:
         rows = self._database.read().execute(
-            "SELECT data FROM batches WHERE tenant = ? AND (? IS NULL OR listed < ?)"
-            " ORDER BY listed DESC LIMIT ?",
-            (tenant, after, after, limit),
+            "SELECT data FROM batches WHERE tenant = ? AND listed < ? ORDER BY listed DESC LIMIT ?",
+            (tenant, after or LAST, limit),
         )
         return [batch_from_json(data) for (data,) in rows]
 

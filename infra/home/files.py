@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from infra.home.database import Database
-from infra.home.rows import insert_file, to_json
+from infra.home.rows import LAST, insert_file, to_json
 from nightlane.domain.file import FilePurpose, StoredFile
 from nightlane.domain.keys import ApiKey, digest
 from nightlane.domain.trouble import Rest
@@ -51,12 +51,12 @@ class SqliteFiles:
         *,
         newest_first: bool,
     ) -> list[StoredFile]:
-        sign, order = ("<", "DESC") if newest_first else (">", "ASC")
+        sign, order, first = ("<", "DESC", LAST) if newest_first else (">", "ASC", "")
         rows = self._database.read().execute(
             "SELECT data FROM files WHERE tenant = ? AND deleted_at IS NULL"
-            f" AND purpose IN ({', '.join('?' * len(purposes))}) AND (? IS NULL OR listed {sign} ?)"
+            f" AND purpose IN ({', '.join('?' * len(purposes))}) AND listed {sign} ?"
             f" AND (expires_at IS NULL OR expires_at > ?) ORDER BY listed {order} LIMIT ?",
-            (tenant, *(purpose.value for purpose in purposes), after, after, now, limit),
+            (tenant, *(purpose.value for purpose in purposes), after or first, now, limit),
         )
         return [_decode_file(data) for (data,) in rows]
 

@@ -10,6 +10,8 @@ from infra.home.database import Database
 from nightlane.domain.batch import Batch, BatchStatus
 from nightlane.domain.file import StoredFile
 
+# After every sort key of a list: those begin with a digit.
+LAST = "~"
 _decode_batch = msgspec.json.Decoder(Batch).decode
 
 
