@@ -1,4 +1,4 @@
-"""One server a data folder, one backup at a time, and no deletion while a backup looks at what there is."""
+"""Who may work on a data folder: one server, one worker, one backup, no deletion meanwhile."""
 
 import fcntl
 import os
@@ -25,6 +25,13 @@ def exclusive(folder: Path) -> Iterator[None]:
         file.truncate()
         file.write(str(os.getpid()))
         file.flush()
+        yield
+
+
+@contextmanager
+def sole_worker(folder: Path) -> Iterator[None]:
+    """Waits until the worker of a server that was killed has ended, too."""
+    with _locked(folder / "worker", fcntl.LOCK_EX):
         yield
 
 

@@ -89,6 +89,15 @@ class SqliteQueues:
             )
         return deleted.rowcount > 0
 
+    def release(self, *queues: Queue) -> None:
+        """Make all messages visible at once: for the only receiver, as those before it have ended."""
+        now = self._now()
+        with self._database.write() as connection:
+            connection.executemany(
+                "UPDATE messages SET visible_at = ? WHERE queue = ? AND visible_at > ?",
+                [(now, queue.value, now) for queue in queues],
+            )
+
     def next_visible(self, queue: Queue) -> float | None:
         """When the next message of the queue becomes visible; None if the queue is empty."""
         row = (

@@ -129,6 +129,7 @@ class HomeServer:
     def _open(self) -> Parts:
         parts = open_data(self._folder, self._settings)
         parts.blobs.remove_incomplete()
+        parts.queues.release(*self._sent)
         parts.queues.on_sent = self._tell_everybody
         return parts
 

@@ -10,8 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
+from infra.home.lock import sole_worker
 from infra.home.logs import log_to_stderr
 from infra.home.parts import Parts, open_data
+from infra.home.queues import Queue
 from nightlane.domain.inference.budget import ByteBudget
 from nightlane.settings import MIB, Settings
 from nightlane.upstream.http import HttpUpstream, http_upstream
@@ -76,7 +78,11 @@ def main() -> None:
     log_to_stderr(level)
     settings = Settings.from_environment(os.environ)
     log.info("up to %s shards at once", settings.worker_concurrency)
-    asyncio.run(run(open_data(Path(folder), settings, migrate=False)))
+    with sole_worker(Path(folder)):
+        parts = open_data(Path(folder), settings, migrate=False)
+        # Who was killed has ended: there is no lease to wait for.
+        parts.queues.release(Queue.INFER)
+        asyncio.run(run(parts))
 
 
 if __name__ == "__main__":

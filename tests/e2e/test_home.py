@@ -10,7 +10,7 @@ import pytest
 import urllib3
 
 from infra.cli.mock.process import MockUpstream
-from tests.e2e.conftest import ENDED, LOCAL, NIGHTLANE
+from tests.e2e.conftest import LOCAL, NIGHTLANE
 from tests.e2e.homes import KEY, ended, running, worker_of
 from tests.world import requests
 
@@ -19,30 +19,6 @@ from tests.world import requests
 def upstream() -> Iterator[MockUpstream]:
     with MockUpstream(latency_mean=0.01) as serving:
         yield serving
-
-
-@pytest.mark.timeout(300)
-def test_a_batch_goes_on_through_kills_of_the_server_and_of_its_worker(
-    tmp_path: Path, upstream: MockUpstream
-) -> None:
-    lines, batch_id, kills = 1_500, "", 0
-    batch = None
-    while batch is None or batch.status not in ENDED:
-        with running(tmp_path, upstream.url) as server:
-            batch_id = batch_id or server.create(requests(lines))
-            if kills % 3 == 2:
-                os.kill(worker_of(server), signal.SIGKILL)
-            batch = server.wait(batch_id, 1.5 if kills < 6 else 60)
-            kills += 1
-            if batch.status in ENDED:
-                counts = batch.request_counts
-                assert counts is not None
-                assert (batch.status, counts.completed, counts.failed) == ("completed", lines, 0)
-                assert server.names(batch) == [f"request-{number}" for number in range(lines)]
-    with running(tmp_path, upstream.url) as server:
-        assert len(server.names(server.client.batches.retrieve(batch_id))) == lines
-        assert [each.id for each in server.client.batches.list()] == [batch_id]
-    assert kills > 2
 
 
 def test_a_second_server_on_the_same_folder_is_refused_with_the_pid_of_the_first(

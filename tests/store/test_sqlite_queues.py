@@ -104,3 +104,16 @@ def test_messages_outlive_the_process(tmp_path: Path, clock: Clock) -> None:
         SqliteQueues(database, lambda: clock.now).send_shards([shard_message(7, 0)], 1)
     with closing(Database(path)) as database:
         assert shard_of(received(SqliteQueues(database, lambda: clock.now))) == 7
+
+
+def test_whoever_is_the_only_receiver_need_not_wait_for_the_leases_of_the_dead(queue: SqliteQueues) -> None:
+    queue.send_shards([shard_message(0, 0), shard_message(1, 0)], 1)
+    queue.send_plan("batch_1")
+    dead = received(queue)
+    received(queue, Queue.PLAN)
+    assert queue.receive(Queue.INFER, 30) is None
+    queue.release(Queue.INFER)
+    again = received(queue)
+    assert (shard_of(again), again.receives) == (0, 2)
+    assert not queue.delete(dead)
+    assert queue.receive(Queue.PLAN, 30) is None

@@ -1,0 +1,49 @@
+"""kill -9 of server and worker every two seconds: a batch gets done, and nothing is lost or done twice."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from infra.cli.mock.process import MockUpstream
+from tests.e2e.conftest import ENDED
+from tests.e2e.homes import running, worker_of
+from tests.world import requests
+
+# .ci/extra runs 5,000 lines of 50 ms, which take more than twenty kills.
+LINES = int(os.environ.get("NIGHTLANE_TEST_KILLS_LINES", "1500"))
+LATENCY = float(os.environ.get("NIGHTLANE_TEST_KILLS_LATENCY", "0.02"))
+LIMIT = 10
+LIFE_SECONDS = 2.0
+# What is asked in a checkpoint's second, and while the checkpoint is written.
+REPEATED_A_KILL = LIMIT + int(LIMIT / LATENCY * 1.5)
+
+
+@pytest.mark.timeout(1_800)
+def test_a_batch_gets_done_though_everything_is_killed_every_two_seconds(tmp_path: Path) -> None:
+    with MockUpstream() as fast, running(tmp_path, fast.url) as server:
+        yesterday = server.wait(server.create(requests(3)))
+        results = server.client.files.content(str(yesterday.output_file_id)).text
+    with MockUpstream(latency_mean=LATENCY) as upstream:
+        batch_id, kills, batch = "", 0, None
+        while batch is None or batch.status not in ENDED:
+            with running(tmp_path, upstream.url) as server:
+                began = time.monotonic()
+                batch_id = batch_id or server.create(requests(LINES))
+                worker = worker_of(server)
+                batch = server.wait(batch_id, LIFE_SECONDS - (time.monotonic() - began))
+                os.kill(worker, signal.SIGKILL)
+                kills += 1
+        asked = upstream.statistics()
+    assert (batch.status, batch.request_counts and batch.request_counts.completed) == ("completed", LINES)
+    assert kills >= 3
+    assert asked["bodies"] == LINES
+    assert asked["repeated"] <= kills * REPEATED_A_KILL
+    assert asked["max_in_flight"] <= LIMIT
+    with MockUpstream() as fast, running(tmp_path, fast.url) as server:
+        again = server.client.batches.retrieve(batch_id)
+        assert server.names(again) == [f"request-{number}" for number in range(LINES)]
+        assert [each.id for each in server.client.batches.list()] == [batch_id, yesterday.id]
+        assert server.client.files.content(str(yesterday.output_file_id)).text == results
