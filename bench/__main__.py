@@ -3,12 +3,13 @@
 from argparse import ArgumentParser
 from pathlib import Path
 
-from bench import cost, dashboard, memory, plots, scale, tables, throughput
+from bench import cost, dashboard, home, memory, plots, scale, tables, throughput
 from bench.result import RESULTS, load, save, show
 
 # Each takes the most lines that a batch may have.
 BENCHMARKS = {
     "throughput": throughput.measure,
+    "home": home.measure,
     "memory": memory.measure,
     "cost": cost.measure,
     "scale": scale.measure,

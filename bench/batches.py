@@ -4,7 +4,8 @@ import contextlib
 import json
 import time
 from collections.abc import Iterable, Iterator
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Literal, Protocol
 
 import openai
 
@@ -57,7 +58,15 @@ def used_by(data: bytes) -> dict[str, FunctionUse]:
         return used
 
 
-def run_batch(place: Rig, data: bytes, endpoint: Endpoint = "/v1/chat/completions") -> openai.types.Batch:
+class Served(Protocol):
+    """A Nightlane that takes requests."""
+
+    base_url: str
+
+
+def run_batch(
+    place: Served, data: bytes | Path, endpoint: Endpoint = "/v1/chat/completions"
+) -> openai.types.Batch:
     """Run a batch to its end; every line must be completed."""
     with openai.OpenAI(base_url=place.base_url, api_key=KEY, timeout=300) as client:
         file = client.files.create(file=data, purpose="batch")

@@ -55,10 +55,10 @@ def requests_per_second(lines: int) -> list[Figure]:
             upstream.reset()
             # In a process of its own: the rig's threads run in this one.
             subprocess.run([sys.executable, "-m", "bench.throughput", upstream.url, str(lines)], check=True)
-            theirs.append(_rate(upstream))
+            theirs.append(rate(upstream))
             upstream.reset()
             run_batch(place, data)
-            ours.append(_rate(upstream))
+            ours.append(rate(upstream))
     return [
         Figure("bare aiohttp loop, upstream of 1 ms", median(theirs), "requests/s"),
         Figure("Nightlane, upstream of 1 ms", median(ours), "requests/s"),
@@ -66,7 +66,7 @@ def requests_per_second(lines: int) -> list[Figure]:
     ]
 
 
-def _rate(upstream: MockUpstream) -> float:
+def rate(upstream: MockUpstream) -> float:
     statistics = upstream.statistics()
     return float(statistics["requests"] / statistics["elapsed"])
 

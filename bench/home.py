@@ -1,0 +1,141 @@
+"""The home on one machine: requests a second beside a bare aiohttp loop, delays and peak memory."""
+
+import contextlib
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from operator import truediv
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+
+import openai
+
+from bench.batches import KEY, input_file, run_batch
+from bench.result import Figure, Result
+from bench.throughput import FAST_LATENCY, FAST_LINES, ROUNDS, rate
+from infra.cli.mock.process import MockUpstream
+
+SAMPLE_SECONDS = 0.02
+# The worker begins a moment after the server.
+START_SECONDS = 3.0
+BATCHES_OF_ONE_LINE = 20
+ONE_LINE_LATENCY = 0.05
+LINE_BYTES = 3_950
+KIB_A_MIB = 1_024
+
+
+@dataclass
+class Home:
+    """A process of `nightlane local`."""
+
+    base_url: str
+    start_seconds: float
+    peaks_kib: dict[str, int]
+    """The largest resident set seen, of the server and of its worker."""
+
+
+@contextlib.contextmanager
+def home(upstream_url: str) -> Iterator[Home]:
+    """A home on a folder of its own, watched as long as the context is open."""
+    with TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "infra.cli.app", "local", "--port", "0", "--data", folder]
+        began = time.monotonic()
+        process = subprocess.Popen(
+            [*command, "--upstream", upstream_url, "--api-key", KEY], stdout=subprocess.PIPE, text=True
+        )
+        assert process.stdout is not None
+        base_url = process.stdout.readline().split()[1]
+        started = Home(base_url, time.monotonic() - began, {"server": 0, "worker": 0})
+        ended = threading.Event()
+        watching = threading.Thread(target=_watch, args=(process.pid, started, ended))
+        watching.start()
+        try:
+            yield started
+        finally:
+            ended.set()
+            watching.join()
+            process.terminate()
+            process.communicate()
+
+
+def _watch(pid: int, home: Home, ended: threading.Event) -> None:
+    while not ended.wait(SAMPLE_SECONDS):
+        listed = subprocess.run(
+            ["/bin/ps", "-A", "-o", "pid=,ppid=,rss="], capture_output=True, text=True, check=True
+        ).stdout
+        for line in listed.splitlines():
+            own, parent, kib = map(int, line.split())
+            name = "server" if own == pid else "worker" if parent == pid else None
+            if name is not None:
+                home.peaks_kib[name] = max(home.peaks_kib[name], kib)
+
+
+def measure(most_lines: int) -> Result:
+    """Of processes of `nightlane local`, as a user starts them."""
+    return Result(delays() + requests_per_second(min(FAST_LINES, most_lines)) + memory(most_lines))
+
+
+def requests_per_second(lines: int) -> list[Figure]:
+    """The two in turn, so that a change of the machine's speed meets both."""
+    ours, theirs = [], []
+    data = input_file(lines)
+    with MockUpstream(latency_mean=FAST_LATENCY) as upstream, home(upstream.url) as place:
+        for _ in range(ROUNDS):
+            upstream.reset()
+            subprocess.run([sys.executable, "-m", "bench.throughput", upstream.url, str(lines)], check=True)
+            theirs.append(rate(upstream))
+            upstream.reset()
+            run_batch(place, data)
+            ours.append(rate(upstream))
+    return [
+        Figure("bare aiohttp loop, upstream of 1 ms", median(theirs), "requests/s"),
+        Figure("home, upstream of 1 ms", median(ours), "requests/s"),
+        Figure("home ÷ bare loop", median(map(truediv, ours, theirs)), "ratio", "≥ 0.83"),
+    ]
+
+
+def delays() -> list[Figure]:
+    """Of a start, and of a batch of one line."""
+    seconds = []
+    with MockUpstream(latency_mean=ONE_LINE_LATENCY) as upstream, home(upstream.url) as place:
+        with openai.OpenAI(base_url=place.base_url, api_key=KEY) as client:
+            file = client.files.create(file=input_file(1), purpose="batch")
+            for _ in range(BATCHES_OF_ONE_LINE):
+                began = time.monotonic()
+                batch = client.batches.create(
+                    input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h"
+                )
+                while batch.status != "completed":
+                    time.sleep(0.005)
+                    batch = client.batches.retrieve(batch.id)
+                seconds.append(time.monotonic() - began - ONE_LINE_LATENCY)
+        return [
+            Figure("start until requests are answered", place.start_seconds, "s", "≤ 2"),
+            Figure("batch of one line, beyond its latency", median(seconds), "s", "≤ 0.5"),
+        ]
+
+
+def memory(lines: int) -> list[Figure]:
+    """Of a large batch, upload and download included, in processes that did nothing else."""
+    with TemporaryDirectory() as folder, MockUpstream() as upstream, home(upstream.url) as place:
+        time.sleep(START_SECONDS)
+        idle = dict(place.peaks_kib)
+        large = Path(folder) / "large.jsonl"
+        large.write_bytes(input_file(lines, LINE_BYTES))
+        batch = run_batch(place, large)
+        with (
+            openai.OpenAI(base_url=place.base_url, api_key=KEY) as client,
+            client.files.with_streaming_response.content(str(batch.output_file_id)) as content,
+        ):
+            answered = sum(json.loads(line)["error"] is None for line in content.iter_lines())
+        assert answered == lines
+        return [
+            Figure(f"{name}, peak {what}", peaks[name] / KIB_A_MIB, "MiB")
+            for name in ("server", "worker")
+            for what, peaks in (("when idle", idle), (f"with {lines:,} lines of 4 kB", place.peaks_kib))
+        ]
