@@ -13,8 +13,8 @@ from tests.e2e.homes import running, worker_of
 from tests.world import requests
 
 # .ci/extra runs 5,000 lines of 50 ms, which take more than twenty kills.
-LINES = int(os.environ.get("NIGHTLANE_TEST_KILLS_LINES", "2500"))
-LATENCY = float(os.environ.get("NIGHTLANE_TEST_KILLS_LATENCY", "0.02"))
+LINES = int(os.environ.get("TEST_KILLS_LINES", "2500"))
+LATENCY = float(os.environ.get("TEST_KILLS_LATENCY", "0.02"))
 LIMIT = 10
 LIFE_SECONDS = 2.0
 # What is asked in a checkpoint's second, and while the checkpoint is written.
