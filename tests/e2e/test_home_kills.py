@@ -12,7 +12,7 @@ from tests.e2e.conftest import ENDED
 from tests.e2e.homes import running, worker_of
 from tests.world import requests
 
-# .ci/extra runs 5,000 lines of 50 ms, which take more than twenty kills.
+# .ci/extra runs 5,000 lines of 60 ms, which take more than twenty kills.
 LINES = int(os.environ.get("TEST_KILLS_LINES", "2500"))
 LATENCY = float(os.environ.get("TEST_KILLS_LATENCY", "0.02"))
 LIMIT = 10
