@@ -12,7 +12,7 @@ import typer
 
 from infra.cli.configuration import BadSettings, read_settings
 from infra.cli.mock.process import MockUpstream
-from infra.cli.signals import wait_for_end
+from infra.cli.signals import end_signals
 from infra.home.database import NoData, SchemaTooNew, beside_a_server
 from infra.home.defaults import HOME_DEFAULTS, USER_DATA
 from infra.home.files import SqliteKeys
@@ -68,6 +68,7 @@ def local(
     except BadSettings as error:
         raise typer.BadParameter(str(error)) from error
     with contextlib.ExitStack() as stack:
+        wait_for_end = stack.enter_context(end_signals())
         if not settings.upstream_url:
             url = stack.enter_context(MockUpstream()).url
             settings = settings.model_copy(update={"upstream_url": url})
