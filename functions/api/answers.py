@@ -8,7 +8,7 @@ import msgspec
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
 
-from nightlane.domain.errors import BadRequest
+from nightlane.domain.errors import ApiError
 from nightlane.wire.multipart import Form, read_form
 
 # The official clients parse an answer only if its type says that it is JSON.
@@ -36,11 +36,11 @@ def body_of(event: APIGatewayProxyEvent) -> bytes:
 
 
 def form_of(event: APIGatewayProxyEvent) -> Form:
-    """The form in the body. Raises: BadRequest, if it is none or broken.
+    """The form in the body. Raises: BadRequest, if it is none or broken; StorageFull.
 
     A server without API Gateway's limits reads it while it arrives, files going to disk, and hands it over.
     """
-    form: Form | BadRequest | None = event.get("form")
-    if isinstance(form, BadRequest):
+    form: Form | ApiError | None = event.get("form")
+    if isinstance(form, ApiError):
         raise form
     return form or read_form(event.headers.get("content-type", ""), body_of(event))

@@ -19,6 +19,7 @@ from infra.home.files import SqliteKeys
 from infra.home.lock import DataInUse
 from infra.home.logs import log_to_stderr
 from infra.home.server import HomeServer
+from nightlane.domain.errors import StorageFull
 
 DEFAULT_KEY = "nightlane"
 DEFAULT_TENANT = "default"
@@ -79,7 +80,7 @@ def local(
             keys = DEFAULT_KEYS if is_open else keys
             server = HomeServer(settings, keys, folder, host=host, port=port)
             stack.enter_context(server)
-        except (DataInUse, SchemaTooNew, OSError) as error:
+        except (DataInUse, SchemaTooNew, StorageFull, OSError) as error:
             # Only a file's error has a name of a file.
             port_taken = isinstance(error, OSError) and error.filename is None
             what = f"serve on port {port}" if port_taken else "use the data"

@@ -14,8 +14,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from infra.home.blobs import flush_file, flush_folder
 from infra.home.database import DATABASE, NoData
+from infra.home.folders import flush_file, flush_folder, make_folder
 from infra.home.lock import nothing_deleted, one_backup
 
 
@@ -44,7 +44,7 @@ def back_up(folder: Path, target: Path) -> Backup:
         raise NoData(f"{folder} has no {DATABASE}")
     if target.exists() and any(target.iterdir()):
         raise TargetNotEmpty(f"{target} is not empty")
-    target.mkdir(parents=True, exist_ok=True)
+    make_folder(target)
     named, snapshot = folder / "backing-up", target / f"{DATABASE}.incomplete"
     with one_backup(folder):
         # An earlier one may have been killed.

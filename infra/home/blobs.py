@@ -1,6 +1,5 @@
 """Objects as files of a folder: written aside, flushed to disk, then renamed into place."""
 
-import fcntl
 import os
 import shutil
 import tempfile
@@ -10,14 +9,13 @@ from pathlib import Path
 from typing import BinaryIO, Self
 from urllib.parse import urlencode
 
+from infra.home.folders import flush, flush_file, flush_folder, make_folder
 from infra.home.lock import deleting
+from infra.home.room import needing_room
 from nightlane.domain.ports import BlobMissing
 from nightlane.domain.received import Received
 from nightlane.settings import KIB
 
-# On macOS fsync leaves data in the drive's own cache; this does not.
-# https://developer.apple.com/library/archive/documentation/System/Conceptual/ManPages_iPhoneOS/man2/fsync.2.html
-FULL_FLUSH: int | None = getattr(fcntl, "F_FULLFSYNC", None)
 CHUNK_BYTES = 256 * KIB
 
 
@@ -28,8 +26,8 @@ class FolderBlobs:
         self._root = root
         self._objects = root / "objects"
         self._aside = root / "incomplete"
-        self._objects.mkdir(parents=True, exist_ok=True)
-        self._aside.mkdir(exist_ok=True)
+        make_folder(self._objects)
+        make_folder(self._aside)
 
     def put(self, key: str, data: bytes) -> None:
         with self._new_file(key) as file:
@@ -39,8 +37,9 @@ class FolderBlobs:
         if content.path is None:
             self.put(key, b"".join(content.chunks()))
             return
-        flush_file(content.path)
-        self._move(content.path, key)
+        with needing_room():
+            flush_file(content.path)
+            self._move(content.path, key)
 
     @contextmanager
     def spool(self) -> Iterator[Callable[[], "SpooledFile"]]:
@@ -64,16 +63,10 @@ class FolderBlobs:
 
     def copy(self, source: str, target: str) -> int:
         path, aside = self.path(source), self._aside / os.urandom(8).hex()
-        with _missing(source):
-            try:
-                os.link(path, aside)
-            except OSError as error:
-                if isinstance(error, FileNotFoundError):
-                    raise
-                # Some file systems have no links.
-                shutil.copyfile(path, aside)
-                flush_file(aside)
-        self._move(aside, target)
+        with needing_room(), _removed(aside):
+            with _missing(source):
+                _copy(path, aside)
+            self._move(aside, target)
         return self.path(target).stat().st_size
 
     @contextmanager
@@ -105,12 +98,13 @@ class FolderBlobs:
             raise ValueError(f"invalid object key: {key!r}")
         return path
 
-    def remove_older(self, folder: str, time: float) -> None:
-        """Remove what has been left alone since then (seconds since 1970) of the folders in this one."""
-        with deleting(self._root), suppress(FileNotFoundError):
-            for path in (self._objects / folder).iterdir():
-                if path.stat().st_mtime < time:
-                    shutil.rmtree(path, ignore_errors=True)
+    def keys(self, prefix: str, before: float) -> Iterator[str]:
+        """The keys below a prefix whose objects were put before then, in seconds since 1970."""
+        for path in (self._objects / prefix).rglob("*"):
+            with suppress(FileNotFoundError):
+                # Not when it was written: an upload may be long in coming.
+                if path.is_file() and path.stat().st_ctime < before:
+                    yield str(path.relative_to(self._objects))
 
     def remove_incomplete(self) -> None:
         """Delete what a server that was killed left behind. Nobody else may be using the folder."""
@@ -119,18 +113,17 @@ class FolderBlobs:
 
     @contextmanager
     def _new_file(self, key: str, *, keep_empty: bool = True) -> Iterator["FileWriter"]:
-        descriptor, name = tempfile.mkstemp(dir=self._aside)
-        aside = Path(name)
-        try:
-            with os.fdopen(descriptor, "wb", buffering=CHUNK_BYTES) as file:
-                writer = FileWriter(file)
-                yield writer
-                file.flush()
-                _flush(file.fileno())
-            if writer.size or keep_empty:
-                self._move(aside, key)
-        finally:
-            aside.unlink(missing_ok=True)
+        with needing_room():
+            descriptor, name = tempfile.mkstemp(dir=self._aside)
+            aside = Path(name)
+            with _removed(aside):
+                with os.fdopen(descriptor, "wb", buffering=CHUNK_BYTES) as file:
+                    writer = FileWriter(file)
+                    yield writer
+                    file.flush()
+                    flush(file.fileno())
+                if writer.size or keep_empty:
+                    self._move(aside, key)
 
     def _move(self, aside: Path, key: str) -> None:
         """Make it visible; once this returns, it stays so through a power loss."""
@@ -165,7 +158,8 @@ class SpooledFile:
 
     def __init__(self, folder: Path) -> None:
         self.size = 0
-        descriptor, name = tempfile.mkstemp(dir=folder)
+        with needing_room():
+            descriptor, name = tempfile.mkstemp(dir=folder)
         self.path = Path(name)
         # Unbuffered: it may be taken before it is closed.
         self._file = os.fdopen(descriptor, "wb", buffering=0)
@@ -180,7 +174,8 @@ class SpooledFile:
     def write(self, data: bytes) -> None:
         left = memoryview(data)
         while left:
-            left = left[self._file.write(left) :]
+            with needing_room():
+                left = left[self._file.write(left) :]
         self.size += len(data)
 
     def chunks(self) -> Iterator[bytes]:
@@ -189,27 +184,24 @@ class SpooledFile:
                 yield chunk
 
 
-def flush_file(path: Path) -> None:
-    """Bring a closed file to the disk."""
-    with path.open("rb") as file:
-        _flush(file.fileno())
+def _copy(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError as error:
+        if isinstance(error, FileNotFoundError):
+            raise
+        # Some file systems have no links.
+        shutil.copyfile(source, target)
+        flush_file(target)
 
 
-def _flush(descriptor: int) -> None:
-    if FULL_FLUSH is None:
-        os.fsync(descriptor)
-    else:
-        fcntl.fcntl(descriptor, FULL_FLUSH)
-
-
-def flush_folder(path: Path) -> None:
-    """Bring the names in a folder to the disk."""
-    with suppress(FileNotFoundError):
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            _flush(descriptor)
-        finally:
-            os.close(descriptor)
+@contextmanager
+def _removed(aside: Path) -> Iterator[None]:
+    """The file is gone at the end, unless it was moved away."""
+    try:
+        yield
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 @contextmanager

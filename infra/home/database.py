@@ -11,6 +11,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from infra.home.lock import exclusive
+from infra.home.room import needing_room
 from nightlane.settings import MIB
 
 DATABASE = "nightlane.db"
@@ -75,6 +76,7 @@ class Database:
     Raises:
         SchemaTooNew
         SchemaTooOld: it needs a migration.
+        StorageFull
     """
 
     def __init__(self, path: Path, *, migrate: bool = True) -> None:
@@ -84,22 +86,31 @@ class Database:
         # Threads take turns here: SQLite's own way to wait is to sleep and try again.
         self._writing = threading.Lock()
         try:
-            connection = self.read()
-            if _is_outdated(connection):
-                if not migrate:
-                    raise SchemaTooOld(f"{path} was written by an older version of Nightlane")
-                with self.write():
-                    _migrate(connection)
-            if migrate and connection.execute("PRAGMA auto_vacuum").fetchone() != (INCREMENTAL,):
-                connection.execute("VACUUM")
+            with needing_room():
+                self._open(migrate)
         except BaseException:
             self.close()
             raise
 
+    def _open(self, migrate: bool) -> None:
+        connection = self.read()
+        if _is_outdated(connection):
+            if not migrate:
+                raise SchemaTooOld(f"{self.path} was written by an older version of Nightlane")
+            with self.write():
+                _migrate(connection)
+        if migrate and connection.execute("PRAGMA auto_vacuum").fetchone() != (INCREMENTAL,):
+            # A database that has pages takes it over when it is vacuumed.
+            connection.execute(f"PRAGMA auto_vacuum = {INCREMENTAL}")
+            connection.execute("VACUUM")
+
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
-        """A transaction: committed to disk at the end, rolled back if the block raises."""
-        with self._writing:
+        """A transaction: committed to disk at the end, rolled back if the block raises.
+
+        Raises: StorageFull, sqlite3.Error.
+        """
+        with needing_room(), self._writing:
             connection = self.read()
             connection.execute("BEGIN IMMEDIATE")
             try:
@@ -111,20 +122,25 @@ class Database:
                 raise
 
     def read(self) -> sqlite3.Connection:
-        """This thread's connection, to read what is committed."""
+        """This thread's connection, to read what is committed. Raises: StorageFull, for a thread's first."""
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
-            # Another thread closes it at the end.
-            connection = sqlite3.connect(
-                self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
-            )
-            self._connections.append(connection)
-            # Before there is a page; a database that has some takes it over when it is vacuumed.
+            with needing_room():
+                connection = self._local.connection = self._connect()
+        return connection
+
+    def _connect(self) -> sqlite3.Connection:
+        # Another thread closes it at the end.
+        connection = sqlite3.connect(
+            self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+        self._connections.append(connection)
+        # Before there is a page; afterwards each connection would write, which a full disk refuses.
+        if connection.execute("PRAGMA page_count").fetchone() == (0,):
             connection.execute(f"PRAGMA auto_vacuum = {INCREMENTAL}")
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
-            connection.execute("PRAGMA synchronous = FULL")
-            self._local.connection = connection
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
+        connection.execute("PRAGMA synchronous = FULL")
         return connection
 
     def close(self) -> None:

@@ -7,6 +7,7 @@ from infra.resources import QUEUES
 from nightlane.aws.queues import read_batch_message, read_shard_message
 from nightlane.domain.assembly import assemble_batch
 from nightlane.domain.dead_letters import fail_assembly, fail_plan, fail_shard
+from nightlane.domain.errors import StorageFull
 from nightlane.domain.inference.budget import ByteBudget
 from nightlane.domain.inference.ports import Upstream
 from nightlane.domain.inference.worker import DONE, Delivery, Verdict, run_shard
@@ -33,12 +34,17 @@ class Deliveries:
         if message is None:
             return False
         batch_id = read_batch_message(message.body)
-        with self._lease(message):
-            if message.receives > MAX_RECEIVES[queue]:
-                self._ports.metrics.add(Metric.DEAD_LETTERS)
-                (fail_plan if queue is Queue.PLAN else fail_assembly)(self._ports, batch_id)
-            else:
-                self._run(queue, batch_id)
+        try:
+            with self._lease(message):
+                if message.receives > MAX_RECEIVES[queue]:
+                    self._ports.metrics.add(Metric.DEAD_LETTERS)
+                    (fail_plan if queue is Queue.PLAN else fail_assembly)(self._ports, batch_id)
+                else:
+                    self._run(queue, batch_id)
+        except StorageFull:
+            # However long the disk is full, that is no reason to give the batch up.
+            self._queues.start_over(message, self._ports.settings.worker_lease_seconds)
+            raise
         self._queues.delete(message)
         return True
 
@@ -75,4 +81,12 @@ class Deliveries:
 
     def _lease(self, message: Message) -> Lease:
         seconds = self._ports.settings.worker_lease_seconds
-        return Lease(lambda held: self._queues.hide(message, held), seconds, self._ports.monotonic)
+        return Lease(lambda held: self._extend(message, held), seconds, self._ports.monotonic)
+
+    def _extend(self, message: Message, seconds: int) -> bool:
+        try:
+            return self._queues.hide(message, seconds)
+        except Exception as error:
+            # It is tried again, as long as the lease is held.
+            self._ports.log("a lease was not extended", error=repr(error))
+            return False

@@ -29,7 +29,7 @@ from infra.gateway import (
     GatewayResponse,
 )
 from infra.home.events import authorizer_event, proxy_event
-from nightlane.domain.errors import BadRequest
+from nightlane.domain.errors import ApiError
 from nightlane.domain.received import Received
 from nightlane.settings import MIB
 from nightlane.wire.headers import content_disposition
@@ -139,7 +139,7 @@ class Front:
         path: str,
         body: bytes,
         authorizer: dict[str, str],
-        form: Form | BadRequest | None = None,
+        form: Form | ApiError | None = None,
     ) -> web.StreamResponse:
         query, headers = list(request.query.items()), list(request.headers.items())
         event = await asyncio.to_thread(
@@ -154,14 +154,14 @@ class Front:
             raise Refused(FAILURE) from error
         return _response(answer, request.headers.get("Accept", ""))
 
-    async def _form(self, request: web.Request, new_file: NewFile) -> Form | BadRequest:
+    async def _form(self, request: web.Request, new_file: NewFile) -> Form | ApiError:
         """The form, or what is wrong with it, for the handler to answer."""
         try:
             reader = FormReader(request.headers["Content-Type"], new_file)
             async for chunk in _chunks(request, self._max_body_bytes):
                 await asyncio.to_thread(reader.feed, chunk)
             return reader.close()
-        except BadRequest as error:
+        except ApiError as error:
             await _drain(request)
             return error
         except OSError as error:

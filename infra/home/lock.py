@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from infra.home.folders import make_folder
+
 
 class DataInUse(Exception):
     """Another server works on this folder."""
@@ -14,7 +16,7 @@ class DataInUse(Exception):
 @contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
     """Hold the folder as long as the context is open, or the process lives. Raises: DataInUse, OSError."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     with (folder / "lock").open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

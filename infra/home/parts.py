@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from infra.home.blobs import FolderBlobs
 from infra.home.database import DATABASE, Database
 from infra.home.deliveries import Deliveries
 from infra.home.files import SqliteFiles, SqliteKeys, SqliteUpstreams
+from infra.home.folders import make_folder
 from infra.home.queues import SqliteQueues
 from nightlane.aws.clients import Clients
 from nightlane.aws.secrets import UpstreamKey
@@ -44,11 +46,16 @@ class Parts:
     deliveries: Deliveries
 
 
-def open_data(folder: Path, settings: Settings, *, migrate: bool = True) -> Parts:
-    """Open a data folder; `migrate` by the one who holds it. Raises: SchemaTooNew, SchemaTooOld, OSError."""
-    folder.mkdir(parents=True, exist_ok=True)
+def open_data(
+    folder: Path, settings: Settings, now: Callable[[], float] = time.time, *, migrate: bool = True
+) -> Parts:
+    """Open a data folder, or make it; `migrate` by the one who holds it. `now` returns seconds since 1970.
+
+    Raises: SchemaTooNew, SchemaTooOld, StorageFull, OSError.
+    """
+    make_folder(folder)
     database = Database(folder / DATABASE, migrate=migrate)
-    queues, blobs = SqliteQueues(database, time.time), FolderBlobs(folder)
+    queues, blobs = SqliteQueues(database, now), FolderBlobs(folder)
     # The key is in the settings; there is no secret to read.
     key = UpstreamKey(settings, Clients())
     ports = Ports(
@@ -59,7 +66,7 @@ def open_data(folder: Path, settings: Settings, *, migrate: bool = True) -> Part
         queues=queues,
         metrics=NoMetrics(),
         log=_log,
-        now=time.time,
+        now=now,
         monotonic=time.monotonic,
         new_id=new_id,
         settings=settings,

@@ -89,6 +89,18 @@ class SqliteQueues:
             )
         return deleted.rowcount > 0
 
+    def start_over(self, message: Message, seconds: float) -> None:
+        """Hide it for so long; then it comes as one that was never received."""
+        with self._database.write() as connection:
+            connection.execute(
+                "INSERT INTO messages (queue, lane, body, visible_at) SELECT queue, lane, body, ?"
+                " FROM messages WHERE id = ? AND receives = ?",
+                (self._now() + seconds, message.id, message.receives),
+            )
+            connection.execute(
+                "DELETE FROM messages WHERE id = ? AND receives = ?", (message.id, message.receives)
+            )
+
     def release(self, *queues: Queue) -> None:
         """Make all messages visible at once: for the only receiver, as those before it have ended."""
         now = self._now()

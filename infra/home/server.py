@@ -5,7 +5,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -16,9 +16,10 @@ from infra.home.front import Front, FunctionFailed
 from infra.home.lock import exclusive
 from infra.home.parts import Parts, open_data
 from infra.home.queues import Queue
-from infra.home.retention import forget
+from infra.home.retention import forget, remove_leftovers
 from infra.home.server_thread import ServerThread
 from infra.home.worker_process import WorkerProcess
+from nightlane.domain.errors import StorageFull
 from nightlane.domain.ports import Tenants
 from nightlane.domain.sweeping import sweep
 from nightlane.settings import Settings
@@ -76,7 +77,7 @@ class HomeServer:
         port: 0 takes a free one.
 
     Raises:
-        DataInUse, SchemaTooNew, OSError: from entering the context.
+        DataInUse, SchemaTooNew, StorageFull, OSError: from entering the context.
     """
 
     def __init__(
@@ -129,7 +130,10 @@ class HomeServer:
     def _open(self) -> Parts:
         parts = open_data(self._folder, self._settings)
         parts.blobs.remove_incomplete()
-        parts.queues.release(*self._sent)
+        remove_leftovers(parts.database, parts.blobs, parts.ports.now())
+        # Without room for that, messages come again when the leases of the dead have ended.
+        with suppress(StorageFull):
+            parts.queues.release(*self._sent)
         parts.queues.on_sent = self._tell_everybody
         return parts
 

@@ -14,6 +14,7 @@ from infra.home.lock import sole_worker
 from infra.home.logs import log_to_stderr
 from infra.home.parts import Parts, open_data
 from infra.home.queues import Queue
+from nightlane.domain.errors import StorageFull
 from nightlane.domain.inference.budget import ByteBudget
 from nightlane.settings import MIB, Settings
 from nightlane.upstream.http import HttpUpstream, http_upstream
@@ -80,8 +81,9 @@ def main() -> None:
     log.info("up to %s shards at once", settings.worker_concurrency)
     with sole_worker(Path(folder)):
         parts = open_data(Path(folder), settings, migrate=False)
-        # Who was killed has ended: there is no lease to wait for.
-        parts.queues.release(Queue.INFER)
+        # Who was killed has ended: there is no lease to wait for, if there is room to say so.
+        with suppress(StorageFull):
+            parts.queues.release(Queue.INFER)
         asyncio.run(run(parts))
 
 

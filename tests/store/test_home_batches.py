@@ -2,11 +2,16 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import infra.home.deliveries
+from infra.home.queues import Queue
 from nightlane.domain.batch import BatchStatus
+from nightlane.domain.errors import StorageFull
 from nightlane.domain.sweeping import sweep
+from nightlane.lease import Lease
 from tests.store.machine import Killed, OneMachine
 
 
@@ -46,3 +51,29 @@ def test_a_batch_goes_on_where_killed_processes_left_it(machine: OneMachine) -> 
     assert machine.answers(batch_id) == [f"request-{number}" for number in range(25)]
     # Whatever was in flight or not committed yet is asked again, and no more.
     assert machine.upstream.asked <= 25 + kills * 10
+
+
+def test_a_lease_that_a_full_disk_keeps_from_being_extended_is_tried_again(
+    machine: OneMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extended: list[bool] = []
+    hide = machine.queues.hide
+
+    def no_room_once(*arguments: Any) -> bool:
+        if not extended:
+            monkeypatch.setattr(machine.queues, "hide", hide)
+            raise StorageFull("full")
+        return hide(*arguments)
+
+    class ExtendedTwice(Lease):
+        """As its thread would."""
+
+        def __enter__(self) -> Lease:
+            extended.extend((self._extend(5), self._extend(5)))
+            return super().__enter__()
+
+    monkeypatch.setattr(infra.home.deliveries, "Lease", ExtendedTwice)
+    monkeypatch.setattr(machine.queues, "hide", no_room_once)
+    machine.create(3)
+    assert machine.deliveries.deliver(Queue.PLAN)
+    assert extended == [False, True]

@@ -1,6 +1,5 @@
 """What has had its time goes from the database and the folder, and its space with it."""
 
-import os
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -116,15 +115,20 @@ def test_objects_of_expired_and_deleted_files_leave_the_folder(machine: OneMachi
     assert [rows(machine.database, table) for table in ("files", "batches", "shards", "messages")] == [0] * 4
 
 
-def test_what_a_crash_left_of_a_batch_goes_a_week_after_its_window(
-    database: Database, tmp_path: Path
+def test_an_object_that_a_crash_left_without_a_record_goes_an_hour_later(
+    database: Database, sqlite: Stores, tmp_path: Path
 ) -> None:
     blobs, now = FolderBlobs(tmp_path), time.time()
-    for name, age in (("old", 8 * DAY + 1), ("young", 8 * DAY - 60)):
-        blobs.put(f"work/{name}/parts/00000/1", b"part")
-        os.utime(tmp_path / "objects/work" / name, (now - age, now - age))
-    forget(database, blobs, Settings(), now)
-    assert [path.name for path in (tmp_path / "objects/work").iterdir()] == ["young"]
+    batch = running(sqlite.batches)
+    sqlite.files.put_file(file(1))
+    kept = [f"work/{batch.id}/parts/00000/1", file(1).blob_key]
+    left = ["work/batch_unknown/input.jsonl", "files/acme/file-unknown"]
+    for key in kept + left:
+        blobs.put(key, b"object")
+    forget(database, blobs, Settings(), now + 3_500)
+    assert all(blobs.path(key).exists() for key in kept + left)
+    forget(database, blobs, Settings(), now + 3_700)
+    assert [key for key in kept + left if blobs.path(key).exists()] == kept
 
 
 def test_the_database_shrinks_when_batches_go(database: Database, sqlite: Stores, tmp_path: Path) -> None:

@@ -117,3 +117,21 @@ def test_whoever_is_the_only_receiver_need_not_wait_for_the_leases_of_the_dead(q
     assert (shard_of(again), again.receives) == (0, 2)
     assert not queue.delete(dead)
     assert queue.receive(Queue.PLAN, 30) is None
+
+
+def test_a_message_that_starts_over_was_never_received(queue: SqliteQueues, clock: Clock) -> None:
+    queue.send_plan("batch_1")
+    first = received(queue, Queue.PLAN)
+    clock.now += 31
+    second = received(queue, Queue.PLAN)
+    queue.start_over(first, 10)
+    assert queue.receive(Queue.PLAN, 30) is None
+    queue.start_over(second, 10)
+    assert queue.receive(Queue.PLAN, 30) is None
+    clock.now += 11
+    again = received(queue, Queue.PLAN)
+    assert (again.body, again.receives) == (first.body, 1)
+    # Whoever had it before cannot delete it.
+    assert not queue.delete(first)
+    assert not queue.delete(second)
+    assert queue.delete(again)

@@ -54,6 +54,16 @@ class ServerError(ApiError):
     type = "server_error"
 
 
+class StorageFull(ApiError):
+    """507: there is no room for what was asked; nothing of it was done.
+
+    https://www.rfc-editor.org/rfc/rfc4918#section-11.5
+    """
+
+    status = 507
+    type = "server_error"
+
+
 class UpstreamError(ApiError):
     """502: the inference endpoint did not answer, or not with what was asked for."""
 
