@@ -26,8 +26,9 @@ test: check ## Check style and types, then run the tests
 	$(RUN) pytest -n 2 --dist loadgroup
 	$(RUN) pytest tests/infra/policies.py
 
-crash-points: $(VENV)/.dev ## Break every call of every story (five minutes)
-	NIGHTLANE_EVERY_CALL=1 $(RUN) pytest -n 2 tests/faults/test_crash_points.py --timeout 3000
+crash-points: $(VENV)/.dev ## Break every call and every step of every story (ten minutes)
+	NIGHTLANE_EVERY_CALL=1 $(RUN) pytest -n 2 tests/faults/test_crash_points.py \
+		tests/faults/test_home_crash_points.py --timeout 3000
 
 faults: crash-points ## Break every call of every story, then play five thousand random schedules (an hour)
 	$(RUN) tests.faults.test_interleavings 0 2500 & first=$$!; \

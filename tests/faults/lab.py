@@ -25,6 +25,7 @@ from nightlane.wiring import ports_on_aws
 from tests.faults.clock import TestLease, VirtualClock
 from tests.faults.faults import Crash, Faults
 from tests.faults.hostile import HostileUpstream
+from tests.faults.stored import OnMoto
 from tests.faults.watch import Watch
 from tests.rig.events import scheduled_event, sqs_event
 from tests.rig.moto import stay_small
@@ -85,7 +86,7 @@ class Lab:
             new_id=ports.new_id,
         )
         self.clients = clients
-        self.watch = Watch(self.bare, self.upstream)
+        self.watch = Watch(self.bare, self.upstream, OnMoto(self.bare.settings.table_name))
         self.batches = self.watch.batches
         self.received: Counter[str] = Counter()
         """Messages that were handed to a function, by queue."""

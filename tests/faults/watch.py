@@ -5,19 +5,13 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from moto.core.models import DEFAULT_ACCOUNT_ID as ACCOUNT_ID
-from moto.dynamodb.models import dynamodb_backends
-from moto.dynamodb.models.dynamo_type import DynamoType
-
-from infra.home.events import REGION
-from nightlane.aws.table.connection import decode
-from nightlane.aws.table.items import batch_from_item, shard_from_item
 from nightlane.domain.batch import Batch, BatchStatus
 from nightlane.domain.dispatch import read_manifest
 from nightlane.domain.ports import Ports
 from nightlane.domain.shard import DoneLines, Manifest, Shard
 from nightlane.settings import Settings
 from tests.faults.hostile import HostileUpstream
+from tests.faults.stored import Stored
 
 EDGES = {
     ("validating", "failed"),
@@ -48,7 +42,13 @@ NEVER_RUN = ("batch_expired", "batch_cancelled")
 class Watch:
     """Checks every state of every batch, and every request to the upstream."""
 
-    def __init__(self, ports: Ports[Settings], upstream: HostileUpstream) -> None:
+    def __init__(
+        self,
+        ports: Ports[Settings],
+        upstream: HostileUpstream,
+        stored: Stored,
+        commit_seconds: float = COMMIT_SECONDS,
+    ) -> None:
         self.batches: list[str] = []
         self.lines: dict[str, int] = {}
         """The number of lines of each input file."""
@@ -56,7 +56,9 @@ class Watch:
         """Lines that may end as errors, as `file/number`, besides the second one of each file."""
         self.died_at: dict[int, float] = {}
         """When a worker crashed or was frozen."""
-        self._ports = ports
+        self.ports = ports
+        self.stored = stored
+        self._commit_seconds = commit_seconds
         self._upstream = upstream
         self._seen: dict[str, Batch] = {}
         self._parts: dict[tuple[str, int], tuple[int, int]] = {}
@@ -66,25 +68,16 @@ class Watch:
     def look(self) -> None:
         """Check the edges of the status machine, and record what is committed."""
         for batch_id in self.batches:
-            item = self._items(batch_id).get("BATCH")
-            if item is None:
+            batch = self.stored.batch(batch_id)
+            if batch is None:
                 continue
-            batch = batch_from_item(decode(item))
             before = self._seen.get(batch_id)
             if before is not None:
                 self._check_step(before, batch)
             self._seen[batch_id] = batch
             self._note_commits(batch)
-        admitted = self._items("").get("ADMISSION", {})
-        if len(decode(admitted).get("running", ())) > self._ports.settings.max_concurrent_batches:
+        if self.stored.running() > self.ports.settings.max_concurrent_batches:
             self._upstream.violations.append("more batches are admitted than allowed")
-
-    def _items(self, batch_id: str) -> dict[str, Any]:
-        """Return a batch's items in moto, by sort key."""
-        table = dynamodb_backends[ACCOUNT_ID][REGION].tables[self._ports.settings.table_name]
-        partition = DynamoType({"S": f"BATCH#{batch_id}" if batch_id else "ADMISSION"})
-        items = table.items.get(partition, {})
-        return {sort.value: item.to_json()["Attributes"] for sort, item in items.items()}
 
     def _check_step(self, before: Batch, after: Batch) -> None:
         if before.status != after.status and (before.status.value, after.status.value) not in EDGES:
@@ -98,19 +91,20 @@ class Watch:
     def _note_commits(self, batch: Batch) -> None:
         if not batch.is_planned or batch.status.is_terminal:
             return
-        if batch.id not in self._manifests:
-            self._manifests[batch.id] = read_manifest(self._ports, batch)
-        manifest = self._manifests[batch.id]
+        manifest = self.manifest(batch)
         mark = batch.request.input_file_id
-        for sort, item in self._items(batch.id).items():
-            if sort == "BATCH":
-                continue
-            shard = shard_from_item(batch.id, int(sort.split("#")[1]), decode(item))
+        for shard in self.stored.shards(batch.id):
             spec = manifest.shards[shard.index]
             self._check_fence(batch.id, shard)
             done = DoneLines(spec.lines, shard.done)
             lines = (spec.first_line + line for line in range(spec.lines) if line in done)
             self._upstream.committed |= {(mark, line) for line in lines}
+
+    def manifest(self, batch: Batch) -> Manifest:
+        """How a planned batch was cut."""
+        if batch.id not in self._manifests:
+            self._manifests[batch.id] = read_manifest(self.ports, batch)
+        return self._manifests[batch.id]
 
     def _check_fence(self, batch_id: str, shard: Shard) -> None:
         """Check that no part of a replaced worker appears."""
@@ -122,9 +116,10 @@ class Watch:
 
     def _check_paid_twice(self, key: str, worker: int, answered_at: float) -> None:
         """Check that an answer is lost only if its worker died within a checkpoint interval."""
+        interval = self.ports.settings.checkpoint_seconds + self._commit_seconds
         if worker not in self.died_at:
             self._upstream.violations.append(f"{key} was sent again after an answer, but no worker died")
-        elif self.died_at[worker] - answered_at > self._ports.settings.checkpoint_seconds + COMMIT_SECONDS:
+        elif self.died_at[worker] - answered_at > interval:
             self._upstream.violations.append(f"{key} was paid for again after its checkpoint interval")
 
     def check_batch(self, batch: Batch, poisoned: int) -> None:
@@ -132,9 +127,7 @@ class Watch:
         name = batch.request.input_file_id
         lines = self.lines[name]
         assert batch.status.is_terminal
-        # A worker that was frozen until its batch had ended may leave an item behind, which expires.
-        items = self._items(batch.id)
-        assert all("ttl" in item for sort, item in items.items() if sort.startswith("SHARD#"))
+        self.stored.check_left(batch.id)
         output, errors = self.read(batch.output_file_id), self.read(batch.error_file_id)
         if batch.status is BatchStatus.FAILED or batch.total == 0:
             assert (output, errors) == ([], [])
@@ -158,8 +151,8 @@ class Watch:
         """Return a result file's lines, after checking its size against its record."""
         if file_id is None:
             return []
-        file = self._ports.files.get_file(file_id)
+        file = self.ports.files.get_file(file_id)
         assert file is not None
-        data = self._ports.blobs.get(file.blob_key)
+        data = self.ports.blobs.get(file.blob_key)
         assert len(data) == file.size
         return [json.loads(line) for line in data.splitlines()]

@@ -1,0 +1,111 @@
+"""A client of the one machine: it asks again until it is answered, and remembers what it was told."""
+
+import itertools
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from infra.home.events import proxy_event
+from nightlane.domain.errors import StorageFull
+from nightlane.wire.multipart import FormReader
+from tests.world import TENANT, LambdaContext, requests
+
+if TYPE_CHECKING:
+    from tests.faults.home_lab import HomeLab
+
+FORM = "multipart/form-data; boundary=x"
+RETRY_SECONDS = 5.0
+
+
+class Client:
+    """Calls the API's handler as the home's front does. An answer is 200, or 507 where there is no room."""
+
+    def __init__(self, lab: "HomeLab") -> None:
+        self._lab = lab
+        self.uploaded: dict[str, bytes] = {}
+        """What was answered to be stored, by file id."""
+
+    def upload(self, lines: int, name: str) -> str:
+        """Upload until it is answered. The requests carry the file's id and their number."""
+        for attempt in itertools.count():
+            self._lab.next_id = f"{name}{attempt}".ljust(32, "0")
+            file_id = f"file-{self._lab.next_id[:24]}"
+            data = b"".join(
+                line.replace(b'"model":', b'"user": "%b/%d", "model":' % (file_id.encode(), number))
+                for number, line in enumerate(requests(lines).splitlines(keepends=True))
+            )
+            if (answer := self._attempt(lambda data=data: self._post_file(data))) is not None:
+                assert json.loads(answer["body"])["id"] == file_id
+                self.uploaded[file_id] = data
+                self._lab.watch.lines[file_id] = lines
+                return file_id
+        raise AssertionError
+
+    def create(self, file_id: str, token: str) -> str:
+        """Create with the token until it is answered."""
+        body = {"input_file_id": file_id, "endpoint": "/v1/chat/completions", "completion_window": "24h"}
+        answer = self._ask("POST", "/batches", json.dumps(body | {"idem_tok": token}).encode())
+        batch_id = str(json.loads(answer["body"])["id"])
+        if batch_id not in self._lab.watch.batches:
+            self._lab.watch.batches.append(batch_id)
+        self._lab.watch.look()
+        return batch_id
+
+    def cancel(self, batch_id: str) -> None:
+        """Cancel until it is answered."""
+        self._ask("POST", f"/batches/{batch_id}/cancel")
+
+    def read(self, file_id: str) -> bytes:
+        """The content of a file: the API names the object, and the home's front sends it."""
+        answer = self._call("GET", f"/files/{file_id}/content")
+        assert answer["statusCode"] == 302, f"{file_id}: {answer['body']}"
+        (location,) = answer["multiValueHeaders"]["Location"]
+        return Path(unquote(urlsplit(location).path)).read_bytes()
+
+    def _ask(self, method: str, path: str, body: bytes = b"") -> Any:
+        while True:
+            answer = self._attempt(lambda: self._call(method, path, body))
+            if answer is not None:
+                return answer
+
+    def _attempt(self, call: Any) -> Any:
+        """The answer; None if there was none, or that there is no room."""
+        answer = self._lab.attempt(call)
+        if answer is not None and answer["statusCode"] == 200:
+            return answer
+        if answer is not None:
+            _check_refusal(answer["statusCode"], json.loads(answer["body"]))
+        self._lab.clock.pass_time(RETRY_SECONDS)
+        return None
+
+    def _call(self, method: str, path: str, body: bytes = b"", form: Any = None) -> Any:
+        headers = [("Content-Type", FORM)] if form else []
+        event = proxy_event(method, path, [], headers, body, {"tenant": TENANT}, form)
+        return self._lab.api(event, LambdaContext("api"))
+
+    def _post_file(self, data: bytes) -> Any:
+        """As the front: the form is read while it arrives, and its file goes to disk."""
+        form: Any
+        with self._lab.blobs.spool() as new_file:
+            try:
+                reader = FormReader(FORM, new_file)
+                body = _form(data)
+                reader.feed(body[:100])
+                reader.feed(body[100:])
+                form = reader.close()
+            except StorageFull as error:
+                form = error
+            return self._call("POST", "/files", form=form)
+
+
+def _form(data: bytes) -> bytes:
+    purpose = b'--x\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nbatch\r\n'
+    file = b'--x\r\nContent-Disposition: form-data; name="file"; filename="in.jsonl"\r\n\r\n'
+    return purpose + file + data + b"\r\n--x--\r\n"
+
+
+def _check_refusal(status: int, body: Any) -> None:
+    error = body["error"]
+    assert (status, error["type"], error["code"]) == (507, "server_error", "storage_full"), f"{status} {body}"
+    assert error["message"] == "The disk of this server is full. Try again once there is room."

@@ -1,0 +1,184 @@
+"""Faults of one machine: its processes are killed, its power is lost, its disk is full."""
+
+import sqlite3
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from pathlib import Path
+from typing import Any
+
+from tests.faults.faults import Crash
+from tests.faults.wal import committed_end
+
+# https://www.sqlite.org/pragma.html#pragma_synchronous
+FULL_SYNC = 2
+
+
+class HomeFault(Enum):
+    """What happens at a step of a process: a statement of a transaction, or an operation on a file."""
+
+    KILLED = auto()
+    """kill -9 before the step; half of a write has been done."""
+    POWER_LOST = auto()
+    """Only what was flushed survives: contents of files, and names in folders. A commit is torn."""
+    NAMES_KEPT = auto()
+    """Power is lost, too, but names reached the disk first: files that were not flushed are cut short."""
+    FULL_ONCE = auto()
+    """There was no room for this one step."""
+    FULL = auto()
+    """From here on there is no room for anything, for a while."""
+    FOLDER_FULL = auto()
+    """No room for files for a while, but the database still has some of its own."""
+
+    @property
+    def is_death(self) -> bool:
+        return self in (HomeFault.KILLED, HomeFault.POWER_LOST, HomeFault.NAMES_KEPT)
+
+    @property
+    def is_power_loss(self) -> bool:
+        return self in (HomeFault.POWER_LOST, HomeFault.NAMES_KEPT)
+
+
+FULL_SECONDS = {HomeFault.FULL_ONCE: 0.0, HomeFault.FULL: 40.0, HomeFault.FOLDER_FULL: 150.0}
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """`needs_room`: it fails if the disk is full."""
+
+    name: str
+    needs_room: bool = False
+
+    @property
+    def is_on_file(self) -> bool:
+        return self.name.startswith("file: ")
+
+
+def do_nothing() -> None: ...
+
+
+@dataclass
+class HomeFaults:
+    """Numbers every step on the data folder, from 1, and strikes where it is told to."""
+
+    strike_at: int = 0
+    fault: HomeFault | None = None
+    steps: list[Step] = field(default_factory=list)
+    dead: bool = False
+    now: Callable[[], float] = lambda: 0.0
+    on_death: Callable[[], None] = do_nothing
+    """Called while everything is as it was at the death, before anybody can tidy up."""
+    on_full: Callable[[], None] = do_nothing
+    after_commit: Callable[[], None] = do_nothing
+    torn: tuple[int, int] | None = None
+    """Where the transaction begins and ends in the log that a loss of power tore."""
+    _full_until: float = 0.0
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def before(self, step: Step, partly: Callable[[], None] = do_nothing) -> bool:
+        """Whether there is no room for the step; `partly` does what a step does that is cut off by a death.
+
+        Raises: Crash, if the process is dead.
+        """
+        with self._lock:
+            if self.dead:
+                raise Crash
+            self.steps.append(step)
+            is_here = len(self.steps) == self.strike_at
+            if is_here and self.fault is not None:
+                if self.fault.is_death:
+                    partly()
+                    self.on_death()
+                    self.dead = True
+                    raise Crash
+                self.fill(FULL_SECONDS[self.fault])
+                self.on_full()
+            return step.needs_room and (is_here or self._is_full_for(step))
+
+    def check_alive(self) -> None:
+        """Raises: Crash, if the process is dead."""
+        if self.dead:
+            raise Crash
+
+    def fill(self, seconds: float) -> None:
+        """From now on there is no room, for so long."""
+        self._full_until = self.now() + seconds
+
+    def _is_full_for(self, step: Step) -> bool:
+        is_full = self.now() < self._full_until
+        return is_full and (step.is_on_file or self.fault is HomeFault.FULL)
+
+
+class FaultyConnection(sqlite3.Connection):
+    """A connection whose transactions are under faults."""
+
+    faults: HomeFaults
+    log: Callable[[], Path]
+    """Where the write-ahead log is."""
+    wrote = False
+
+    def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
+        self.faults.check_alive()
+        if sql == "COMMIT":
+            return self._commit()
+        if sql.startswith("BEGIN"):
+            self.wrote = False
+            assert super().execute("PRAGMA synchronous").fetchone() == (FULL_SYNC,)
+            assert super().execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        if (sql.startswith("BEGIN") or self.in_transaction) and sql != "ROLLBACK":
+            self._before(sql)
+            return super().execute(sql, *values)
+        return (
+            super().execute(sql, *values) if sql.startswith("SELECT") else self._execute_alone(sql, *values)
+        )
+
+    def _execute_alone(self, sql: str, *values: Any) -> sqlite3.Cursor:
+        """Outside of transactions, nothing is written but the first page."""
+        before = committed_end(self.log())
+        cursor = super().execute(sql, *values)
+        assert before in (0, committed_end(self.log())), f"not in a transaction: {sql}"
+        return cursor
+
+    def executemany(self, sql: str, values: Any) -> sqlite3.Cursor:
+        self._before(sql)
+        return super().executemany(sql, values)
+
+    def _before(self, sql: str) -> None:
+        self.wrote = self.wrote or _writes(sql)
+        if self.faults.before(Step(" ".join(sql.split()[:3]), _writes(sql))):
+            raise _full()
+
+    def _commit(self) -> sqlite3.Cursor:
+        if self.faults.before(Step("COMMIT", self.wrote), self._tear):
+            raise _full()
+        cursor = super().execute("COMMIT")
+        self.faults.after_commit()
+        self.faults.before(Step("return from COMMIT"))
+        return cursor
+
+    def _tear(self) -> None:
+        """Power is lost while the log is written: any part of the transaction may have reached the disk."""
+        if self.faults.fault is not None and self.faults.fault.is_power_loss:
+            before = committed_end(self.log())
+            super().execute("COMMIT")
+            self.faults.torn = (before, committed_end(self.log()))
+
+
+def _writes(sql: str) -> bool:
+    return sql.lstrip().startswith(("INSERT", "UPDATE", "DELETE", "CREATE"))
+
+
+def faulty_connect(faults: HomeFaults, log: Callable[[], Path]) -> Callable[..., sqlite3.Connection]:
+    """A `sqlite3.connect` whose connections are under these faults; `log` is where the write-ahead log is."""
+    members = {"faults": faults, "log": lambda _: log()}
+    made: Any = type("Connection", (FaultyConnection,), members)
+    connect = sqlite3.connect
+    return lambda *arguments, **options: connect(*arguments, **options, factory=made)
+
+
+def _full() -> sqlite3.OperationalError:
+    """As SQLite reports it. https://www.sqlite.org/rescode.html#full"""
+    error = sqlite3.OperationalError("database or disk is full")
+    error.sqlite_errorcode, error.sqlite_errorname = sqlite3.SQLITE_FULL, "SQLITE_FULL"
+    return error

@@ -1,0 +1,285 @@
+"""One machine under faults: the API's handlers and the home's deliveries on a data folder."""
+
+import itertools
+import json
+import math
+import random
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import functions.api.handler
+import infra.home.deliveries
+import infra.home.folders
+from infra.home.deliveries import Deliveries
+from infra.home.lock import exclusive
+from infra.home.parts import open_data
+from infra.home.queues import Queue
+from infra.home.retention import forget, remove_leftovers
+from infra.home.server import PAUSE_AFTER_TROUBLE_SECONDS
+from nightlane.domain.batch import Batch
+from nightlane.domain.errors import StorageFull
+from nightlane.domain.inference.budget import ByteBudget
+from nightlane.domain.ports import Ports
+from nightlane.domain.shard import DoneLines
+from nightlane.domain.sweeping import sweep
+from nightlane.settings import MIB, Settings
+from tests.faults.clock import ClockedLease, VirtualClock
+from tests.faults.disk import Disk
+from tests.faults.faults import Crash
+from tests.faults.home_client import Client
+from tests.faults.home_faults import HomeFault, HomeFaults, do_nothing, faulty_connect
+from tests.faults.hostile import HostileUpstream
+from tests.faults.stored import OnDisk
+from tests.faults.wal import committed_end
+from tests.faults.watch import Watch
+from tests.store.machine import NoModels
+
+SETTINGS = Settings(
+    upstream_url="http://127.0.0.1:9/v1",
+    max_concurrent_requests_per_batch=2,
+    requests_in_flight_per_worker=2,
+    shard_max_lines=3,
+    checkpoint_seconds=1,
+    worker_lease_seconds=5,
+    watch_seconds=1,
+    redrive_seconds=10,
+    stall_seconds=20,
+    completion_window_seconds=3_600,
+    max_inline_content_bytes=0,
+)
+RUN_SECONDS = 86_400.0
+# A commit takes no time here; a tick of the supervisor does.
+COMMIT_SECONDS = 0.2
+
+
+class HomeLab:
+    """A data folder, the processes on it, and what was seen of them."""
+
+    def __init__(
+        self, base: Path, faults: HomeFaults, patch: pytest.MonkeyPatch, seed: int = 0, **settings: Any
+    ) -> None:
+        self.faults = faults
+        self.clock = VirtualClock()
+        self.settings = SETTINGS.model_copy(update=settings)
+        self.upstream = HostileUpstream(self.clock, self.settings.max_concurrent_requests_per_batch)
+        self.disk = Disk(faults)
+        self._base = base
+        self._chance = random.Random(seed)
+        self.next_id = ""
+        self._workers = itertools.count(1)
+        self._roots = (base / f"{number}" for number in itertools.count())
+        self._root = next(self._roots)
+        self._root.mkdir(exist_ok=True)
+        self._stack = ExitStack()
+        faults.now, faults.on_death, faults.on_full = self.clock.now, self._copy_for_the_next, self._note_full
+        self._patch_all(patch)
+        self.disk.attach(self._root)
+        self._seen: Watch | None = None
+        self.client = Client(self)
+        self._open()
+
+    @property
+    def folder(self) -> Path:
+        return self._root / "data"
+
+    def _patch_all(self, patch: pytest.MonkeyPatch) -> None:
+        self.disk.patch(patch)
+        connect = faulty_connect(self.faults, lambda: self.folder / "nightlane.db-wal")
+        patch.setattr(sqlite3, "connect", connect)
+        patch.setattr(infra.home.folders, "FULL_FLUSH", None)
+        patch.setattr(infra.home.deliveries, "Lease", ClockedLease)
+
+    def _open(self) -> None:
+        """Start the processes on the folder; again and again while they die of it, or there is no room."""
+        self._is_open, self.faults.after_commit = False, do_nothing
+        while not self._is_open:
+            self._stack.close()
+            self.attempt(self._start)
+            self.clock.pass_time(0 if self._is_open else PAUSE_AFTER_TROUBLE_SECONDS)
+
+    def _start(self) -> None:
+        self._stack.enter_context(exclusive(self.folder))
+        parts = open_data(self.folder, self.settings, self.clock.now)
+        self._stack.callback(parts.database.close)
+        self.blobs, self._database = parts.blobs, parts.database
+        self.blobs.remove_incomplete()
+        remove_leftovers(parts.database, self.blobs, before=math.inf)
+        # As the server and the worker do.
+        with suppress(StorageFull):
+            parts.queues.release(*Queue)
+        self.ports: Ports[Settings] = replace(
+            parts.ports, monotonic=self.clock.monotonic, new_id=lambda: self.next_id
+        )
+        self.deliveries = Deliveries(self.ports, parts.queues, NoModels())
+        self.api = functions.api.handler.make_handler(self.ports, NoModels())
+        self.stored = OnDisk(self.folder)
+        self._stack.callback(self.stored.close)
+        if self._seen is None:
+            self._seen = Watch(self.ports, self.upstream, self.stored, COMMIT_SECONDS)
+        self._seen.ports, self._seen.stored = self.ports, self.stored
+        self.faults.after_commit = self._seen.look
+        self._is_open = True
+
+    def _copy_for_the_next(self) -> None:
+        """What the death of the processes leaves, as another folder."""
+        self._note_end_of_worker()
+        self._next = next(self._roots)
+        if self.faults.fault is HomeFault.KILLED:
+            shutil.copytree(self._root, self._next)
+            return
+        kept = 0.0 if self.faults.fault is HomeFault.POWER_LOST else self._chance.choice([0.5, 1.0])
+        self.disk.survivors(self._next, self._chance, kept)
+        database = self.folder / "nightlane.db"
+        data = self._next / "data"
+        if data.exists() and database.exists():
+            shutil.copy(database, data)
+            log = self.folder / "nightlane.db-wal"
+            low, high = self.faults.torn or (committed_end(log), log.stat().st_size if log.exists() else 0)
+            cut = self._chance.randint(low, max(low, high - 1))
+            (data / log.name).write_bytes(log.read_bytes()[:cut] if log.exists() else b"")
+
+    def restart(self) -> None:
+        """End the processes in good order, and start them again."""
+        self._stack.close()
+        self._open()
+
+    def close(self) -> None:
+        self._stack.close()
+
+    def _note_full(self) -> None:
+        if self.faults.fault is HomeFault.FULL:
+            # Without room its lease cannot be renewed, and what it has cannot be committed.
+            self._note_end_of_worker()
+
+    def _note_end_of_worker(self) -> None:
+        if self._seen is not None:
+            self._seen.died_at.setdefault(self.upstream.worker, self.clock.now())
+
+    def attempt(self, call: Callable[[], Any]) -> Any:
+        """What processes do in one go; None if they died, or there was no room for it."""
+        try:
+            return call()
+        except (Crash, Exception, BaseExceptionGroup) as error:
+            if not self.faults.dead:
+                _check_is_about_room(error)
+                self.clock.pass_time(PAUSE_AFTER_TROUBLE_SECONDS)
+            return None
+        finally:
+            if self.faults.dead:
+                self._bury()
+            self.clock.pass_time(0.01)
+
+    def _bury(self) -> None:
+        self._stack.close()
+        self._root = self._next
+        self.disk.attach(self._root)
+        self.faults.dead = False
+        self._open()
+        self.check_kept()
+
+    def deliver(self, queue: Queue) -> bool:
+        """Deliver one message; False if there is none. What was cut off comes again with time."""
+        before, self.upstream.worker = self.upstream.worker, next(self._workers)
+        try:
+            return self.attempt(lambda: self._deliver(queue)) is not False
+        finally:
+            self.upstream.worker = before
+
+    def _deliver(self, queue: Queue) -> bool:
+        if queue is not Queue.INFER:
+            return self.deliveries.deliver(queue)
+        running = self.deliveries.deliver_shard(self.upstream, ByteBudget(64 * MIB), RUN_SECONDS)
+        return bool(self.clock.run(running))
+
+    def round(self) -> bool:
+        """One delivery of every queue; False if there was nothing to deliver."""
+        return max([self.deliver(queue) for queue in Queue])
+
+    def sweep(self) -> None:
+        self.attempt(lambda: sweep(self.ports))
+
+    def forget(self) -> None:
+        self.attempt(lambda: forget(self._database, self.blobs, self.settings, self.clock.now()))
+
+    def settle(self, rounds: int = 150, step: float = 11) -> None:
+        """Let time and the sweeper do their work until every batch has ended and nothing is left."""
+        for _ in range(rounds):
+            if not self.round():
+                if self.stored.messages() == 0 and all(
+                    self.batch(each).status.is_terminal for each in self.watch.batches
+                ):
+                    return
+                self.clock.pass_time(step)
+                self.sweep()
+        raise AssertionError(f"no end: {[self.batch(each) for each in self.watch.batches]}")
+
+    def batch(self, batch_id: str) -> Batch:
+        batch = self.stored.batch(batch_id)
+        assert batch is not None, f"{batch_id} is gone"
+        return batch
+
+    @property
+    def watch(self) -> Watch:
+        assert self._seen is not None
+        return self._seen
+
+    def check_kept(self) -> None:
+        """Nothing that was answered is missing, and everything that is named is there."""
+        self.stored.check_whole()
+        for file_id, data in self.client.uploaded.items():
+            assert self.client.read(file_id) == data
+        for batch_id in self.watch.batches:
+            batch = self.batch(batch_id)
+            if batch.is_planned and not batch.status.is_terminal:
+                self._check_committed(batch)
+
+    def _check_committed(self, batch: Batch) -> None:
+        manifest = self.watch.manifest(batch)
+        stored: set[tuple[str, int]] = set()
+        for shard in self.stored.shards(batch.id):
+            spec = manifest.shards[shard.index]
+            done = DoneLines(spec.lines, shard.done)
+            mark = batch.request.input_file_id
+            stored |= {(mark, spec.first_line + line) for line in range(spec.lines) if line in done}
+        known = {each for each in self.upstream.committed if each[0] == batch.request.input_file_id}
+        assert known <= stored, f"committed and lost: {known - stored}"
+
+    def check_end(self) -> None:
+        """Every line once, counts as the files, nothing left behind."""
+        if self.faults.fault is None or not self.faults.fault.is_death:
+            assert self._incomplete() == [], "not tidied up"
+        self.restart()
+        self.watch.look()
+        self.check_kept()
+        assert not self.upstream.violations, f"{self.upstream.violations}"
+        for batch_id in self.watch.batches:
+            batch = self.batch(batch_id)
+            self.watch.check_batch(batch, 0)
+            for file_id in filter(None, (batch.output_file_id, batch.error_file_id)):
+                lines = self.client.read(file_id).splitlines()
+                assert [json.loads(line) for line in lines] == self.watch.read(file_id)
+        assert self.ports.batches.admitted_batches() == frozenset()
+        assert list(self.ports.batches.waiting_batches()) == []
+        assert self.stored.messages() == 0
+        left = self.stored.objects() - {file.blob_key for file in self.stored.files()}
+        assert not left, f"left behind: {left}"
+        assert self._incomplete() == []
+
+    def _incomplete(self) -> list[Path]:
+        return list((self.folder / "incomplete").iterdir())
+
+
+def _check_is_about_room(error: BaseException) -> None:
+    """Raises: AssertionError, for any other failure."""
+    if isinstance(error, BaseExceptionGroup):
+        for each in error.exceptions:
+            _check_is_about_room(each)
+    elif not isinstance(error, StorageFull):
+        raise AssertionError(f"failed: {error!r}") from error

@@ -1,0 +1,78 @@
+"""Stories of batches on one machine; as a program, one of them up to a real kill -9 at a step.
+
+`python -m tests.faults.home_stories STORY STEP FOLDER`
+"""
+
+import os
+import random
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from infra.home.queues import Queue
+from nightlane.domain.batch import BatchStatus
+from tests.faults.home_faults import HomeFault, HomeFaults
+from tests.faults.home_lab import HomeLab
+
+
+def completed(lab: HomeLab) -> None:
+    """Two shards with several checkpoints, an error line and a retry."""
+    file_id = lab.client.upload(4, "first")
+    batch_id = lab.client.create(file_id, "first")
+    while lab.round():
+        pass
+    lab.sweep()
+    lab.settle()
+    lab.forget()
+    assert lab.client.create(file_id, "first") == batch_id
+    lab.check_end()
+    assert lab.batch(batch_id).status is BatchStatus.COMPLETED
+    assert len(lab.upstream.committed) == 4
+
+
+def cancelled(lab: HomeLab) -> None:
+    """A batch that is cancelled while it runs."""
+    batch_id = lab.client.create(lab.client.upload(4, "first"), "first")
+    lab.deliver(Queue.PLAN)
+    lab.deliver(Queue.INFER)
+    lab.client.cancel(batch_id)
+    lab.settle()
+    lab.check_end()
+    assert lab.batch(batch_id).status is BatchStatus.CANCELLED
+
+
+def expired(lab: HomeLab) -> None:
+    """A batch that expires while it runs, and one that expires while it waits."""
+    ids = [lab.client.create(lab.client.upload(4, name), name) for name in ("first", "second")]
+    lab.deliver(Queue.PLAN)
+    lab.deliver(Queue.PLAN)
+    lab.deliver(Queue.INFER)
+    lab.clock.pass_time(3_606)
+    lab.sweep()
+    lab.settle()
+    lab.check_end()
+    assert {lab.batch(each).status for each in ids} == {BatchStatus.EXPIRED}
+
+
+STORIES: dict[str, Callable[[HomeLab], None]] = {
+    "completed": completed,
+    "cancelled": cancelled,
+    "expired": expired,
+}
+
+
+def main() -> None:
+    story, step, folder = sys.argv[1:]
+    random.seed(0)
+    faults = HomeFaults(int(step), HomeFault.KILLED)
+    with pytest.MonkeyPatch.context() as patch:
+        lab = HomeLab(Path(folder), faults, patch)
+        faults.on_death = lambda: os.kill(os.getpid(), signal.SIGKILL)
+        STORIES[story](lab)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""A small batch on one machine, and a fault at each of its steps in turn.
+
+Nobody lists the steps: a run without faults counts them, and a new statement or file operation in the
+code is one more point of the next run.
+"""
+
+import os
+import random
+from dataclasses import dataclass
+from itertools import count, takewhile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.faults.home_faults import HomeFault, HomeFaults, Step
+from tests.faults.home_lab import HomeLab
+from tests.faults.home_stories import STORIES
+
+# `make test` breaks one step in so many, each fault others; `make crash-points` breaks all.
+ONE_IN = 12
+EVERY_STEP = "NIGHTLANE_EVERY_CALL" in os.environ
+
+
+_runs = count()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    steps: list[Step]
+    failure: str | None = None
+
+
+def tell(place: Path, name: str, at: int = 0, fault: HomeFault | None = None) -> Outcome:
+    """Tell a story with one fault."""
+    random.seed(at)
+    faults = HomeFaults(at, fault)
+    base = place / str(next(_runs))
+    base.mkdir()
+    lab: Any = None
+    with pytest.MonkeyPatch.context() as patch:
+        try:
+            lab = HomeLab(base, faults, patch, seed=at)
+            STORIES[name](lab)
+        except Exception as error:
+            if fault is None:
+                raise
+            return Outcome(faults.steps, f"{fault.name} at step {at}, {faults.steps[at - 1].name}: {error!r}")
+        finally:
+            if lab is not None:
+                lab.close()
+    return Outcome(faults.steps)
+
+
+def chosen(steps: list[Step], fault: HomeFault) -> list[int]:
+    """Where a fault can strike."""
+    return [
+        at
+        for at, step in enumerate(steps, start=1)
+        if fault.is_death or (step.needs_room and (step.is_on_file or fault is not HomeFault.FOLDER_FULL))
+    ]
+
+
+def shared_steps(name: str, steps: list[Step], first: list[Step]) -> int:
+    """How many steps a story shares with the first one, from the beginning: they are broken there."""
+    if name == "completed":
+        return 0
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(steps, first, strict=False)))
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("fault", HomeFault)
+@pytest.mark.parametrize("name", STORIES)
+def test_every_step_may_be_the_last(
+    place: Path, name: str, fault: HomeFault, capsys: pytest.CaptureFixture[str]
+) -> None:
+    steps = tell(place, name).steps
+    shared = shared_steps(name, steps, tell(place, "completed").steps)
+    points = [at for at in chosen(steps, fault) if at > shared]
+    if not EVERY_STEP:
+        points = points[list(HomeFault).index(fault) :: ONE_IN]
+    failures = [failure for at in points if (failure := tell(place, name, at, fault).failure)]
+    with capsys.disabled():
+        print(f"\n{name}, {fault.name}: survived {len(points) - len(failures)}/{len(points)}", end=" ")
+    assert failures == []
+    assert points
