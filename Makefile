@@ -6,10 +6,10 @@ RUN := $(VENV)/bin/python -m
 export UV_PYTHON_DOWNLOADS := never
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 
-# The CDK CLI of npm's newest tag is older than the library; this one fits it.
+# npm's latest CDK CLI is older than aws-cdk-lib; this version matches it.
 CDK_CLI_VERSION := 2.1148.1
 CDK := .build/cdk/node_modules/.bin/cdk
-# Node, for the CDK CLI and for aws-cdk-lib, comes with the virtual environment.
+# The virtual environment has the Node that the CDK CLI and aws-cdk-lib need.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
@@ -26,15 +26,15 @@ test: check ## Check style and types, then run the tests
 	$(RUN) pytest -n 2 --dist loadgroup
 	$(RUN) pytest tests/infra/policies.py
 
-crash-points: $(VENV)/.dev ## Break every call and every step of every story (ten minutes)
+crash-points: $(VENV)/.dev ## Inject faults into every call and step of every story (ten minutes)
 	NIGHTLANE_EVERY_CALL=1 $(RUN) pytest -n 2 tests/faults/test_crash_points.py \
 		tests/faults/test_home_crash_points.py --timeout 3000
 
-faults: crash-points ## Break every call of every story, then play five thousand random schedules (an hour)
+faults: crash-points ## crash-points, then five thousand random schedules (an hour)
 	$(RUN) tests.faults.test_interleavings 0 2500 & first=$$!; \
 	$(RUN) tests.faults.test_interleavings 2500 5000 && wait $$first
 
-test-extra: $(VENV)/.dev ## Run what needs more than python3: other Pythons, Java, Node
+test-extra: $(VENV)/.dev ## Run the tests that need more than python3: other Pythons, Java, Node
 	.ci/extra
 
 check: $(VENV)/.dev ## Check format, lint and types
@@ -46,13 +46,13 @@ format: $(VENV)/.dev ## Format the code
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
 
-bench: $(VENV)/.bench ## Measure what the docs quote; results go to bench/results, pictures to docs
+bench: $(VENV)/.bench ## Measure the figures in the docs; results go to bench/results, pictures to docs
 	$(RUN) bench
 
-bootstrap synth diff deploy destroy: $(VENV)/.cdk $(CDK) ## Run the CDK CLI on cdk.json; ARGS are its own
+bootstrap synth diff deploy destroy: $(VENV)/.cdk $(CDK) ## Run the CDK CLI with cdk.json; ARGS are passed to it
 	$(CDK) $@ $(ARGS)
 
-rehearse: $(VENV)/.dev $(CDK) ## Deploy into an emulator of AWS and run the client's tests against it
+rehearse: $(VENV)/.dev $(CDK) ## Deploy into an AWS emulator and run the client tests against it
 	$(RUN) pytest tests/rehearsal --timeout 600
 
 $(UV):
@@ -79,5 +79,5 @@ $(CDK): Makefile | $(VENV)/.cdk
 	$(VENV)/bin/npm install --silent --no-save --prefix .build/cdk aws-cdk@$(CDK_CLI_VERSION)
 	@touch $@
 
-clean: ## Remove what was built and installed
+clean: ## Delete everything that was built or installed
 	rm -rf $(VENV) .build .pytest_cache .mypy_cache .ruff_cache .hypothesis nightlane-demo

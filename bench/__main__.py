@@ -1,4 +1,4 @@
-"""Measure, keep what was measured as JSON, and draw it: `python -m bench --help`."""
+"""Run benchmarks, save their results as JSON, and draw them: `python -m bench --help`."""
 
 from argparse import ArgumentParser
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from bench import cost, dashboard, home, memory, plots, scale, tables, throughput
 from bench.result import RESULTS, load, save, show
 
-# Each takes the most lines that a batch may have.
+# Each function takes the maximum number of lines per batch.
 BENCHMARKS = {
     "throughput": throughput.measure,
     "home": home.measure,
@@ -15,22 +15,22 @@ BENCHMARKS = {
     "scale": scale.measure,
     "dashboard": dashboard.measure,
 }
-MOST_LINES = 50_000
+MAX_LINES = 50_000
 ROOT = Path(__file__).parents[1]
 QUICK = ROOT / ".build" / "bench"
 
 
 def main() -> None:
-    """Run all benchmarks, or those named."""
+    """Run all benchmarks, or only those named."""
     parser = ArgumentParser(prog="python -m bench", description=main.__doc__)
-    helps = f"{', '.join(BENCHMARKS)}; plots: draw the kept results again; tables: print those of the docs"
+    helps = f"{', '.join(BENCHMARKS)}; plots: redraw the saved results; tables: print the tables of the docs"
     parser.add_argument(
         "names", nargs="*", choices=[*BENCHMARKS, "plots", "tables"], metavar="NAME", help=helps
     )
-    helps = "a quick run with at most so many lines a batch; results and pictures go to .build/bench"
-    parser.add_argument("--lines", type=int, default=MOST_LINES, metavar="N", help=helps)
+    helps = "a quick run with at most N lines per batch; results and pictures go to .build/bench"
+    parser.add_argument("--lines", type=int, default=MAX_LINES, metavar="N", help=helps)
     arguments = parser.parse_args()
-    quick = arguments.lines < MOST_LINES
+    quick = arguments.lines < MAX_LINES
     results, pictures = (QUICK, QUICK) if quick else (RESULTS, ROOT / "docs")
     for name in arguments.names or BENCHMARKS:
         if name == "tables":

@@ -1,4 +1,4 @@
-"""Batches for the benchmarks, run through the rig."""
+"""Batches for the benchmarks, run on the rig."""
 
 import contextlib
 import json
@@ -29,46 +29,46 @@ def bodies(count: int, size: int = 0) -> Iterator[bytes]:
 
 
 def input_file(count: int, size: int = 0) -> bytes:
-    """The same requests as a batch input file."""
+    """A batch input file of such chat requests."""
     return batch_of("/v1/chat/completions", bodies(count, size))
 
 
 def batch_of(url: Endpoint, requests: Iterable[bytes]) -> bytes:
-    """A batch input file of these bodies."""
+    """A batch input file with these request bodies."""
     line = b'{"custom_id":"request-%d","method":"POST","url":"%b","body":%b}\n'
     return b"".join(line % (number, url.encode(), body) for number, body in enumerate(requests))
 
 
 @contextlib.contextmanager
-def rig(upstream_url: str, tick_seconds: float | None = None, **settings: Any) -> Iterator[Rig]:
-    """A rig in front of an endpoint; the sweeper runs every minute, or `tick_seconds`."""
+def start_rig(upstream_url: str, tick_seconds: float | None = None, **settings: Any) -> Iterator[Rig]:
+    """A rig in front of this endpoint; the sweeper runs every `tick_seconds`, by default every minute."""
     values = Settings(**{**RIG_DEFAULTS, "upstream_url": upstream_url, **settings})
-    with Rig(values, {KEY: "bench"}, tick_seconds=tick_seconds) as started:
-        yield started
+    with Rig(values, {KEY: "bench"}, tick_seconds=tick_seconds) as rig:
+        yield rig
 
 
-def used_by(data: bytes) -> dict[str, FunctionUse]:
-    """What each function used for one batch, in processes that ran nothing else."""
-    with MockUpstream() as upstream, rig(upstream.url, max_concurrent_requests_per_batch=20) as place:
-        run_batch(place, data)
-        used = place.ledger.functions
-        # The batch ends a moment before the function that ended it.
+def measure_functions(data: bytes) -> dict[str, FunctionUse]:
+    """What each function used for one batch, in processes that run nothing else."""
+    with MockUpstream() as upstream, start_rig(upstream.url, max_concurrent_requests_per_batch=20) as rig:
+        run_batch(rig, data)
+        used = rig.ledger.functions
+        # The batch ends shortly before the invocation of assemble that ends it.
         while not used["assemble"].milliseconds:
             time.sleep(0.05)
         return used
 
 
 class Served(Protocol):
-    """A Nightlane that takes requests."""
+    """A running Nightlane: a rig or a home."""
 
     base_url: str
 
 
 def run_batch(
-    place: Served, data: bytes | Path, endpoint: Endpoint = "/v1/chat/completions"
+    server: Served, data: bytes | Path, endpoint: Endpoint = "/v1/chat/completions"
 ) -> openai.types.Batch:
-    """Run a batch to its end; every line must be completed."""
-    with openai.OpenAI(base_url=place.base_url, api_key=KEY, timeout=300) as client:
+    """Run a batch to its end. Raises AssertionError unless every line is completed."""
+    with openai.OpenAI(base_url=server.base_url, api_key=KEY, timeout=300) as client:
         file = client.files.create(file=data, purpose="batch")
         batch = client.batches.create(input_file_id=file.id, endpoint=endpoint, completion_window="24h")
         while batch.status not in ("completed", "failed", "expired", "cancelled"):

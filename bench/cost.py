@@ -1,18 +1,18 @@
-"""The AWS bill of a million requests of 5 s, from the calls that a batch really makes.
+"""The AWS bill for a million requests of 5 s, from the calls that a batch really makes.
 
-Time is scaled: the upstream takes 0.2 s, and every interval of the deployed system is as much
-shorter, so the calls are those of a batch whose requests take 5 s. Lambda's bill is for the
-time that 100 requests in flight take, and for every other invocation as measured.
+Time is scaled: the upstream takes 0.2 s, and the intervals of the deployed system are shortened by the same
+factor, so the calls are those of a batch whose requests take 5 s. Only infer's Lambda time is computed, for
+5 s and 100 requests in flight; the time of the other functions is as measured.
 """
 
-from bench.batches import input_file, rig, run_batch
+from bench.batches import input_file, run_batch, start_rig
 from bench.result import Figure, Result
 from infra.cli.mock.process import MockUpstream
 from infra.prices import (
     API_GATEWAY_REQUEST,
     LAMBDA_GB_SECOND_ARM64,
     LAMBDA_REQUEST,
-    MB_A_GB,
+    MB_PER_GB,
     MILLION,
     call_price,
     lambda_price,
@@ -26,12 +26,12 @@ REQUEST_SECONDS = 5.0
 SCALE = 25
 
 
-def measure(most_lines: int) -> Result:
-    """The calls of a batch, and US dollars a million of its lines."""
-    lines = min(LINES, most_lines)
-    ledger = used(lines)
+def measure(max_lines: int) -> Result:
+    """The calls of a batch, and US dollars per million lines."""
+    lines = min(LINES, max_lines)
+    ledger = measure_use(lines)
     infer = ledger.functions["infer"]
-    waiting = REQUEST_SECONDS / IN_FLIGHT * infer.memory_mb / MB_A_GB * LAMBDA_GB_SECOND_ARM64
+    waiting = REQUEST_SECONDS / IN_FLIGHT * infer.memory_mb / MB_PER_GB * LAMBDA_GB_SECOND_ARM64
     parts = {
         f"Lambda infer, {IN_FLIGHT} in flight": waiting + infer.invocations * LAMBDA_REQUEST / lines,
         "Lambda, other functions": 0.0,
@@ -50,24 +50,24 @@ def measure(most_lines: int) -> Result:
         Figure(f"{name} in a batch of {lines:,} lines", count, "calls")
         for name, count in sorted(calls.items())
     ]
-    figures += [Figure(name, part, "US dollars a million") for name, part in dollars.items()]
-    figures.append(Figure("the bill", sum(dollars.values()), "US dollars a million", "≤ 0.60"))
+    figures += [Figure(name, part, "US dollars per million") for name, part in dollars.items()]
+    figures.append(Figure("the bill", sum(dollars.values()), "US dollars per million", "≤ 0.60"))
     return Result(figures)
 
 
-def used(lines: int) -> Ledger:
-    """The use of one batch."""
+def measure_use(lines: int) -> Ledger:
+    """What one batch used."""
     deployed = Settings()
     with (
         MockUpstream(latency_mean=REQUEST_SECONDS / SCALE) as upstream,
-        rig(
+        start_rig(
             upstream.url,
             max_concurrent_requests_per_batch=IN_FLIGHT,
             shard_max_lines=deployed.shard_max_lines,
             checkpoint_seconds=deployed.checkpoint_seconds / SCALE,
             watch_seconds=deployed.watch_seconds / SCALE,
             worker_lease_seconds=round(deployed.worker_lease_seconds / SCALE),
-        ) as place,
+        ) as rig,
     ):
-        run_batch(place, input_file(lines))
-        return place.ledger
+        run_batch(rig, input_file(lines))
+        return rig.ledger

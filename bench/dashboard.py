@@ -1,4 +1,4 @@
-"""The deployed dashboard, with what a run on this machine measured."""
+"""The deployed dashboard, with data from a run on this machine."""
 
 import os
 import sys
@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import openai
 
-from bench.batches import KEY, input_file, rig
+from bench.batches import KEY, input_file, start_rig
 from bench.result import Result
 from bench.widgets import Source, chart_of, source, widgets_of
 from infra.cli.mock.process import MockUpstream
@@ -28,10 +28,10 @@ from tests.rig.provision import queue_urls
 from tests.rig.rig import Rig
 
 SERVICE = "Nightlane"
-# How the template calls its things.
+# Logical ids in the template, without their hash.
 LAMBDA, QUEUE, TABLE = "Functions{}Function", "Queues{}", "StorageTable"
 MINUTE_SECONDS = 3
-MOST_SECONDS = 165
+MAX_SECONDS = 165
 MODEL = {"latency_mean": 0.25, "latency_sigma": 1.0, "rate_limit": 36, "error_rate": 0.02}
 SETTINGS: dict[str, Any] = {
     "max_concurrent_batches": 2,
@@ -42,17 +42,17 @@ SETTINGS: dict[str, Any] = {
 }
 CAPTION = (
     "Ten batches, two at once: one is broken, one cancelled, one too large for its window, and the endpoint "
-    "is away for ten seconds.\n"
-    f"The deployed widgets over this run on one machine, by minutes that last {MINUTE_SECONDS} s here: "
-    "sums, and so dollars, are of so many seconds. A faint label has no data.\n"
-    "Nightlane's own metrics are as its functions wrote them. Of AWS's, what the run counted: invocations, "
-    "answers to the client, calls of the table, lengths of queues (ages are estimates from these)."
+    "is down for ten seconds.\n"
+    f"The deployed widgets with data from this run on one machine. A minute lasts {MINUTE_SECONDS} s here, "
+    "so sums, and dollars too, are for that time. A faint label has no data.\n"
+    "Nightlane's metrics are as its functions wrote them. AWS's metrics are what the run counted: "
+    "invocations, responses, calls to the table, lengths of queues (ages are estimated from these)."
 )
 ENDED = frozenset({"completed", "failed", "expired", "cancelled"})
 
 
 class Recorder:
-    """The samples of a run, from its making on: AWS's own metrics as far as the run knows them."""
+    """The samples of a run, counted from now on: AWS's own metrics as far as a local run can know them."""
 
     def __init__(self, rig: Rig) -> None:
         self.samples: dict[Source, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
@@ -60,44 +60,44 @@ class Recorder:
         self._totals: dict[Source, float] = defaultdict(float)
         self._sent: dict[str, deque[float]] = defaultdict(deque)
 
-    def answered(self, status: int) -> None:
-        """The API answered a client."""
+    def record_response(self, status: int) -> None:
+        """Count a response of the API to a client."""
         kinds = {"Count": True, "4XXError": status // 100 == 4, "5XXError": status >= 500}
         for name, counts in kinds.items():
             self._add(source("AWS/ApiGateway", name, ApiName=SERVICE), counts)
 
     @contextmanager
-    def looking(self) -> Iterator[None]:
-        """Look once a second for as long as the context is open; then add what the functions wrote."""
+    def recording(self) -> Iterator[None]:
+        """Sample once a second while the context is open; then add the metrics that the functions wrote."""
         stop = threading.Event()
         with ThreadPoolExecutor(1) as thread:
-            watching = thread.submit(self._look, stop)
+            sampling = thread.submit(self._sample_until, stop)
             try:
                 yield
             finally:
                 stop.set()
-        watching.result()
+        sampling.result()
         for point in self._rig.ledger.points():
             self._add(source(SERVICE, point.metric, **point.dimensions), *point.values, at=point.at)
 
-    def _look(self, stop: threading.Event) -> None:
+    def _sample_until(self, stop: threading.Event) -> None:
         clients = self._rig.clients()
         while not stop.wait(1):
             for name, use in list(self._rig.ledger.functions.items()):
-                self._look_at_function(name, use)
-            self._look_at_table(self._rig.ledger.units())
-            self._look_at_queues(clients)
+                self._sample_function(name, use)
+            self._sample_table(self._rig.ledger.units())
+            self._sample_queues(clients)
 
-    def _look_at_function(self, name: str, use: FunctionUse) -> None:
+    def _sample_function(self, name: str, use: FunctionUse) -> None:
         of = partial(source, "AWS/Lambda", FunctionName=LAMBDA.format(camel_case(name)))
         totals = {"Invocations": use.invocations, "Errors": use.errors, "Duration": use.milliseconds}
-        grown = {of(each): self._grown(of(each), total) for each, total in totals.items()}
+        increases = {of(each): self._increase(of(each), total) for each, total in totals.items()}
         running = use.invocations - use.ended
-        if running or any(grown.values()):
-            for metric, value in (grown | {of("ConcurrentExecutions"): max(1, running)}).items():
+        if running or any(increases.values()):
+            for metric, value in (increases | {of("ConcurrentExecutions"): max(1, running)}).items():
                 self._add(metric, value)
 
-    def _look_at_table(self, units: Mapping[str, int]) -> None:
+    def _sample_table(self, units: Mapping[str, int]) -> None:
         for kind, price in (("Write", DYNAMODB_WRITE_UNIT), ("Read", DYNAMODB_READ_UNIT)):
             consumed = sum(
                 call_price(name, count, count) / price
@@ -105,10 +105,10 @@ class Recorder:
                 if name.startswith("dynamodb:") and (name.split(":")[1] in WRITES) == (kind == "Write")
             )
             metric = source("AWS/DynamoDB", f"Consumed{kind}CapacityUnits", TableName=TABLE)
-            self._add(metric, self._grown(metric, consumed))
+            self._add(metric, self._increase(metric, consumed))
 
-    def _look_at_queues(self, clients: Clients) -> None:
-        """Messages are taken to leave in the order they came in."""
+    def _sample_queues(self, clients: Clients) -> None:
+        """Ages are estimated as if messages left in the order in which they arrived."""
         for name, url in queue_urls(self._rig.settings).items():
             answer: Any = clients.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
             known = answer["Attributes"]
@@ -121,7 +121,7 @@ class Recorder:
             age = source("AWS/SQS", "ApproximateAgeOfOldestMessage", QueueName=title)
             self._add(age, now - sent[0] if sent else 0.0)
 
-    def _grown(self, metric: Source, total: float) -> float:
+    def _increase(self, metric: Source, total: float) -> float:
         before, self._totals[metric] = self._totals[metric], total
         return total - before
 
@@ -130,12 +130,12 @@ class Recorder:
         self.samples[metric][minute] += values
 
 
-def play(client: openai.OpenAI, upstream: ExitStack, port: int, most_lines: int) -> None:
-    """What happens in the run, by the second, until every batch has ended or for `MOST_SECONDS`."""
+def run_scenario(client: openai.OpenAI, upstream: ExitStack, port: int, max_lines: int) -> None:
+    """Play the scenario, second by second, until every batch has ended or for `MAX_SECONDS`."""
     running: dict[str, str] = {}
 
     def lines(count: int, size: int) -> bytes:
-        return input_file(min(count, most_lines), size)
+        return input_file(min(count, max_lines), size)
 
     def create(name: str, data: bytes) -> None:
         file = client.files.create(file=data, purpose="batch")
@@ -157,8 +157,8 @@ def play(client: openai.OpenAI, upstream: ExitStack, port: int, most_lines: int)
         4: lambda: create("third", lines(600, 203)),
         8: lambda: create("broken", input_file(20) + b"not JSON"),
         14: lambda: create("partly refused", refused),
-        30: lambda: create("regretted", lines(900, 205)),
-        44: lambda: [client.batches.cancel(running[each]) for each in running if each == "regretted"],
+        30: lambda: create("cancelled", lines(900, 205)),
+        44: lambda: [client.batches.cancel(running[each]) for each in running if each == "cancelled"],
         46: lambda: create("through the outage", lines(900, 206)),
         60: upstream.close,
         70: lambda: upstream.enter_context(MockUpstream(port=port, **MODEL)),
@@ -166,15 +166,15 @@ def play(client: openai.OpenAI, upstream: ExitStack, port: int, most_lines: int)
         84: lambda: create("late", lines(500, 208)),
         90: lambda: create("later", lines(500, 209)),
     }
-    for second in range(MOST_SECONDS):
+    for second in range(MAX_SECONDS):
         events.get(second, poll)()
         if second > max(events) and not running:
             return
         time.sleep(1)
 
 
-def synthesised() -> dict[str, Any]:
-    """The template of a stack with its defaults, with empty code."""
+def synthesise_template() -> dict[str, Any]:
+    """The template of a stack with default settings and empty code."""
     # jsii starts Node when aws_cdk is imported.
     os.environ.setdefault("JSII_NODE", str(Path(sys.prefix) / "bin" / "node"))
     from aws_cdk import App
@@ -190,22 +190,22 @@ def synthesised() -> dict[str, Any]:
     return template
 
 
-def measure(most_lines: int) -> Result:
-    """Play the story over the deployed widgets."""
-    widgets = widgets_of(synthesised())
+def measure(max_lines: int) -> Result:
+    """Run the scenario, and evaluate the deployed widgets over its samples."""
+    widgets = widgets_of(synthesise_template())
     # The deployed functions write their metrics under the stack's name.
     os.environ["POWERTOOLS_SERVICE_NAME"] = SERVICE
     with ExitStack() as upstream:
         url = upstream.enter_context(MockUpstream(**MODEL)).url
-        with rig(url, MINUTE_SECONDS, **SETTINGS) as place:
-            recorder = Recorder(place)
-            hooks = {"response": [lambda answer: recorder.answered(answer.status_code)]}
+        with start_rig(url, MINUTE_SECONDS, **SETTINGS) as rig:
+            recorder = Recorder(rig)
+            hooks = {"response": [lambda answer: recorder.record_response(answer.status_code)]}
             http = openai.DefaultHttpxClient(event_hooks=hooks)
             with (
-                openai.OpenAI(base_url=place.base_url, api_key=KEY, http_client=http) as client,
-                recorder.looking(),
+                openai.OpenAI(base_url=rig.base_url, api_key=KEY, http_client=http) as client,
+                recorder.recording(),
             ):
-                play(client, upstream, urlsplit(url).port or 0, most_lines)
+                run_scenario(client, upstream, urlsplit(url).port or 0, max_lines)
     minutes = 1 + max(minute for values in recorder.samples.values() for minute in values)
     charts = [chart_of(widget, recorder.samples, minutes) for widget in widgets]
     return Result(charts=charts, caption=CAPTION)

@@ -1,4 +1,4 @@
-"""The home on one machine: requests a second beside a bare aiohttp loop, delays and peak memory."""
+"""The home on one machine: requests per second compared with a bare aiohttp loop, delays, and peak memory."""
 
 import contextlib
 import json
@@ -21,12 +21,12 @@ from bench.throughput import FAST_LATENCY, FAST_LINES, ROUNDS, rate
 from infra.cli.mock.process import MockUpstream
 
 SAMPLE_SECONDS = 0.02
-# The worker begins a moment after the server.
+# The worker starts shortly after the server.
 START_SECONDS = 3.0
 BATCHES_OF_ONE_LINE = 20
 ONE_LINE_LATENCY = 0.05
 LINE_BYTES = 3_950
-KIB_A_MIB = 1_024
+KIB_PER_MIB = 1_024
 
 
 @dataclass
@@ -36,12 +36,12 @@ class Home:
     base_url: str
     start_seconds: float
     peaks_kib: dict[str, int]
-    """The largest resident set seen, of the server and of its worker."""
+    """Peak resident memory of the server and of its worker."""
 
 
 @contextlib.contextmanager
-def home(upstream_url: str) -> Iterator[Home]:
-    """A home on a folder of its own, watched as long as the context is open."""
+def start_home(upstream_url: str) -> Iterator[Home]:
+    """A home with its own data folder, whose memory is sampled while the context is open."""
     with TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "infra.cli.app", "local", "--port", "0", "--data", folder]
         began = time.monotonic()
@@ -50,20 +50,20 @@ def home(upstream_url: str) -> Iterator[Home]:
         )
         assert process.stdout is not None
         base_url = process.stdout.readline().split()[1]
-        started = Home(base_url, time.monotonic() - began, {"server": 0, "worker": 0})
+        home = Home(base_url, time.monotonic() - began, {"server": 0, "worker": 0})
         ended = threading.Event()
-        watching = threading.Thread(target=_watch, args=(process.pid, started, ended))
-        watching.start()
+        sampling = threading.Thread(target=_sample_memory, args=(process.pid, home, ended))
+        sampling.start()
         try:
-            yield started
+            yield home
         finally:
             ended.set()
-            watching.join()
+            sampling.join()
             process.terminate()
             process.communicate()
 
 
-def _watch(pid: int, home: Home, ended: threading.Event) -> None:
+def _sample_memory(pid: int, home: Home, ended: threading.Event) -> None:
     while not ended.wait(SAMPLE_SECONDS):
         listed = subprocess.run(
             ["/bin/ps", "-A", "-o", "pid=,ppid=,rss="], capture_output=True, text=True, check=True
@@ -75,22 +75,22 @@ def _watch(pid: int, home: Home, ended: threading.Event) -> None:
                 home.peaks_kib[name] = max(home.peaks_kib[name], kib)
 
 
-def measure(most_lines: int) -> Result:
-    """Of processes of `nightlane local`, as a user starts them."""
-    return Result(delays() + requests_per_second(min(FAST_LINES, most_lines)) + memory(most_lines))
+def measure(max_lines: int) -> Result:
+    """Requests per second, delays and memory of `nightlane local`, started as a user starts it."""
+    return Result(delays() + requests_per_second(min(FAST_LINES, max_lines)) + memory(max_lines))
 
 
 def requests_per_second(lines: int) -> list[Figure]:
-    """The two in turn, so that a change of the machine's speed meets both."""
+    """The home and a bare loop in turn, so that a change in the machine's speed affects both."""
     ours, theirs = [], []
     data = input_file(lines)
-    with MockUpstream(latency_mean=FAST_LATENCY) as upstream, home(upstream.url) as place:
+    with MockUpstream(latency_mean=FAST_LATENCY) as upstream, start_home(upstream.url) as home:
         for _ in range(ROUNDS):
             upstream.reset()
             subprocess.run([sys.executable, "-m", "bench.throughput", upstream.url, str(lines)], check=True)
             theirs.append(rate(upstream))
             upstream.reset()
-            run_batch(place, data)
+            run_batch(home, data)
             ours.append(rate(upstream))
     return [
         Figure("bare aiohttp loop, upstream of 1 ms", median(theirs), "requests/s"),
@@ -100,10 +100,10 @@ def requests_per_second(lines: int) -> list[Figure]:
 
 
 def delays() -> list[Figure]:
-    """Of a start, and of a batch of one line."""
+    """How long a start takes, and a batch of one line."""
     seconds = []
-    with MockUpstream(latency_mean=ONE_LINE_LATENCY) as upstream, home(upstream.url) as place:
-        with openai.OpenAI(base_url=place.base_url, api_key=KEY) as client:
+    with MockUpstream(latency_mean=ONE_LINE_LATENCY) as upstream, start_home(upstream.url) as home:
+        with openai.OpenAI(base_url=home.base_url, api_key=KEY) as client:
             file = client.files.create(file=input_file(1), purpose="batch")
             for _ in range(BATCHES_OF_ONE_LINE):
                 began = time.monotonic()
@@ -115,27 +115,27 @@ def delays() -> list[Figure]:
                     batch = client.batches.retrieve(batch.id)
                 seconds.append(time.monotonic() - began - ONE_LINE_LATENCY)
         return [
-            Figure("start until requests are answered", place.start_seconds, "s", "≤ 2"),
+            Figure("start until requests are answered", home.start_seconds, "s", "≤ 2"),
             Figure("batch of one line, beyond its latency", median(seconds), "s", "≤ 0.5"),
         ]
 
 
 def memory(lines: int) -> list[Figure]:
-    """Of a large batch, upload and download included, in processes that did nothing else."""
-    with TemporaryDirectory() as folder, MockUpstream() as upstream, home(upstream.url) as place:
+    """Peak memory with a large batch, including upload and download, in processes that do nothing else."""
+    with TemporaryDirectory() as folder, MockUpstream() as upstream, start_home(upstream.url) as home:
         time.sleep(START_SECONDS)
-        idle = dict(place.peaks_kib)
+        idle = dict(home.peaks_kib)
         large = Path(folder) / "large.jsonl"
         large.write_bytes(input_file(lines, LINE_BYTES))
-        batch = run_batch(place, large)
+        batch = run_batch(home, large)
         with (
-            openai.OpenAI(base_url=place.base_url, api_key=KEY) as client,
+            openai.OpenAI(base_url=home.base_url, api_key=KEY) as client,
             client.files.with_streaming_response.content(str(batch.output_file_id)) as content,
         ):
             answered = sum(json.loads(line)["error"] is None for line in content.iter_lines())
         assert answered == lines
         return [
-            Figure(f"{name}, peak {what}", peaks[name] / KIB_A_MIB, "MiB")
+            Figure(f"{name}, peak {what}", peaks[name] / KIB_PER_MIB, "MiB")
             for name in ("server", "worker")
-            for what, peaks in (("when idle", idle), (f"with {lines:,} lines of 4 kB", place.peaks_kib))
+            for what, peaks in (("when idle", idle), (f"with {lines:,} lines of 4 kB", home.peaks_kib))
         ]

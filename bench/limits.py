@@ -1,4 +1,4 @@
-"""What a load uses of every quota and of every partition's limit, and which is met first."""
+"""How much of every quota and partition limit a load uses, and which limit is reached first."""
 
 import math
 from collections.abc import Iterator
@@ -18,10 +18,10 @@ S3 = "https://docs.aws.amazon.com/AmazonS3/latest/userguide/"
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """A quota, or what one partition can take."""
+    """A quota, or the throughput of one partition."""
 
     name: str
-    most: float
+    maximum: float
     unit: str
     source: str
 
@@ -44,7 +44,7 @@ ADMISSION_PARTITION = Limit(
 BATCH_PARTITION = replace(ADMISSION_PARTITION, name="batch and its shards: their partition's units")
 WAITING = replace(ADMISSION_PARTITION, name="WAITING: its partition's units")
 BY_WAKE = replace(ADMISSION_PARTITION, name=f"by_wake: units of its {WAKE_PARTITIONS} partitions")
-BY_TENANT = replace(ADMISSION_PARTITION, name="by_tenant: units, were all of one tenant")
+BY_TENANT = replace(ADMISSION_PARTITION, name="by_tenant: units, if all batches belong to one tenant")
 ADMISSION_SIZE = Limit("ADMISSION item: size", 400 * KIB, "bytes", DYNAMODB + "Constraints.html")
 SHARD_SIZE = replace(ADMISSION_SIZE, name="shard item: size")
 TABLE = Limit("table: write units (default quota)", 40_000, "/s", DYNAMODB + "on-demand-capacity-mode.html")
@@ -54,7 +54,7 @@ FIFO_WINDOW = Limit(
 )  # fmt: skip
 FIFO_CALLS = Limit("infer queue: calls/s, one FIFO partition", 300, "/s", SQS + "quotas-messages.html")
 S3_WRITES = Limit("S3: writes/s, one prefix `work/`", 3_500, "/s", S3 + "optimizing-performance.html")
-S3_READS = replace(S3_WRITES, name="S3: reads/s, one prefix `work/`", most=5_500)
+S3_READS = replace(S3_WRITES, name="S3: reads/s, one prefix `work/`", maximum=5_500)
 GATEWAY = Limit(
     "API Gateway: requests/s", 10_000, "/s",
     "https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html",
@@ -69,27 +69,27 @@ class Load:
     """Batches of one shape, spread evenly over the day."""
 
     name: str
-    batches_a_day: float
+    batches_per_day: float
     shape: Shape
 
 
 def demand(load: Load) -> Iterator[tuple[Limit, float]]:
     """What a load uses of every limit, in the limit's unit."""
-    shape, rate = load.shape, load.batches_a_day / DAY
+    shape, rate = load.shape, load.batches_per_day / DAY
     run = run_of(shape)
     calls, largest_item = calls_of(run), max(shard.item_bytes for shard in run.shards)
     running, workers = rate * run.seconds, rate * run.worker_seconds
     requests = rate * (2 + run.seconds / POLL_SECONDS)
     admitted = (running + 1) * ADMITTED_BYTES
-    commits_a_second = run.commits / run.inference_seconds
+    commits_per_second = run.commits / run.inference_seconds
     yield ACCOUNT, workers + rate * run.assemble_seconds + requests * CALL_SECONDS
     yield EVENT_SOURCE, workers
     yield SLOTS, running * shape.settings.lanes
-    yield BATCH_ITEM, commits_a_second
+    yield BATCH_ITEM, commits_per_second
     yield (
         BATCH_PARTITION,
         _units(
-            commits_a_second * TRANSACTION * (ITEM_WRITE_UNITS + math.ceil(largest_item / KIB)),
+            commits_per_second * TRANSACTION * (ITEM_WRITE_UNITS + math.ceil(largest_item / KIB)),
             run.worker_seconds / run.inference_seconds / shape.settings.watch_seconds,
         ),
     )
@@ -102,7 +102,7 @@ def demand(load: Load) -> Iterator[tuple[Limit, float]]:
             2 * rate * TRANSACTION * math.ceil(admitted / KIB), 2 * rate * math.ceil(admitted / (4 * KIB))
         ),
     )
-    # A put, a delete, and the delete of what is gone; plan, assemble and sweep read it.
+    # A put, a delete, and a repeated delete; plan, assemble and sweep read it.
     yield WAITING, _units(3 * rate * TRANSACTION, 2 * rate + 1 / 60)
     yield BY_WAKE, _units(rate * WAKE_WRITES / WAKE_PARTITIONS, 0)
     yield BY_TENANT, _units(2 * rate, 0)
@@ -117,23 +117,23 @@ def demand(load: Load) -> Iterator[tuple[Limit, float]]:
 
 
 def _units(writes: float, reads: float) -> float:
-    """The share of a partition: it takes so many writes, or reads, or a mixture."""
+    """The share of a partition's throughput that these writes and reads per second use."""
     return writes / PARTITION_WRITES + reads / PARTITION_READS
 
 
 def _sweep_seconds(shape: Shape) -> float:
-    """The sweeper's work on a batch: remove its files, look every `stall_seconds` while it runs."""
+    """The sweeper's time per batch: to delete its files, and to check it every `stall_seconds`."""
     looks = run_of(shape).seconds / shape.settings.stall_seconds
     return (BATCH_FILES * 4 + int(looks) * 3) * CALL_SECONDS
 
 
-def most_batches_a_day(limit: Limit, shape: Shape) -> float:
-    """The load at which a limit is met; infinity if it does not depend on the load."""
+def max_batches_per_day(limit: Limit, shape: Shape) -> float:
+    """The load at which a limit is reached; infinity if it does not depend on the load."""
     low, high = 0.0, 1e12
-    if dict(demand(Load("", high, shape)))[limit] < limit.most:
+    if dict(demand(Load("", high, shape)))[limit] < limit.maximum:
         return math.inf
     for _ in range(100):
         middle = (low + high) / 2
-        met = dict(demand(Load("", middle, shape)))[limit] >= limit.most
-        low, high = (low, middle) if met else (middle, high)
+        reached = dict(demand(Load("", middle, shape)))[limit] >= limit.maximum
+        low, high = (low, middle) if reached else (middle, high)
     return high

@@ -1,4 +1,4 @@
-"""Peak memory: 50,000 lines of 200 MB against 500 lines, and large answers within infer's memory."""
+"""Peak memory: a batch of 50,000 lines (200 MB) compared with 500 lines, and infer with large answers."""
 
 import asyncio
 import json
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from aiohttp import web
 
-from bench.batches import batch_of, input_file, rig, run_batch, used_by
+from bench.batches import batch_of, input_file, measure_functions, run_batch, start_rig
 from bench.result import Figure, Result
 from infra.home.server_thread import ServerThread
 from infra.resources import functions
@@ -17,49 +17,49 @@ from tests.rig.rig import HOST
 FUNCTIONS = ("plan", "infer", "assemble")
 SMALL_LINES = 500
 LINE_BYTES = 3_950
-KIB_A_MIB = 1_024
+KIB_PER_MIB = 1_024
 ANSWERS = 40
 ANSWER_BYTES = (4 * MIB, 15 * MIB)
 VECTOR = [round(0.0123456789 * (number % 97) - 0.5, 12) for number in range(1_024)]
 
 
-def measure(most_lines: int) -> Result:
-    """MiB that each function had at most."""
-    few = min(SMALL_LINES, most_lines)
-    small, large = peaks(few), peaks(most_lines)
-    size = len(input_file(most_lines, LINE_BYTES))
+def measure(max_lines: int) -> Result:
+    """Peak MiB of each function."""
+    few = min(SMALL_LINES, max_lines)
+    small, large = peak_memory(few), peak_memory(max_lines)
+    size = len(input_file(max_lines, LINE_BYTES))
     figures = [Figure("size of the large input", size / 1e6, "MB")]
     for name in FUNCTIONS:
         figures += [
             Figure(f"{name}, {few} lines", small[name], "MiB"),
-            Figure(f"{name}, {most_lines:,} lines", large[name], "MiB"),
+            Figure(f"{name}, {max_lines:,} lines", large[name], "MiB"),
             Figure(f"{name}, ratio", large[name] / small[name], "ratio", "≤ 1.3"),
         ]
     memory = next(each.memory for each in functions(Settings()) if each.name == "infer")
     for answer in ANSWER_BYTES:
-        peak = peak_with_large_answers(answer, min(ANSWERS, most_lines))
+        peak = peak_with_large_answers(answer, min(ANSWERS, max_lines))
         name = f"infer, ten answers of {answer // MIB} MiB at once"
         figures.append(Figure(name, peak, "MiB", f"≤ {memory}"))
     return Result(figures)
 
 
-def peaks(lines: int) -> dict[str, float]:
-    """MiB by function, in processes that ran this one batch."""
-    used = used_by(input_file(lines, LINE_BYTES))
-    return {name: used[name].peak_rss_kib / KIB_A_MIB for name in FUNCTIONS}
+def peak_memory(lines: int) -> dict[str, float]:
+    """Peak MiB of each function, in processes that run only this batch."""
+    used = measure_functions(input_file(lines, LINE_BYTES))
+    return {name: used[name].peak_rss_kib / KIB_PER_MIB for name in FUNCTIONS}
 
 
 def peak_with_large_answers(size: int, answers: int) -> float:
-    """MiB of infer, ten answers of so many bytes at once."""
-    with large_answers(size) as url, rig(url) as place:
+    """Peak MiB of infer with ten answers of `size` bytes at once."""
+    with large_answers(size) as url, start_rig(url) as rig:
         request = b'{"model":"large","input":["x"]}'
-        run_batch(place, batch_of("/v1/embeddings", [request] * answers), "/v1/embeddings")
-        return place.ledger.functions["infer"].peak_rss_kib / KIB_A_MIB
+        run_batch(rig, batch_of("/v1/embeddings", [request] * answers), "/v1/embeddings")
+        return rig.ledger.functions["infer"].peak_rss_kib / KIB_PER_MIB
 
 
 @contextmanager
 def large_answers(size: int) -> Iterator[str]:
-    """The base URL of an endpoint whose every answer is the same embeddings, of about so many bytes."""
+    """The base URL of an endpoint that always returns the same embeddings, about `size` bytes."""
     one = json.dumps({"object": "embedding", "index": 0, "embedding": VECTOR})
     data = ",".join([one] * max(1, size // len(one)))
     usage = '{"prompt_tokens":1,"total_tokens":1}'

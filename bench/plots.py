@@ -1,6 +1,6 @@
-"""Draw the charts of a kept result, and nothing else: no benchmark is run.
+"""Draw the charts of saved results, without running a benchmark.
 
-Ink and colours are mid-tones on no background, so that a picture can be read in light and in dark mode.
+Text and colours are mid-tones on a transparent background, readable in light and in dark mode.
 """
 
 import math
@@ -17,7 +17,7 @@ from matplotlib.ticker import MaxNLocator
 from bench.result import Chart, load
 
 COLUMNS, COLUMN_INCHES, ROW_INCHES, CAPTION_INCHES = 24, 0.5, 0.4, 0.75
-# Room around a plot for its title, ticks and legend, in inches: left, bottom, right, top.
+# Space around a plot for its title, ticks and legend, in inches: left, bottom, right, top.
 MARGINS = 0.42, 0.95, 0.12, 0.35
 INK = "#7a8087"
 COLOURS = "#4a90c4 #e8862e #4fa64f #dc5555 #a586c8 #9c7366 #d977b5 #35a9b9 #8f8f8f #a3a53a".split()
@@ -33,7 +33,7 @@ STYLE = {
     "legend.frameon": False,
     "legend.handlelength": 0.8,
     "legend.labelspacing": 0.3,
-    # The same result makes the same file, with text as text.
+    # The same result must make the same file, and text must stay text.
     "svg.hashsalt": "nightlane",
     "svg.fonttype": "none",
 }
@@ -41,14 +41,14 @@ UNDATED = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 
 
 def draw_all(results: Path, pictures: Path, name: str = "*") -> None:
-    """Draw those results that have charts."""
+    """Draw the results that have charts."""
     for path in sorted(results.glob(f"{name}.json")):
         if (result := load(path)).charts:
             picture = pictures / f"{path.stem}.svg"
             with matplotlib.rc_context(STYLE):
                 figure = _figure(result.charts, result.caption)
                 figure.savefig(text := StringIO(), format="svg", transparent=True, metadata=UNDATED)
-            picture.write_text(_shortened(text.getvalue()), encoding="utf-8")
+            picture.write_text(_shorten(text.getvalue()), encoding="utf-8")
             print(f"{picture.name}: {picture.stat().st_size / 1_000:.0f} kB")
 
 
@@ -78,7 +78,7 @@ def _draw(axes: Axes, chart: Chart) -> None:
         axes.stackplot(minutes, *filled, labels=[*chart.series])
     else:
         for label, line in zip(chart.series, values, strict=True):
-            axes.plot(minutes, line, label=label, linewidth=1.2, marker=".", markevery=_alone(line))
+            axes.plot(minutes, line, label=label, linewidth=1.2, marker=".", markevery=_isolated(line))
     axes.set_title(chart.title, loc="left", size=9, weight="bold", pad=15)
     axes.text(0, 1.04, chart.unit, transform=axes.transAxes)
     axes.set_xlim(0, minutes[-1])
@@ -93,13 +93,13 @@ def _draw(axes: Axes, chart: Chart) -> None:
         text.set_alpha(0.6 if all(map(math.isnan, line)) else 1)
 
 
-def _alone(line: Sequence[float]) -> list[int]:
-    """Minutes that no line can be drawn from: those beside them have no data."""
+def _isolated(line: Sequence[float]) -> list[int]:
+    """Minutes that need a marker, because both neighbours have no data and so no line is drawn."""
     known = {minute for minute, value in enumerate(line) if not math.isnan(value)}
     return sorted(minute for minute in known if not {minute - 1, minute + 1} & known)
 
 
-def _shortened(svg: str) -> str:
-    """Half the size: points with one decimal and without line ends, no indents, no turns by nothing."""
+def _shorten(svg: str) -> str:
+    """Halve the file: points with one decimal and no line breaks, no indentation, no rotation by zero."""
     svg = re.sub(r"\s*([ML]) (\d+\.?\d?)\d* (\d+\.?\d?)\d*", r"\1\2 \3", svg)
     return re.sub(r'(?m)^ +| transform="rotate\(-0 [^"]*"', "", svg)

@@ -1,4 +1,4 @@
-"""What a benchmark returns, and the JSON that it is kept in."""
+"""What a benchmark returns, and the JSON file it is saved in."""
 
 import json
 import platform
@@ -16,7 +16,7 @@ RESULTS = Path(__file__).parent / "results"
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """What was measured, and what it is to reach."""
+    """A measured value, and the target in `bar`."""
 
     name: str
     value: float
@@ -30,7 +30,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """Lines over time, at a place on a grid of 24 columns; a heading if it has none."""
+    """Time series at a position on a grid of 24 columns; a heading if there are none."""
 
     title: str
     unit: str
@@ -40,7 +40,7 @@ class Chart:
     height: int
     stacked: bool = False
     series: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
-    """Label → the value of each minute, None without data."""
+    """Label → one value per minute, None if there is no data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Result:
 
 
 def save(result: Result, command: str, path: Path) -> None:
-    """Keep a result with the command that made it, a line for each figure and chart."""
+    """Save a result with the command that made it, one line per figure and chart."""
     record = {
         "command": command,
         "measured_at": time.strftime("%Y-%m-%d", time.gmtime()),
@@ -71,13 +71,13 @@ def save(result: Result, command: str, path: Path) -> None:
 
 
 def load(path: Path) -> Result:
-    """Read what `save` kept. Raises msgspec.ValidationError if it is no result."""
+    """Read what `save` wrote. Raises msgspec.ValidationError if it is not a result."""
     return msgspec.json.decode(path.read_bytes(), type=Result)
 
 
 def show(title: str, result: Result) -> None:
     """Print the figures."""
-    table = Table("figure", "value", "unit", "to reach", title=title)
+    table = Table("figure", "value", "unit", "target", title=title)
     for figure in result.figures:
         table.add_row(figure.name, figure.shown, figure.unit, figure.bar)
     Console(width=110).print(table if result.figures else f"{title}: {len(result.charts)} charts")

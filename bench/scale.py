@@ -1,4 +1,4 @@
-"""How well the model of docs/cost-and-scale.md holds: against a simulation, and that against real runs."""
+"""The accuracy of the model in docs/cost-and-scale.md: model ÷ simulation, and simulation ÷ real runs."""
 
 import time
 import zlib
@@ -6,23 +6,23 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import cycle
 
-from bench.batches import bodies, input_file, rig, run_batch, used_by
-from bench.bill import standing
+from bench.batches import bodies, input_file, measure_functions, run_batch, start_rig
+from bench.bill import idle_bill
 from bench.memory import LINE_BYTES
 from bench.result import Figure, Result
 from bench.scale_model import ONE_WORKER, Shape, pool_seconds, run_of, waiting_seconds
-from bench.simulation import Overheads, Simulation, at_random
+from bench.simulation import Overheads, Simulation, poisson_arrivals
 from infra.cli.mock.model import Behaviour, latency_of
 from infra.cli.mock.process import MockUpstream
 from nightlane.settings import Settings
 from tests.rig.ledger import FunctionUse
 
-ANCHOR_BATCHES, ANCHOR_LINES, ANCHOR_LIMIT = 3, 500, 10
-ANCHOR = Behaviour(latency_mean=0.2, latency_sigma=0.5)
+REAL_RUN_BATCHES, REAL_RUN_LINES, REAL_RUN_LIMIT = 3, 500, 10
+REAL_RUN_BEHAVIOUR = Behaviour(latency_mean=0.2, latency_sigma=0.5)
 NO_OVERHEADS = Overheads(shard_start=0, transaction=0)
 
 
-def measure(most_lines: int) -> Result:
+def measure(max_lines: int) -> Result:
     """Model ÷ simulation, simulation ÷ a real run, the largest batch, and an idle stack."""
     figures = []
     for name, (model, simulated), unit in (
@@ -41,19 +41,19 @@ def measure(most_lines: int) -> Result:
     return Result(
         [
             *figures,
-            *anchor(min(ANCHOR_LINES, most_lines)),
-            *large_batch(most_lines),
+            *compare_with_real_runs(min(REAL_RUN_LINES, max_lines)),
+            *large_batch(max_lines),
             *(
                 Figure(f"{name}, an idle sweep", n / sweep.invocations, "calls")
                 for name, n in sweep.calls.items()
             ),
-            *(Figure(name, dollars, "US dollars a month") for name, dollars in standing(sweep).items()),
+            *(Figure(name, dollars, "US dollars per month") for name, dollars in idle_bill(sweep).items()),
         ]
     )
 
 
 def pool_agreement(lines: int, slots: int, sigma: float, rounds: int = 200) -> tuple[float, float]:
-    """Seconds of a pool, in closed form and simulated."""
+    """Seconds that a pool takes, in closed form and simulated."""
     settings = Settings(max_concurrent_requests_per_batch=slots)
     shape = Shape(lines, sigma=sigma, settings=settings, input_bytes=100)
     simulation = Simulation(shape, (at * 1e6 for at in range(rounds)), NO_OVERHEADS)
@@ -65,32 +65,32 @@ def waiting_agreement(batches: int, slots: int, load: float) -> tuple[float, flo
     """Mean seconds until admission, in closed form and simulated."""
     settings = ONE_WORKER.model_copy(update={"max_concurrent_batches": slots})
     rate = load * slots / 5.0
-    simulation = Simulation(Shape(100, 5.0, 0.0, settings), at_random(batches, rate), NO_OVERHEADS)
+    simulation = Simulation(Shape(100, 5.0, 0.0, settings), poisson_arrivals(batches, rate), NO_OVERHEADS)
     simulation.run()
     return waiting_seconds(rate, 5.0, slots), sum(simulation.waits) / batches
 
 
 def throughput_agreement(batches: int, slots: int) -> tuple[float, float]:
-    """Lines a second with more batches than slots, in closed form and simulated."""
+    """Lines per second with more batches than slots, in closed form and simulated."""
     settings = Settings(max_concurrent_batches=slots, max_concurrent_requests_per_batch=20)
     shape = Shape(1_000, 5.0, 1.0, settings)
     seconds = Simulation(shape, iter([0.0] * batches)).run()
     return slots * shape.lines / run_of(shape).inference_seconds, batches * shape.lines / seconds
 
 
-def anchor(lines: int) -> list[Figure]:
-    """The simulation against a real run; the time between two batches is measured on empty ones."""
-    hand_over = _elapsed(1, Behaviour()) / (ANCHOR_BATCHES - 1)
-    measured = _elapsed(lines, ANCHOR)
-    latencies = cycle([latency_of(zlib.crc32(body), ANCHOR) for body in bodies(lines)])
-    settings = Settings(max_concurrent_requests_per_batch=ANCHOR_LIMIT, checkpoint_seconds=1)
-    overheads = replace(NO_OVERHEADS, assemble=hand_over)
-    arrivals = iter([0.0] * ANCHOR_BATCHES)
+def compare_with_real_runs(lines: int) -> list[Figure]:
+    """Simulation ÷ real run; the time between two batches is measured with batches of one line."""
+    batch_gap = _elapsed(1, Behaviour()) / (REAL_RUN_BATCHES - 1)
+    measured = _elapsed(lines, REAL_RUN_BEHAVIOUR)
+    latencies = cycle([latency_of(zlib.crc32(body), REAL_RUN_BEHAVIOUR) for body in bodies(lines)])
+    settings = Settings(max_concurrent_requests_per_batch=REAL_RUN_LIMIT, checkpoint_seconds=1)
+    overheads = replace(NO_OVERHEADS, assemble=batch_gap)
+    arrivals = iter([0.0] * REAL_RUN_BATCHES)
     simulation = Simulation(Shape(lines, settings=settings), arrivals, overheads, latencies.__next__)
-    simulated = simulation.run() - hand_over
-    name = f"{ANCHOR_BATCHES} batches of {lines} lines, one slot"
+    simulated = simulation.run() - batch_gap
+    name = f"{REAL_RUN_BATCHES} batches of {lines} lines, one slot"
     return [
-        Figure("from one batch to the next, on this machine", hand_over, "s"),
+        Figure("from one batch to the next, on this machine", batch_gap, "s"),
         Figure(f"{name}: measured", measured, "s"),
         Figure(f"{name}: simulation", simulated, "s"),
         Figure(f"{name}: simulation ÷ measured", simulated / measured, "ratio", "0.9-1.1"),
@@ -98,31 +98,31 @@ def anchor(lines: int) -> list[Figure]:
 
 
 def _elapsed(lines: int, behaviour: Behaviour) -> float:
-    """Seconds from the first request to the last of three batches through one slot, measured."""
+    """Measured seconds from the first to the last request of three batches that share one slot."""
     options = {"latency_mean": behaviour.latency_mean, "latency_sigma": behaviour.latency_sigma}
     with (
         MockUpstream(**options) as upstream,
-        rig(upstream.url, max_concurrent_requests_per_batch=ANCHOR_LIMIT) as place,
-        ThreadPoolExecutor(ANCHOR_BATCHES) as clients,
+        start_rig(upstream.url, max_concurrent_requests_per_batch=REAL_RUN_LIMIT) as rig,
+        ThreadPoolExecutor(REAL_RUN_BATCHES) as clients,
     ):
-        list(clients.map(run_batch, [place] * ANCHOR_BATCHES, [input_file(lines)] * ANCHOR_BATCHES))
+        list(clients.map(run_batch, [rig] * REAL_RUN_BATCHES, [input_file(lines)] * REAL_RUN_BATCHES))
         return float(upstream.statistics()["elapsed"])
 
 
 def large_batch(lines: int) -> list[Figure]:
-    """plan and assemble of the largest batch, measured on this machine."""
+    """Seconds that plan and assemble take for the largest batch, measured on this machine."""
     data = input_file(lines, LINE_BYTES)
-    used, size = used_by(data), f"{lines:,} lines of {len(data) / 1e6:.0f} MB"
+    used, size = measure_functions(data), f"{lines:,} lines of {len(data) / 1e6:.0f} MB"
     return [Figure(f"{name}, {size}", used[name].milliseconds / 1e3, "s") for name in ("plan", "assemble")]
 
 
 def idle_sweep(sweeps: int = 20) -> FunctionUse:
     """What the sweeper uses when there is nothing to do, measured on this machine."""
-    with rig("", tick_seconds=0.5) as place:
-        use = place.ledger.of("sweep")
+    with start_rig("", tick_seconds=0.5) as rig:
+        use = rig.ledger.of("sweep")
         while not use.milliseconds:
             time.sleep(0.05)
-        place.ledger.clear()
+        rig.ledger.clear()
         while use.invocations < sweeps:
             time.sleep(0.05)
         time.sleep(0.3)

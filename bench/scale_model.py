@@ -1,6 +1,6 @@
-"""The time a batch takes, in closed form, and how many batches meet each other; `infra.cost` has its calls.
+"""How long a batch runs and waits, in closed form; `infra.cost` has its AWS calls.
 
-Times in seconds. Nothing here is measured: `bench.scale` holds it against a simulation and real runs.
+Times are in seconds. Nothing here is measured: `bench.scale` compares it with a simulation and real runs.
 """
 
 import math
@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 from statistics import NormalDist
 
-from infra.cost import FUNCTION_SECONDS, Run, run_at
+from infra.cost import FUNCTION_SECONDS, Run, build_run
 from nightlane.domain.inference.supervisor import SLOWEST_FACTOR, WIND_DOWN_SECONDS
 from nightlane.settings import Settings
 
 DAY = 86_400
 
-# An assumption, to be checked on a real account.
+# An assumption that has not been measured on a real account.
 TRANSACTION_SECONDS = 0.010
-# A set's element takes its bytes and one more: …/developerguide/CapacityUnitCalculations.html
+# An element of a set takes its own bytes and one more: …/developerguide/CapacityUnitCalculations.html
 ADMITTED_BYTES = len("batch_") + 32 + 1
 
 ONE_WORKER = Settings(max_concurrent_requests_per_batch=100)
@@ -24,7 +24,7 @@ ONE_WORKER = Settings(max_concurrent_requests_per_batch=100)
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A batch: latencies are log-normal with this mean and sigma, sizes are bytes a line."""
+    """A batch: latencies are log-normal with this mean and sigma, sizes are in bytes per line."""
 
     lines: int = 1_000
     latency: float = 5.0
@@ -38,8 +38,8 @@ class Shape:
 def pool_seconds(lines: int, slots: int, mean: float, sigma: float) -> float:
     """How long a rolling pool takes on average.
 
-    When the last line starts, the other slots hold what is left of a line: the residual life of
-    a renewal process of that age. The pool ends with the longest of these.
+    When the last line starts, each other slot has the rest of a line to run: the residual life of a renewal
+    process of that age. The pool ends with the longest of these.
     """
     if not sigma:
         return math.ceil(lines / slots) * mean
@@ -78,9 +78,9 @@ def _residual(mean: float, sigma: float, age: float, others: int, steps: int = 2
 
 
 def invocations_of(lines: int, slots: int, mean: float, sigma: float) -> int:
-    """How many workers a shard takes, one after the other: `ShardRun` starts no line that might not end.
+    """How many invocations a shard needs: `ShardRun` starts no line that might not finish in time.
 
-    The slowest line cannot have taken longer than the run so far.
+    The slowest line so far cannot have taken longer than the invocation so far.
     """
     most = min(lines, FUNCTION_SECONDS * slots / mean)
     slowest = mean * math.exp(sigma * NormalDist().inv_cdf(1 - 1 / (most + 2)) - sigma**2 / 2)
@@ -96,19 +96,19 @@ def run_of(shape: Shape) -> Run:
         runs = invocations_of(lines, slots, shape.latency, shape.sigma)
         return runs * pool_seconds(math.ceil(lines / runs), slots, shape.latency, shape.sigma), runs
 
-    return run_at(shape.lines, shape.input_bytes, shape.output_bytes, shape.settings, pace)
+    return build_run(shape.lines, shape.input_bytes, shape.output_bytes, shape.settings, pace)
 
 
-def attempts_a_transaction(per_second: float, seconds: float = TRANSACTION_SECONDS) -> float:
-    """Of transactions on one item, that come at random: a conflict is refused and tried again."""
+def attempts_per_transaction(per_second: float, seconds: float = TRANSACTION_SECONDS) -> float:
+    """Attempts per transaction if transactions on one item arrive at random and conflicts are retried."""
     share = per_second * seconds
     return 1 / (1 - share) if share < 1 else math.inf
 
 
 def waiting_seconds(per_second: float, service: float, slots: int) -> float:
-    """Mean wait for admission of batches that come at random and take equally long.
+    """Mean wait for admission of batches that arrive at random and all take equally long.
 
-    Erlang's C, halved for the even service time (Lee and Longton): https://en.wikipedia.org/wiki/M/G/k_queue
+    Erlang's C, halved for the constant service time (Lee and Longton): https://en.wikipedia.org/wiki/M/G/k_queue
     """
     offered = per_second * service
     if offered >= slots:

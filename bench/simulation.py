@@ -1,4 +1,4 @@
-"""Admission, lanes, pools and checkpoints, event by event. Times in seconds."""
+"""A discrete-event simulation of admission, lanes, pools and checkpoints. Times are in seconds."""
 
 import heapq
 import math
@@ -18,7 +18,7 @@ Process = Generator[Event, object, None]
 
 @dataclass(eq=False, slots=True)
 class HotItem:
-    """An item that transactions write one at a time."""
+    """A DynamoDB item that only one transaction at a time can write."""
 
     busy_until: float = -math.inf
     transactions: int = 0
@@ -28,7 +28,7 @@ class HotItem:
 
 @dataclass(frozen=True, slots=True)
 class Overheads:
-    """What a batch spends besides inference. Lanes start at random within `start_spread`."""
+    """The time a batch spends besides inference. Lanes start at random within `start_spread`."""
 
     plan: float = 0.0
     shard_start: float = SHARD_START_SECONDS
@@ -38,7 +38,7 @@ class Overheads:
 
 
 class Simulation:
-    """Batches of one shape that arrive at these times; `run` it once, then read its counts."""
+    """Batches of one shape that arrive at these times; call `run` once, then read the counts."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class Simulation:
             self._clock.process(self._batch(at))
 
     def run(self) -> float:
-        """The time at which the last batch ended."""
+        """Run to the end; returns the time at which the last batch ended."""
         self._clock.run()
         return self._clock.now
 
@@ -100,7 +100,7 @@ class Simulation:
                 self.worker_seconds += self._clock.now - began
 
     def _shard(self, item: HotItem, lines: int, slots: int) -> Process:
-        """The pool's times are known at its start; its checkpoints meet those of other lanes."""
+        """The pool is computed at its start; only its checkpoints interact with other lanes."""
         began, interval = self._clock.now, self._shape.settings.checkpoint_seconds
         ends = pool_ends((self._latency() for _ in range(lines)), slots)
         last = began + ends[-1]
@@ -117,7 +117,7 @@ class Simulation:
         yield from self._transact(item)
 
     def _transact(self, item: HotItem) -> Process:
-        """As `aws.table.connection` does it: a conflict is tried again after a jittered pause."""
+        """Like `aws.table.connection`: a conflict is retried after a random pause."""
         for attempt in range(ATTEMPTS):
             item.attempts += 1
             if self._clock.now >= item.busy_until:
@@ -130,7 +130,7 @@ class Simulation:
 
 
 def pool_ends(latencies: Iterable[float], slots: int) -> list[float]:
-    """When each line of a rolling pool ends that loses no time between two, in order."""
+    """The sorted end times of the lines in an ideal rolling pool, which loses no time between two lines."""
     busy = [0.0] * slots
     ends = []
     for latency in latencies:
@@ -139,8 +139,8 @@ def pool_ends(latencies: Iterable[float], slots: int) -> list[float]:
     return sorted(ends)
 
 
-def at_random(batches: int, per_second: float, seed: int = 1) -> Iterator[float]:
-    """Poisson arrivals."""
+def poisson_arrivals(batches: int, per_second: float, seed: int = 1) -> Iterator[float]:
+    """Arrival times of a Poisson process."""
     source, now = random.Random(seed), 0.0
     for _ in range(batches):
         now += source.expovariate(per_second)

@@ -1,17 +1,17 @@
-"""The tables of docs/cost-and-scale.md, from the model alone: `python -m bench tables` prints them."""
+"""The tables in docs/cost-and-scale.md, from the model only; `python -m bench tables` prints them."""
 
 from collections.abc import Callable
 from dataclasses import replace
 
 from bench.bill import bill, billed_shape, unit_prices
-from bench.limits import Load, demand, most_batches_a_day
-from bench.scale_model import Shape, attempts_a_transaction
+from bench.limits import Load, demand, max_batches_per_day
+from bench.scale_model import Shape, attempts_per_transaction
 from bench.simulation import Overheads, Simulation
 from infra.prices import MILLION
 from nightlane.settings import MIB, Settings
 
 LATENCIES = (0.5, 2.0, 5.0, 20.0, 60.0)
-# In flight, MB: 256 MB holds 30-50 requests, 512 MB 100, 1,024 MB 300 (aiohttp over TLS).
+# (requests in flight, MB): 256 MB is enough for 30-50 requests, 512 MB for 100, 1,024 MB for 300 (over TLS).
 WORKERS = ((1, 256), (1, 512), (10, 256), (10, 512), (50, 512), (100, 512), (300, 1_024))
 LOADS = (
     Load("1 batch/day", 1, Shape()),
@@ -29,26 +29,26 @@ def bill_table() -> str:
         [_worker(*worker), *(f"{_bill(billed_shape(each, worker[0]), worker[1]):,.2f}" for each in LATENCIES)]
         for worker in WORKERS
     ]
-    return _markdown(["in flight a worker", *(f"{latency:g} s" for latency in LATENCIES)], rows)
+    return _markdown(["in flight per worker", *(f"{latency:g} s" for latency in LATENCIES)], rows)
 
 
 def units_table() -> str:
-    """What each thing costs that a bill is made of."""
+    """The price of each thing that a bill consists of."""
     rows = [[name, f"{dollars * MILLION:.2f}"] for name, dollars in unit_prices().items()]
-    return _markdown(["each", "US dollars for a million of them"], rows)
+    return _markdown(["unit", "US dollars per million"], rows)
 
 
 def parts_table() -> str:
-    """The parts of the bill for batches of four sizes, 5 s and 100 in flight."""
+    """The bill by service for batches of four sizes, with 5 s and 100 in flight."""
     sizes = (100, 1_000, 10_000, 50_000)
     bills = [bill(Shape(lines=lines), 512) for lines in sizes]
     rows = [[name, *(f"{each[name]:.3f}" for each in bills)] for name in bills[0]]
-    rows.append(["sum", *(f"{sum(each.values()):.3f}" for each in bills)])
-    return _markdown(["US dollars a million", *(f"batches of {lines:,}" for lines in sizes)], rows)
+    rows.append(["total", *(f"{sum(each.values()):.3f}" for each in bills)])
+    return _markdown(["US dollars per million", *(f"batches of {lines:,}" for lines in sizes)], rows)
 
 
 def shards_table() -> str:
-    """The bill at 5 s with larger shards: a shard ends with slots that wait for its slowest line."""
+    """The bill at 5 s with larger shards; at a shard's end, slots wait for its slowest line."""
     rows = []
     for mebibytes in (4, 8, 16):
         row = [f"{mebibytes} MiB"]
@@ -62,25 +62,25 @@ def shards_table() -> str:
 
 
 def limits_table() -> str:
-    """The share of every limit that each load uses, and the batches of 1,000 lines a day that meet it."""
+    """The share of every limit that each load uses, and the batches of 1,000 lines per day that reach it."""
     used = [dict(demand(load)) for load in LOADS]
-    met = {limit: most_batches_a_day(limit, Shape()) for limit in used[0]}
+    reached = {limit: max_batches_per_day(limit, Shape()) for limit in used[0]}
     rows = [
         [
             limit.name,
-            *(_share(each[limit] / limit.most) for each in used),
+            *(_share(each[limit] / limit.maximum) for each in used),
             "-" if most > 1e11 else f"{float(f'{most:.2g}'):,.0f}",
         ]
-        for limit, most in sorted(met.items(), key=lambda pair: pair[1])
+        for limit, most in sorted(reached.items(), key=lambda pair: pair[1])
     ]
-    return _markdown(["limit", *(load.name for load in LOADS), "met at batches/day"], rows)
+    return _markdown(["limit", *(load.name for load in LOADS), "reached at batches/day"], rows)
 
 
 def lanes_table() -> str:
-    """Attempts of a transaction on the batch's item, in closed form and simulated."""
+    """Attempts per transaction on the batch's item, in closed form and simulated."""
     rows = []
     for lanes in LANES:
-        row = [f"{lanes:,}", f"{attempts_a_transaction(lanes / 30):.2f}"]
+        row = [f"{lanes:,}", f"{attempts_per_transaction(lanes / 30):.2f}"]
         for spread in (0.0, 30.0):
             item = checkpoints_of(lanes, spread).batch_items[0]
             row.append(f"{item.attempts / item.transactions:.2f} ({item.given_up} of {item.transactions:,})")
@@ -89,7 +89,7 @@ def lanes_table() -> str:
 
 
 def checkpoints_of(lanes: int, start_spread: float) -> Simulation:
-    """The largest batch on so many workers of ten slow requests each, which start within `start_spread` s."""
+    """The largest batch on `lanes` workers with ten slow requests each, started within `start_spread` s."""
     settings = Settings(max_concurrent_requests_per_batch=lanes * 10, requests_in_flight_per_worker=10)
     overheads = Overheads(shard_start=0.5, start_spread=start_spread)
     simulation = Simulation(Shape(50_000, 60.0, 1.0, settings), iter([0.0]), overheads)

@@ -1,4 +1,4 @@
-"""How well the worker fills its slots, against an ideal pool and against a bare aiohttp loop."""
+"""How well the worker fills its slots, compared with an ideal pool and with a bare aiohttp loop."""
 
 import asyncio
 import subprocess
@@ -9,7 +9,7 @@ from statistics import median
 
 import aiohttp
 
-from bench.batches import bodies, input_file, rig, run_batch
+from bench.batches import bodies, input_file, run_batch, start_rig
 from bench.result import Figure, Result
 from bench.simulation import pool_ends
 from infra.cli.mock.model import Behaviour, latency_of
@@ -23,41 +23,41 @@ FAST_LINES = 10_000
 ROUNDS = 3
 
 
-def measure(most_lines: int) -> Result:
-    """How well slots are used, and how many requests a second there are."""
-    slow, fast = min(SLOW_LINES, most_lines), min(FAST_LINES, most_lines)
+def measure(max_lines: int) -> Result:
+    """Slot efficiency, and requests per second."""
+    slow, fast = min(SLOW_LINES, max_lines), min(FAST_LINES, max_lines)
     return Result(slot_efficiency(slow) + requests_per_second(fast))
 
 
 def slot_efficiency(lines: int) -> list[Figure]:
-    """Against a pool that loses no time."""
+    """Compared with a pool that loses no time between two lines."""
     latencies = [latency_of(zlib.crc32(body), SLOW) for body in bodies(lines)]
     ideal = sum(latencies) / (LIMIT * pool_ends(latencies, LIMIT)[-1])
     with MockUpstream(latency_mean=SLOW.latency_mean, latency_sigma=SLOW.latency_sigma) as upstream:
-        with rig(upstream.url) as place:
-            run_batch(place, input_file(lines))
+        with start_rig(upstream.url) as rig:
+            run_batch(rig, input_file(lines))
         statistics = upstream.statistics()
     measured = statistics["mean_in_flight"] / LIMIT
     return [
         Figure("slot efficiency of an ideal rolling pool", ideal, "mean in flight ÷ limit"),
         Figure("slot efficiency", measured, "mean in flight ÷ limit"),
         Figure("slot efficiency ÷ ideal", measured / ideal, "ratio", "≥ 0.95"),
-        Figure("most requests in flight", statistics["max_in_flight"], "requests", f"≤ {LIMIT}"),
+        Figure("maximum requests in flight", statistics["max_in_flight"], "requests", f"≤ {LIMIT}"),
     ]
 
 
 def requests_per_second(lines: int) -> list[Figure]:
-    """The two in turn, so that a change of the machine's speed meets both."""
+    """Nightlane and a bare loop in turn, so that a change in the machine's speed affects both."""
     ours, theirs = [], []
-    with MockUpstream(latency_mean=FAST_LATENCY) as upstream, rig(upstream.url) as place:
+    with MockUpstream(latency_mean=FAST_LATENCY) as upstream, start_rig(upstream.url) as rig:
         data = input_file(lines)
         for _ in range(ROUNDS):
             upstream.reset()
-            # In a process of its own: the rig's threads run in this one.
+            # In a separate process, because the rig's threads run in this one.
             subprocess.run([sys.executable, "-m", "bench.throughput", upstream.url, str(lines)], check=True)
             theirs.append(rate(upstream))
             upstream.reset()
-            run_batch(place, data)
+            run_batch(rig, data)
             ours.append(rate(upstream))
     return [
         Figure("bare aiohttp loop, upstream of 1 ms", median(theirs), "requests/s"),
@@ -72,7 +72,7 @@ def rate(upstream: MockUpstream) -> float:
 
 
 async def bare_loop(url: str, lines: int) -> None:
-    """What aiohttp can do when nobody keeps the answers."""
+    """Send all requests with aiohttp and drop the responses."""
     waiting = iter(list(bodies(lines)))
     async with aiohttp.ClientSession(headers={"Content-Type": "application/json"}) as session:
 

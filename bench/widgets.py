@@ -15,11 +15,11 @@ Json = dict[str, Any]
 HASH_LENGTH = 8
 STATISTICS: Mapping[str, Any] = {"Sum": sum, "Average": statistics.fmean, "Maximum": max}
 Source = tuple[str, str, frozenset[tuple[str, str]]]
-"""A metric's namespace, name and dimensions: CloudWatch tells two apart by any of these."""
+"""A metric's namespace, name and dimensions, which identify it in CloudWatch."""
 Samples = Mapping[Source, Mapping[int, Sequence[float]]]
-"""Of each metric the values of each minute."""
+"""Metric → minute → values."""
 Series = Sequence[float]
-"""A value for each minute; NaN without data."""
+"""One value per minute; NaN if there is no data."""
 
 
 def source(namespace: str, name: str, **dimensions: str) -> Source:
@@ -28,13 +28,13 @@ def source(namespace: str, name: str, **dimensions: str) -> Source:
 
 
 def source_of(row: Sequence[str]) -> Source:
-    """The metric that a widget's row names: namespace, name, and dimensions by turns."""
+    """The metric of a widget's row: namespace, name, then names and values of dimensions in turn."""
     namespace, name, *rest = row
     return source(namespace, name, **dict(zip(rest[::2], rest[1::2], strict=True)))
 
 
 def widgets_of(template: Json) -> list[Json]:
-    """The widgets of a template's one dashboard; resources are named by their logical ids."""
+    """The widgets of the only dashboard in a template; resources are named by their logical ids."""
     resources = template["Resources"].values()
     (dashboard,) = [each for each in resources if each["Type"] == "AWS::CloudWatch::Dashboard"]
     separator, pieces = dashboard["Properties"]["DashboardBody"]["Fn::Join"]
@@ -43,7 +43,7 @@ def widgets_of(template: Json) -> list[Json]:
 
 
 def _text(piece: Any) -> str:
-    """A reference is the logical id, less the hash that the CDK puts behind it."""
+    """The text of a piece; a reference is its logical id without the hash that the CDK appends."""
     match piece:
         case str():
             return piece
@@ -53,7 +53,7 @@ def _text(piece: Any) -> str:
 
 
 def chart_of(widget: Json, samples: Samples, minutes: int) -> Chart:
-    """What a widget shows of the samples."""
+    """The chart of a widget over the samples."""
     x, y, width, height = (widget[name] for name in ("x", "y", "width", "height"))
     shown = widget["properties"]
     if "markdown" in shown:
@@ -68,7 +68,7 @@ def chart_of(widget: Json, samples: Samples, minutes: int) -> Chart:
         if path
     }
     series = {
-        options["label"]: computed(options["expression"], known) if not path else known[options["label"]]
+        options["label"]: evaluate(options["expression"], known) if not path else known[options["label"]]
         for path, options in rows
         if options.get("visible", True)
     }
@@ -84,26 +84,26 @@ def _series(values: Mapping[int, Sequence[float]], statistic: str, minutes: int)
 
 
 def statistic_of(name: str, values: Sequence[float]) -> float:
-    """Sum, Average, Maximum or a percentile such as p95, which lies between its neighbours.
+    """Sum, Average, Maximum, or a percentile such as p95, interpolated between neighbours.
 
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Statistics-definitions.html
     """
     if name in STATISTICS:
         return float(STATISTICS[name](values))
-    # One value is no distribution to `quantiles`.
+    # `quantiles` needs at least two values.
     some = values if len(values) > 1 else [*values, *values]
     return statistics.quantiles(some, n=100, method="inclusive")[int(name.removeprefix("p")) - 1]
 
 
-def computed(expression: str, known: Mapping[str, Series]) -> Series:
-    """Metric math, minute by minute: arithmetic and FILL. A minute is NaN where an operand is.
+def evaluate(expression: str, known: Mapping[str, Series]) -> Series:
+    """Evaluate metric math minute by minute: arithmetic and FILL. A minute is NaN if an operand is.
 
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html
     """
     minutes = zip(*known.values(), strict=True)
-    # An expression of our own dashboard, not of a stranger.
-    return [eval(expression, {"FILL": _filled}, dict(zip(known, each, strict=True))) for each in minutes]  # noqa: S307
+    # The expression comes from our own dashboard, so `eval` is safe.
+    return [eval(expression, {"FILL": _fill}, dict(zip(known, each, strict=True))) for each in minutes]  # noqa: S307
 
 
-def _filled(value: float, filling: float) -> float:
-    return filling if math.isnan(value) else value
+def _fill(value: float, default: float) -> float:
+    return default if math.isnan(value) else value

@@ -1,1 +1,1 @@
-"""Where Nightlane lives: on AWS (`deploy`), or on one machine (`home`); and its command (`cli`)."""
+"""Where Nightlane runs: on AWS (`deploy`) or on one machine (`home`); and its command line (`cli`)."""

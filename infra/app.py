@@ -1,28 +1,28 @@
-"""The CDK app: cdk.json names it. Synthesises offline, with no account and no look-up."""
+"""The CDK app that cdk.json starts. It synthesises offline: no account, no context lookups."""
 
 import sys
 
 from aws_cdk import App
 
-from infra.deploy.deployment import BadContext, Deployment
+from infra.deploy.deployment import Deployment, InvalidContext
 from infra.deploy.layers import HOST, Platform, build
-from infra.deploy.nag import hold_to_aws_solutions
+from infra.deploy.nag import enforce_aws_solutions
 from infra.deploy.stack import NightlaneStack
 
 
 def main() -> None:
-    """Synthesise the stack of cdk.json's context."""
+    """Synthesise the stack described by the context in cdk.json."""
     app = App()
     try:
         deployment = Deployment.from_context(app.node.try_get_context("nightlane"))
-    except BadContext as error:
+    except InvalidContext as error:
         sys.exit(f"cdk.json: {error}")
-    # A rehearsal runs the functions on this machine's Python instead of Lambda's.
-    here = app.node.try_get_context("wheels") == "host"
-    code = build(HOST if here else Platform.of(deployment.architecture))
+    # The rehearsal's emulator runs the functions on this machine's Python instead of Lambda's.
+    for_host = app.node.try_get_context("wheels") == "host"
+    code = build(HOST if for_host else Platform.of(deployment.architecture))
     print(code.sizes(), file=sys.stderr)
     stack = NightlaneStack(app, deployment=deployment, code=code)
-    hold_to_aws_solutions(app, stack, stack.bucket)
+    enforce_aws_solutions(app, stack, stack.bucket)
     app.synth()
 
 

@@ -1,7 +1,7 @@
-"""What a batch costs on AWS: the calls that it makes, times their list prices.
+"""What a batch costs on AWS: the calls it makes, times their list prices.
 
-A model: `python -m bench cost` measures the calls of a batch, and a test holds the model against them.
-Times in seconds.
+This is a model: `python -m bench cost` measures the calls of a batch, and a test compares the two.
+Times are in seconds.
 """
 
 import math
@@ -22,24 +22,24 @@ from nightlane.domain.shard import Part
 from nightlane.settings import KIB, Settings
 
 FUNCTION_SECONDS = 900
-# Assumptions, to be checked on a real account.
+# Assumptions that have not been measured on a real account.
 CALL_SECONDS = 0.010
 S3_GET_SECONDS = 0.030
-# Processor time of boto3: 1.7 ms measured on a whole core, of which 1,024 MB have 0.58.
+# boto3's CPU time: 1.7 ms measured on a full core, and a function with 1,024 MB gets 0.58 of one.
 PART_CPU_SECONDS = 0.003
 SHARD_START_SECONDS = 0.5
-PLANNED_BYTES_A_SECOND = 50e6
-ASSEMBLED_BYTES_A_SECOND = 10e6
+PLANNED_BYTES_PER_SECOND = 50e6
+ASSEMBLED_BYTES_PER_SECOND = 10e6
 POLL_SECONDS = 30.0
-"""How often a client asks for its batch."""
+"""How often a client polls its batch."""
 
 PART_KEY = f"work/batch_{'0' * 32}/parts/00000/00001-00000.jsonl"
 PART_ENTRY_BYTES = len(part_to_text(Part(PART_KEY, 1_000, 4_999))) + 1
 SHARD_ITEM_BYTES = 200
-SHARDS_A_PAGE = 25
-# assemble lists the shards for their results, for their objects and to delete them.
+SHARDS_PER_PAGE = 25
+# assemble lists the shards three times: for their results, for their objects, and to delete them.
 SHARD_LISTS = 3
-# The input and the output: both expire, and the sweeper removes them.
+# The input and the output file: both expire, and the sweeper deletes them.
 BATCH_FILES = 2
 
 PER_BATCH = Counter(
@@ -70,27 +70,28 @@ PER_INVOCATION = Counter(
     }
 )
 PER_CHECKPOINT = Counter({"dynamodb:TransactWriteItems": 1, "s3:PutObject": 1, "s3:GetObject": 1})
-# In the transactions of a batch: plan 2, admit 3, finish 4.
-ITEMS_A_BATCH = 9
-# by_wake: a first put, six moves (a delete and a put), a last delete, four a file; by_tenant: five.
-# The moves are: planning begun, planned, admitted, dispatched, closed, assembly begun. A step that begins
-# within the second in which it was asked for moves nothing: they are six at most.
+# In three transactions: planning writes two items, admission three, the end four.
+TRANSACTED_ITEMS_PER_BATCH = 9
+# A change of `wake_at` deletes one entry of by_wake and puts another. It happens at most six times: planning
+# started, planned, admitted, dispatched, closed, assembly started (not if a step starts within the second in
+# which it was requested). Besides these: the first put, the last delete, and four writes per file.
 WAKE_WRITES = 1 + 6 * 2 + 1 + 4 * BATCH_FILES
-INDEX_WRITES = WAKE_WRITES + 5
+TENANT_WRITES = 5
+INDEX_WRITES = WAKE_WRITES + TENANT_WRITES
 
 Pace = Callable[[int, int], tuple[float, int]]
-"""How long so many lines take through so many slots, and how many invocations."""
+"""(lines, slots) → seconds that the lines take, and invocations needed."""
 
 
 @dataclass(frozen=True, slots=True)
 class ShardRun:
-    """How a shard was run; `seconds` without the starts of its workers."""
+    """How a shard was run; `seconds` excludes the start of its workers."""
 
     lane: int
     lines: int
     seconds: float
     invocations: int
-    """A shard that lasts longer than a function is handed back and begun again."""
+    """More than one if the shard takes longer than a function may run: it is handed back and continued."""
     commits: int
 
     @property
@@ -103,13 +104,13 @@ class ShardRun:
 
     @property
     def write_units(self) -> int:
-        """Of all checkpoints, and of the item when it is deleted in the end."""
+        """Write units of all checkpoints, and of deleting the item at the end."""
         return checkpoint_units(self.lines, self.commits) + math.ceil(self.item_bytes / KIB)
 
 
 @dataclass(frozen=True)
 class Run:
-    """What a batch takes from admission on; bytes are those of a line."""
+    """A batch from admission to its end; bytes are per line."""
 
     lines: int
     input_bytes: int
@@ -119,7 +120,7 @@ class Run:
 
     @cached_property
     def invocations(self) -> int:
-        """Of `infer`."""
+        """Invocations of `infer`."""
         return sum(shard.invocations for shard in self.shards)
 
     @cached_property
@@ -143,67 +144,69 @@ class Run:
 
     @property
     def seconds(self) -> float:
-        """How long the batch holds its slot."""
+        """How long the batch holds its admission slot."""
         return self.inference_seconds + self.assemble_seconds
 
 
-def run_at(lines: int, input_bytes: int, output_bytes: int, settings: Settings, pace: Pace) -> Run:
-    """A batch that is cut as `plan` cuts it, and run at this pace."""
+def build_run(lines: int, input_bytes: int, output_bytes: int, settings: Settings, pace: Pace) -> Run:
+    """The run of a batch, cut into shards as `plan` does, at this pace."""
     shards = []
     for lane, count in shard_lines(lines, input_bytes, settings):
         seconds, invocations = pace(count, settings.lane_capacities[lane])
-        commits = commits_of(count, count * output_bytes, seconds, settings, invocations)
+        commits = checkpoints_per_shard(count, count * output_bytes, seconds, settings, invocations)
         shards.append(ShardRun(lane, count, seconds, invocations, commits))
     return Run(lines, input_bytes, output_bytes, settings, tuple(shards))
 
 
 def observed_run(lines: int, input_bytes: int, output_bytes: int, settings: Settings, seconds: float) -> Run:
-    """A batch whose requests took so long, from the first to the last, with these settings."""
+    """The run of a batch that took `seconds` from its first request to its last."""
 
     def pace(count: int, slots: int) -> tuple[float, int]:
         took = seconds * count / lines * sum(settings.lane_capacities) / slots
         return took, math.ceil(took / FUNCTION_SECONDS)
 
-    return run_at(lines, input_bytes, output_bytes, settings, pace)
+    return build_run(lines, input_bytes, output_bytes, settings, pace)
 
 
 @lru_cache(maxsize=1_000)
 def shard_lines(lines: int, input_bytes: int, settings: Settings) -> tuple[tuple[int, int], ...]:
-    """Lane and lines of each shard, as `plan` cuts them."""
+    """Lane and number of lines of each shard, as `plan` cuts them."""
     places = Lines()
     for number in range(lines):
         places.add(number * input_bytes, input_bytes - 1)
     return tuple((spec.lane, spec.lines) for spec in cut_shards(places, settings.lane_capacities, settings))
 
 
-def commits_of(lines: int, output_bytes: int, seconds: float, settings: Settings, runs: int = 1) -> int:
-    """Checkpoints of a shard: one an interval or every `checkpoint_bytes`, and the last one of each run.
+def checkpoints_per_shard(
+    lines: int, output_bytes: int, seconds: float, settings: Settings, invocations: int = 1
+) -> int:
+    """Checkpoints of a shard: one per interval or per `checkpoint_bytes`, and a final one per invocation.
 
-    The first interval is random: on average there are as many as intervals.
+    The first interval has a random length, so on average there are as many checkpoints as whole intervals.
     """
     by_bytes = output_bytes / settings.checkpoint_bytes
-    return min(lines, round(max(seconds / settings.checkpoint_seconds, by_bytes)) + runs)
+    return min(lines, round(max(seconds / settings.checkpoint_seconds, by_bytes)) + invocations)
 
 
 def shard_item_bytes(lines: int, commits: int) -> int:
-    """A shard's item grows with every checkpoint: it names its parts."""
+    """Size of a shard's item, which grows with every checkpoint because it lists the parts."""
     return SHARD_ITEM_BYTES + math.ceil(lines / 8) + commits * PART_ENTRY_BYTES
 
 
 def checkpoint_units(lines: int, commits: int) -> int:
     """Write units of a shard's checkpoints: each writes the whole shard item and the batch's."""
-    shard = sum(math.ceil(shard_item_bytes(lines, made) / KIB) for made in range(1, commits + 1))
+    shard = sum(math.ceil(shard_item_bytes(lines, number) / KIB) for number in range(1, commits + 1))
     return TRANSACTION * (shard + commits * ITEM_WRITE_UNITS)
 
 
 def assemble_seconds(shards: int, parts: int, output_bytes: int) -> float:
-    """The first part of a shard is waited for, the next ones are read ahead."""
+    """How long `assemble` takes: it waits for the first part of each shard and reads the others ahead."""
     reading = shards * S3_GET_SECONDS + parts * max(S3_GET_SECONDS / PARTS_AHEAD, PART_CPU_SECONDS)
-    return reading + output_bytes / ASSEMBLED_BYTES_A_SECOND
+    return reading + output_bytes / ASSEMBLED_BYTES_PER_SECOND
 
 
 def calls_of(run: Run) -> Counter[str]:
-    """The AWS calls of a batch that completes, by name; without its client's polls."""
+    """The AWS calls of a batch that completes, by name, without its client's polls."""
     settings = run.settings
     calls = Counter(PER_BATCH)
     for unit, number in ((PER_INVOCATION, run.invocations), (PER_CHECKPOINT, run.commits)):
@@ -212,7 +215,7 @@ def calls_of(run: Run) -> Counter[str]:
         calls["s3:GetObject"] += math.ceil(shard.lines * run.input_bytes / READ_BYTES)
     inference = run.worker_seconds / run.invocations - SHARD_START_SECONDS
     calls["dynamodb:GetItem"] += run.invocations * int(inference / settings.watch_seconds)
-    calls["dynamodb:Query"] += SHARD_LISTS * (len(run.shards) // SHARDS_A_PAGE + 1)
+    calls["dynamodb:Query"] += SHARD_LISTS * (len(run.shards) // SHARDS_PER_PAGE + 1)
     calls["dynamodb:DeleteItem"] = len(run.shards)
     renewals = int(inference / (settings.worker_lease_seconds / 3))
     calls["sqs:ChangeMessageVisibility"] += run.invocations * renewals
@@ -228,15 +231,17 @@ def calls_of(run: Run) -> Counter[str]:
 
 
 def write_units(run: Run) -> float:
-    """Write units of a batch; a plain item counts as the two kilobytes that a batch's may have."""
+    """Write units of a batch; every item but a shard's counts as the 2 KB that a batch's may have."""
     calls = calls_of(run)
-    items = calls["dynamodb:PutItem"] + calls["dynamodb:UpdateItem"] + ITEMS_A_BATCH * TRANSACTION
+    items = (
+        calls["dynamodb:PutItem"] + calls["dynamodb:UpdateItem"] + TRANSACTED_ITEMS_PER_BATCH * TRANSACTION
+    )
     return items * ITEM_WRITE_UNITS + INDEX_WRITES + sum(shard.write_units for shard in run.shards)
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """A line of the bill: requests to a service, and US dollars."""
+    """One item of the bill: requests to a service, and US dollars."""
 
     item: str
     requests: float
@@ -244,9 +249,9 @@ class Cost:
 
 
 def bill(run: Run, memory_mb: int) -> Iterator[Cost]:
-    """What a batch costs, by service; `memory_mb` is that of `infer`."""
+    """What a batch costs, by service; `memory_mb` is the memory of `infer`."""
     calls, polls = calls_of(run), run.seconds / POLL_SECONDS
-    planning = run.lines * run.input_bytes / PLANNED_BYTES_A_SECOND
+    planning = run.lines * run.input_bytes / PLANNED_BYTES_PER_SECOND
     others = run.assemble_seconds + planning + (2 + polls) * CALL_SECONDS
     infer = prices.lambda_price(run.invocations, run.worker_seconds, memory_mb)
     yield Cost("Lambda infer", run.invocations, infer)

@@ -1,4 +1,4 @@
-"""API Gateway's own answers, in OpenAI's envelope: read by the CDK app and by the front on one machine.
+"""API Gateway's own error responses, in OpenAI's envelope; used by the CDK app and by the home's HTTP front.
 
 https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html
 """
@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 STAGE = "v1"
 BINARY_MEDIA_TYPE = "multipart/form-data"
 AUTHORIZER_CACHE_SECONDS = 300
-# Beside the file: the multipart headers and the other fields.
+# What a multipart upload may have besides the file: headers and the other fields.
 FORM_OVERHEAD_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class GatewayResponse:
-    """One kind of answer; `message` may hold API Gateway's `$context` variables."""
+    """One response type; `message` may contain API Gateway's `$context` variables."""
 
     kind: str
     status: int
@@ -26,12 +26,12 @@ class GatewayResponse:
 
     @property
     def template(self) -> str:
-        """The body template: all four keys of the envelope."""
+        """The body template, with all four keys of the envelope."""
         error = {"message": self.message, "type": self.type, "param": None, "code": self.code}
         return json.dumps({"error": error})
 
     def render(self, variables: dict[str, str]) -> str:
-        """The body, with the `$context` variables filled in as API Gateway does."""
+        """The body with the `$context` variables filled in, as API Gateway does it."""
         body = self.template
         for name, value in variables.items():
             body = body.replace(f"$context.{name}", json.dumps(value)[1:-1])
@@ -39,7 +39,7 @@ class GatewayResponse:
 
 
 UNAUTHORIZED = GatewayResponse("UNAUTHORIZED", 401, "Missing bearer authentication in header")
-# The authorizer denies an unknown key and says why; OpenAI answers that with 401.
+# The authorizer denies an unknown key and gives the reason; OpenAI returns 401 for it.
 ACCESS_DENIED = GatewayResponse("ACCESS_DENIED", 401, "$context.authorizer.message", code="invalid_api_key")
 NOT_FOUND = GatewayResponse(
     "MISSING_AUTHENTICATION_TOKEN", 404, "Invalid URL ($context.httpMethod $context.path)"

@@ -1,6 +1,6 @@
-"""What each function may do, and no more: read by the CDK app, held against the calls really made.
+"""What each function may do. The CDK app makes roles from it; a test compares it with the calls really made.
 
-An action is allowed on the keys, objects or queues that begin with a prefix.
+An action is allowed on the keys, objects or queues that start with a prefix.
 https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
 """
 
@@ -11,7 +11,7 @@ from infra.resources import ASSEMBLE, INFER, PLAN, FunctionSpec
 
 
 class Target(StrEnum):
-    """What a grant speaks of."""
+    """The kind of resource that a grant covers."""
 
     TABLE = "table"
     INDEX = "index"
@@ -23,7 +23,7 @@ class Target(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """IAM actions on some of a target: partition keys, object keys or queues by name."""
+    """IAM actions on part of a target: partition keys, object keys or queue names in `on`."""
 
     target: Target
     actions: tuple[str, ...]
@@ -52,25 +52,25 @@ def _send(*queues: str) -> Grant:
 
 
 def _consume(spec: FunctionSpec) -> Grant:
-    """What Lambda's poller does by the function's role, and the lease on a message."""
+    """What Lambda's poller does with the function's role, and the lease on a message."""
     poll = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes")
     lease = ("sqs:ChangeMessageVisibility",) if spec.takes_leases else ()
     return Grant(Target.QUEUE, (*poll, *lease), spec.queues)
 
 
-# Without it S3 answers 403, not 404, to a key that does not exist.
+# Without it S3 returns 403 instead of 404 for a key that does not exist.
 # https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
-_TELL_MISSING = Grant(Target.BUCKET, ("s3:ListBucket",))
+_LIST_BUCKET = Grant(Target.BUCKET, ("s3:ListBucket",))
 _READ_UPSTREAM_KEY = Grant(Target.UPSTREAM_KEY, ("secretsmanager:GetSecretValue",))
 
-_OWN: dict[str, tuple[Grant, ...]] = {
+_GRANTS: dict[str, tuple[Grant, ...]] = {
     "authorize": (_table("GetItem", KEY),),
     "api": (
         _table("GetItem BatchGetItem PutItem UpdateItem", BATCH, FILE),
         _table("GetItem", UPSTREAM),
         _index("by_tenant"),
         _objects("GetObject PutObject DeleteObject", FILES),
-        _TELL_MISSING,
+        _LIST_BUCKET,
         _send(PLAN.name, ASSEMBLE.name),
     ),
     "plan": (
@@ -80,7 +80,7 @@ _OWN: dict[str, tuple[Grant, ...]] = {
         _table("PutItem DeleteItem", WAITING),
         _objects("GetObject", FILES, WORK),
         _objects("PutObject DeleteObject", WORK),
-        _TELL_MISSING,
+        _LIST_BUCKET,
         _send(INFER.name, ASSEMBLE.name),
     ),
     "infer": (
@@ -117,6 +117,6 @@ _OWN: dict[str, tuple[Grant, ...]] = {
 
 
 def grants_of(spec: FunctionSpec) -> tuple[Grant, ...]:
-    """All grants of a function: those for its own calls, and those that follow from its spec."""
+    """All grants of a function: for its own calls, and those that follow from its spec."""
     consume = (_consume(spec),) if spec.queues else ()
-    return (*_OWN[spec.name], *consume, *((_READ_UPSTREAM_KEY,) if spec.calls_the_upstream else ()))
+    return (*_GRANTS[spec.name], *consume, *((_READ_UPSTREAM_KEY,) if spec.calls_the_upstream else ()))

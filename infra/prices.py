@@ -15,15 +15,15 @@ SQS_REQUEST = 0.50 / MILLION
 S3_PUT = 5.00 / MILLION
 S3_GET = 0.40 / MILLION
 XRAY_TRACE = 5.00 / MILLION
-# By the month; egress to the internet by the gigabyte, after the first 100.
+# Per month; egress to the internet per GB, after the first 100 GB.
 CLOUDWATCH_ALARM = 0.10
 CLOUDWATCH_METRIC = 0.30
 CLOUDWATCH_DASHBOARD = 3.00
 SECRET = 0.40
 EGRESS_GB = 0.09
-MB_A_GB = 1_024
+MB_PER_GB = 1_024
 
-# A batch item is read and written whole: it fits into 2 KB, and a write in a transaction is two.
+# A batch item is read and written whole and fits into 2 KB. A write in a transaction costs twice as much.
 ITEM_WRITE_UNITS = 2
 TRANSACTION = 2
 WRITES = frozenset({"PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems"})
@@ -32,7 +32,7 @@ FREE = frozenset({"DeleteObject", "DeleteObjects", "AbortMultipartUpload"})
 
 
 def call_price(name: str, count: int, units: int) -> float:
-    """What `count` calls that touched `units` items cost."""
+    """Price of `count` calls that together read or wrote `units` items."""
     service, operation = name.split(":")
     if service == "dynamodb":
         if operation in WRITES:
@@ -47,5 +47,5 @@ def call_price(name: str, count: int, units: int) -> float:
 
 
 def lambda_price(invocations: float, seconds: float, memory_mb: int) -> float:
-    """Requests and gigabyte-seconds; `seconds` of all invocations together."""
-    return invocations * LAMBDA_REQUEST + seconds * memory_mb / MB_A_GB * LAMBDA_GB_SECOND_ARM64
+    """Price of requests and GB-seconds; `seconds` is the sum over all invocations."""
+    return invocations * LAMBDA_REQUEST + seconds * memory_mb / MB_PER_GB * LAMBDA_GB_SECOND_ARM64

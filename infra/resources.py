@@ -1,6 +1,6 @@
-"""The one description of tables, queues, buckets and functions.
+"""The only description of the table, the queues and the functions.
 
-The CDK app and the test rig both read it, so that what is tested is what is deployed.
+The CDK app and the test rig both use it, so that what is tested is what is deployed.
 """
 
 from dataclasses import dataclass
@@ -21,13 +21,14 @@ from nightlane.settings import (
 
 TABLE_KEY = ("pk", "sk")
 TTL_ATTRIBUTE = "ttl"
-# What a batch works on is deleted at its end; what that misses goes so long after its window.
+# A batch's objects are deleted when it ends; what a crash left is deleted this long after its window.
 WORK_MARGIN_DAYS = 7
-# A larger piece than the first goes back to the system when it is freed. By itself malloc raises this to
-# 32 MiB, and a worker that handles answers of 15 MiB grew by a half. Both are above the 256 KiB that asyncio
-# allocates for each read from a socket: below, each request would cost a tenth more.
+# malloc returns a block above the first threshold to the system when it is freed. By default it raises that
+# threshold by itself, up to 32 MiB, and a worker that handled answers of 15 MiB then used half as much memory
+# again. Both values exceed the 256 KiB that asyncio allocates for each read from a socket; with lower ones,
+# each request costs a tenth more CPU.
 # https://www.gnu.org/software/libc/manual/html_node/Memory-Allocation-Tunables.html
-ALLOCATION = {"MALLOC_MMAP_THRESHOLD_": "524288", "MALLOC_TRIM_THRESHOLD_": "2097152"}
+MALLOC_ENVIRONMENT = {"MALLOC_MMAP_THRESHOLD_": "524288", "MALLOC_TRIM_THRESHOLD_": "2097152"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +42,16 @@ class IndexSpec:
 
 
 INDEXES = (
-    # Lists of a tenant, by time: cursors never scan.
+    # Lists a tenant's batches and files by time, so that a cursor never needs a scan.
     IndexSpec(name="by_tenant", partition="owner", sort="listed", sort_type="S"),
-    # Sparse: only what the sweeper has to look at again.
+    # Sparse: it holds only what the sweeper has to check again.
     IndexSpec(name="by_wake", partition="active", sort="wake_at", sort_type="N"),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class QueueSpec:
-    """A queue with its dead-letter queue, which gets a message after `max_receive_count` receives."""
+    """A queue and its dead-letter queue, to which a message moves after `max_receive_count` receives."""
 
     name: str
     fifo: bool
@@ -64,16 +65,16 @@ class QueueSpec:
 
 
 PLAN = QueueSpec(name="plan", fifo=False, max_receive_count=10)
-# Hand-backs are receives too: a day of quarter hours and of rests while the upstream is down.
+# Each hand-back is a receive: a day of runs of 15 minutes, and of rests while the upstream is down.
 INFER = QueueSpec(name="infer", fifo=True, max_receive_count=1_000)
 ASSEMBLE = QueueSpec(name="assemble", fifo=False, max_receive_count=10)
 QUEUES = (PLAN, INFER, ASSEMBLE)
 
-# Nothing but the worker is worth a limit of its own; this keeps the rest from crowding it out.
-OTHERS_CONCURRENCY = 20
-# Lambda asks for at least the function's timeout. Six times that is the common advice, for messages that
-# are throttled; here the lease shortens the visibility of whatever has begun, and a long one would keep
-# the lane of a message that never began blocked.
+# For functions without reserved concurrency, so that they cannot crowd out the worker.
+DEFAULT_EVENT_SOURCE_CONCURRENCY = 20
+# Lambda requires at least the function's timeout. AWS recommends six times that, for messages that are
+# throttled. Here a function that has started shortens the visibility by its lease, and a long one would only
+# keep a lane blocked after its message was received but never processed.
 # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
 VISIBILITY_MARGIN_SECONDS = 60
 
@@ -90,14 +91,14 @@ class FunctionSpec:
     queues: tuple[str, ...] = ()
     """Names of the queues that feed it."""
     batch_size: int = 1
-    """Messages an invocation."""
+    """Messages per invocation."""
     reports_failures: bool = False
-    """It returns `batchItemFailures`: the messages to deliver again."""
+    """It returns `batchItemFailures`: the messages that SQS must deliver again."""
     every_seconds: int | None = None
     concurrency: int | None = None
-    """Reserved; None leaves it to the account."""
+    """Reserved concurrency; None leaves it to the account."""
     loops: bool = False
-    """Its messages lead to new messages for itself, which Lambda must not stop."""
+    """Its messages lead to new messages for itself, and Lambda's loop detection must not stop them."""
     alarms_when_throttled: bool = False
     package: str = "functions"
 
@@ -107,16 +108,16 @@ class FunctionSpec:
 
     @property
     def is_background(self) -> bool:
-        """No client waits for it."""
+        """Whether no client waits for it."""
         return bool(self.queues) or self.every_seconds is not None
 
     @property
     def event_source_concurrency(self) -> int:
-        """MaximumConcurrency of each queue that feeds it.
+        """MaximumConcurrency of each of its event sources.
 
-        Without it, more messages would be received than can run, and throttled ones end as dead letters.
+        Without it, pollers receive more messages than can run, and throttled ones become dead letters.
         """
-        return self.concurrency or OTHERS_CONCURRENCY
+        return self.concurrency or DEFAULT_EVENT_SOURCE_CONCURRENCY
 
     @property
     def visibility_seconds(self) -> int:
@@ -125,7 +126,7 @@ class FunctionSpec:
 
     @property
     def takes_leases(self) -> bool:
-        """It changes the visibility of its messages: see `nightlane.lease`."""
+        """Whether it changes the visibility of its messages: see `nightlane.lease`."""
         return issubclass(self.settings, LeaseSettings)
 
     @property
@@ -134,15 +135,15 @@ class FunctionSpec:
 
 
 def functions(settings: Settings) -> tuple[FunctionSpec, ...]:
-    """Every function, as these settings shape it.
+    """Every function, with the concurrency that follows from the settings.
 
-    None was seen to use more than 100 MiB (bench/results/memory.json), so memory is bought for the share of
-    a CPU that comes with it (1,769 MB is a whole one): 512 MB keeps 100 requests in flight, for each costs
-    0.1 ms; 1,024 MB reads or writes 200 MB within a minute, and answers a client who waits.
+    None used more than 100 MiB with ordinary answers (bench/results/memory.json), so memory is chosen for the
+    CPU share that comes with it (1,769 MB is one vCPU): 512 MB can keep 100 requests in flight, since each
+    costs 0.1 ms; 1,024 MB reads or writes 200 MB within a minute, and responds quickly to a waiting client.
     https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
 
-    assemble frees a slot, the next batch's shards start, and so on from batch to batch: Lambda would take
-    that for a loop and stop it after 16 hops. It is finite, since a batch is admitted once.
+    assemble frees a slot, so the next batch's shards start, and so on from batch to batch. Lambda would take
+    that for an infinite loop and stop it after 16 hops. It is finite, because a batch is admitted once.
     https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html
     """
     return (

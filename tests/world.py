@@ -37,7 +37,7 @@ from nightlane.entry import Handler
 from nightlane.settings import Settings
 from nightlane.upstream.http import http_upstream
 from nightlane.wiring import models_on_aws, ports_on_aws
-from tests.rig.accesses import recorder
+from tests.rig.accesses import recorder_from_environment
 from tests.rig.events import scheduled_event, sqs_event
 from tests.rig.provision import provision, queue_urls
 
@@ -45,7 +45,7 @@ TENANT = "acme"
 ENDPOINT = "/v1/chat/completions"
 RUNNING: ContextVar[str | None] = ContextVar("RUNNING", default=None)
 """The function whose handler runs."""
-ACCESSES = recorder()
+ACCESSES = recorder_from_environment()
 
 
 @contextmanager

@@ -1,8 +1,8 @@
-"""The CDK app's constructs, by concern; `stack` puts them together."""
+"""The CDK app's constructs, by concern; `stack` combines them."""
 
 import re
 
 
 def camel_case(name: str) -> str:
-    """`plan-dead` and `ACCESS_DENIED` as the CDK likes its names: PlanDead, AccessDenied."""
+    """A CDK construct id: PlanDead for `plan-dead`, AccessDenied for `ACCESS_DENIED`."""
     return "".join(part.title() for part in re.split("[-_]", name))

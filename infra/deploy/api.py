@@ -1,6 +1,6 @@
-"""The REST API: everything below the stage goes to `api`, once `authorize` has let it pass.
+"""The REST API: every path below the stage goes to `api`, if `authorize` allows it.
 
-A REST API, for only there can API Gateway's own answers wear OpenAI's envelope.
+Not an HTTP API, because only a REST API can return API Gateway's own errors in OpenAI's envelope.
 https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-gatewayResponse-definition.html
 """
 
@@ -28,7 +28,7 @@ ACCESS_LOG = apigateway.AccessLogFormat.custom(
 
 
 class Api(Construct):
-    """`rest_api`, and `url` as clients use it."""
+    """`rest_api`, and `url`, the base URL for clients."""
 
     def __init__(
         self,
@@ -47,12 +47,12 @@ class Api(Construct):
             description="OpenAI-compatible Batch API",
             binary_media_types=[BINARY_MEDIA_TYPE],
             endpoint_configuration=self._endpoint(deployment),
-            policy=_only_from(deployment.vpc_endpoint_ids),
+            policy=_allow_only_endpoints(deployment.vpc_endpoint_ids),
             deploy_options=self._stage(deployment),
             cloud_watch_role=True,
             disable_execute_api_endpoint=deployment.domain is not None,
         )
-        self._responses()
+        self._add_gateway_responses()
         authorizer = apigateway.TokenAuthorizer(
             self,
             "Authorizer",
@@ -94,7 +94,7 @@ class Api(Construct):
             stage_name=STAGE,
             access_log_destination=apigateway.LogGroupLogDestination(log_group),
             access_log_format=ACCESS_LOG,
-            # Bodies are the tenants' own: only API Gateway's errors are logged.
+            # Bodies belong to the tenants, so only API Gateway's errors are logged.
             logging_level=apigateway.MethodLoggingLevel.ERROR,
             data_trace_enabled=False,
             metrics_enabled=True,
@@ -103,13 +103,13 @@ class Api(Construct):
             throttling_burst_limit=deployment.throttle_burst,
         )
 
-    def _responses(self) -> None:
+    def _add_gateway_responses(self) -> None:
         for response in GATEWAY_RESPONSES:
             headers = {name: f"'{value}'" for name, value in response.headers.items()}
             self.rest_api.add_gateway_response(
                 camel_case(response.kind),
                 type=apigateway.ResponseType.of(response.kind),
-                # The kinds called DEFAULT keep the status of what happened.
+                # Without a status code, the DEFAULT types keep the status of the error.
                 status_code=None if response.kind.startswith("DEFAULT") else str(response.status),
                 response_headers={"x-request-id": "context.requestId"} | headers,
                 templates={"application/json": response.template},
@@ -131,21 +131,21 @@ class Api(Construct):
         return f"https://{domain.name}/{STAGE}"
 
 
-def _only_from(endpoint_ids: tuple[str, ...]) -> iam.PolicyDocument | None:
-    """A private API needs a policy that says which endpoints may reach it.
+def _allow_only_endpoints(endpoint_ids: tuple[str, ...]) -> iam.PolicyDocument | None:
+    """The policy that a private API needs: which VPC endpoints may reach it.
 
     https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-private-apis.html
     """
     if not endpoint_ids:
         return None
-    elsewhere = iam.PolicyStatement(
+    deny_others = iam.PolicyStatement(
         effect=iam.Effect.DENY,
         principals=[iam.AnyPrincipal()],
         actions=["execute-api:Invoke"],
         resources=["execute-api:/*"],
         conditions={"StringNotEquals": {"aws:SourceVpce": list(endpoint_ids)}},
     )
-    anybody = iam.PolicyStatement(
+    allow_all = iam.PolicyStatement(
         principals=[iam.AnyPrincipal()], actions=["execute-api:Invoke"], resources=["execute-api:/*"]
     )
-    return iam.PolicyDocument(statements=[anybody, elsewhere])
+    return iam.PolicyDocument(statements=[allow_all, deny_others])

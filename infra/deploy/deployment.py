@@ -1,4 +1,4 @@
-"""What an operator decides, read once from the context `nightlane` of cdk.json."""
+"""The operator's choices, read once from the context `nightlane` in cdk.json."""
 
 import json
 from collections.abc import Mapping
@@ -17,10 +17,10 @@ from nightlane.settings import (
 )
 
 # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html
-MOST_EVENT_SOURCE_CONCURRENCY = 1_000
+MAX_EVENT_SOURCE_CONCURRENCY = 1_000
 PLACEHOLDER_HOST = "inference.example.com"
-# These are the stack's to say.
-OURS = {
+# Settings that the stack fills in, so an operator must not.
+SET_BY_STACK = {
     name
     for group in (
         StorageSettings,
@@ -34,53 +34,56 @@ OURS = {
 }
 
 
-class BadContext(Exception):
-    """The context `nightlane` does not say what can be deployed."""
+class InvalidContext(Exception):
+    """The context `nightlane` does not describe a valid deployment."""
 
 
-class Part(BaseModel):
-    """A part of the context; unknown names are refused."""
+class ContextModel(BaseModel):
+    """Part of the context; unknown names are rejected."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Upstream(Part):
-    """An inference endpoint. Its key is in Secrets Manager, under `key_secret`."""
+class Upstream(ContextModel):
+    """An inference endpoint; its key is in the Secrets Manager secret `key_secret`."""
 
     url: str = Field(pattern=r"^https?://[^\s/]+(/\S*)?$", description="Base URL, with its /v1")
     key_secret: str | None = Field(default=None, min_length=1, description="Name of the secret")
 
 
-class CustomDomain(Part):
-    """A regional custom domain; its alias record is the operator's."""
+class CustomDomain(ContextModel):
+    """A regional custom domain; the operator creates its alias record."""
 
     name: str
     certificate_arn: str = Field(pattern=r"^arn:aws[\w-]*:acm:")
 
 
-class Network(Part):
-    """Where functions that call the upstream are attached, to reach one inside a VPC."""
+class Network(ContextModel):
+    """Where functions that call the upstream are attached, to reach an upstream inside a VPC."""
 
     subnet_ids: tuple[str, ...] = Field(min_length=1)
     security_group_ids: tuple[str, ...] = Field(min_length=1)
 
 
-class Deployment(Part):
-    """One deployed Nightlane."""
+class Deployment(ContextModel):
+    """One deployment of Nightlane."""
 
     stack_name: str = Field(default="Nightlane", pattern=r"^[A-Za-z][A-Za-z0-9-]{0,40}$")
     upstreams: tuple[Upstream, ...] = Field(min_length=1, max_length=1)
     reserve_concurrency: bool = Field(
-        default=True, description="False in an account whose concurrency is too small to reserve from"
+        default=True, description="False if the account's concurrency is too low to reserve from"
     )
-    deletion_protection: bool = Field(default=True, description="False: table and bucket go with the stack")
+    deletion_protection: bool = Field(
+        default=True, description="False: table and bucket are deleted with the stack"
+    )
     architecture: Literal["arm64", "x86_64"] = "arm64"
     log_retention_days: Literal[1, 3, 5, 7, 14, 30, 60, 90, 180, 365] = 30
     throttle_requests_per_second: int = Field(default=100, ge=1, le=10_000)
     throttle_burst: int = Field(default=200, ge=1, le=5_000)
     domain: CustomDomain | None = None
     vpc_endpoint_ids: tuple[str, ...] = Field(
-        default=(), description="Makes the API private, for these interface endpoints of execute-api"
+        default=(),
+        description="Makes the API private: only these interface endpoints of execute-api reach it",
     )
     web_acl_arn: str | None = Field(default=None, pattern=r"^arn:aws[\w-]*:wafv2:")
     network: Network | None = None
@@ -89,52 +92,54 @@ class Deployment(Part):
 
     @property
     def upstream(self) -> Upstream:
-        """The one endpoint behind this stack; another endpoint is another stack."""
+        """The only endpoint behind this stack; another endpoint needs another stack."""
         return self.upstreams[0]
 
     @model_validator(mode="after")
     def _workers_fit_an_event_source(self) -> Self:
-        if self.settings.worker_concurrency > MOST_EVENT_SOURCE_CONCURRENCY:
+        if self.settings.worker_concurrency > MAX_EVENT_SOURCE_CONCURRENCY:
             raise ValueError(
                 "max_concurrent_batches × lanes is "
                 f"{self.settings.worker_concurrency}, and one event source runs at most "
-                f"{MOST_EVENT_SOURCE_CONCURRENCY} workers: raise requests_in_flight_per_worker"
+                f"{MAX_EVENT_SOURCE_CONCURRENCY} workers: raise requests_in_flight_per_worker"
             )
         return self
 
     @model_validator(mode="after")
-    def _a_private_api_has_no_public_name(self) -> Self:
+    def _a_private_api_has_no_custom_domain(self) -> Self:
         if self.domain and self.vpc_endpoint_ids:
-            raise ValueError("domain is of a public API, vpc_endpoint_ids make it private: leave one out")
+            raise ValueError(
+                "domain needs a public API, vpc_endpoint_ids make it private: set only one of them"
+            )
         return self
 
     @classmethod
     def from_context(cls, context: Any) -> Self:
-        """Read the context; it may be JSON text, as `cdk -c nightlane='{…}'` gives it.
+        """Read the context; it may be JSON text, as `cdk -c nightlane='{…}'` passes it.
 
         Raises:
-            BadContext: with a line for every value that cannot be.
+            InvalidContext: with one line for each invalid value.
         """
         try:
             values = json.loads(context) if isinstance(context, str) else context
         except ValueError as error:
-            raise BadContext(f"nightlane: not JSON: {error}") from error
+            raise InvalidContext(f"nightlane: not JSON: {error}") from error
         if not isinstance(values, Mapping):
-            raise BadContext("nightlane: cdk.json's context needs an object of this name")
+            raise InvalidContext("nightlane: the context in cdk.json needs an object of this name")
         try:
             return cls.model_validate(_with_settings(values))
         except ValidationError as error:
-            raise BadContext("\n".join(map(_told, error.errors()))) from error
+            raise InvalidContext("\n".join(map(_describe, error.errors()))) from error
 
 
 def _with_settings(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings stand beside the deployment's own fields in cdk.json; here they get a place of their own."""
-    known = Settings.model_fields.keys() - OURS
+    """The context with its settings, which cdk.json has beside the other fields, moved into `settings`."""
+    known = Settings.model_fields.keys() - SET_BY_STACK
     return {name: value for name, value in values.items() if name not in known} | {
         "settings": {name: value for name, value in values.items() if name in known}
     }
 
 
-def _told(error: Any) -> str:
+def _describe(error: Any) -> str:
     path = [str(part) for part in error["loc"] if part != "settings"]
     return f"{'.'.join(['nightlane', *path])}: {error['msg']}"

@@ -1,4 +1,4 @@
-"""The functions: each with a role, a log group and what makes it run of its own."""
+"""The functions, each with its own role, log group and triggers."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,25 +18,25 @@ from infra.deploy.layers import Code
 from infra.deploy.queues import Queues
 from infra.deploy.storage import Storage
 from infra.permissions import Grant, Target, grants_of
-from infra.resources import ALLOCATION, QUEUES, FunctionSpec
+from infra.resources import MALLOC_ENVIRONMENT, QUEUES, FunctionSpec
 from nightlane.settings import Settings
 
 RUNTIME = lambda_.Runtime.PYTHON_3_13
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What the functions are given to work with."""
+class FunctionResources:
+    """The resources that the functions use."""
 
     storage: Storage
     queues: Queues
     upstream_key: secretsmanager.ISecret | None
 
     def settings(self, deployment: Deployment) -> Settings:
-        """The settings of all functions, with the names of what the stack makes."""
-        made = self.queues.by_name
-        urls = {f"{queue.name}_queue_url": made[queue.name].queue_url for queue in QUEUES}
-        arns = {f"{queue.name}_dead_letters_arn": made[queue.dead_letters].queue_arn for queue in QUEUES}
+        """The settings of all functions, with the names of the resources in the stack."""
+        queues = self.queues.by_name
+        urls = {f"{queue.name}_queue_url": queues[queue.name].queue_url for queue in QUEUES}
+        arns = {f"{queue.name}_dead_letters_arn": queues[queue.dead_letters].queue_arn for queue in QUEUES}
         return deployment.settings.model_copy(
             update=urls
             | arns
@@ -49,7 +49,7 @@ class Surroundings:
         )
 
     def arns(self, grant: Grant) -> list[str]:
-        """The resources of a grant."""
+        """The ARNs of the resources that a grant covers."""
         table, bucket = self.storage.table.table_arn, self.storage.bucket
         match grant.target:
             case Target.TABLE:
@@ -63,12 +63,12 @@ class Surroundings:
             case Target.QUEUE:
                 return [self.queues.by_name[name].queue_arn for name in grant.on]
             case Target.UPSTREAM_KEY:
-                # Secrets Manager ends the name with six characters of its own.
+                # Secrets Manager appends a hyphen and six random characters to the name.
                 return [f"{self.upstream_key.secret_arn}-??????"] if self.upstream_key else []
 
 
 class Functions(Construct):
-    """`by_name` holds every function."""
+    """`by_name` has every function."""
 
     def __init__(
         self,
@@ -77,18 +77,18 @@ class Functions(Construct):
         *,
         deployment: Deployment,
         specs: tuple[FunctionSpec, ...],
-        surroundings: Surroundings,
+        resources: FunctionResources,
         code: Code,
     ) -> None:
         super().__init__(scope, construct_id)
         self._deployment = deployment
-        self._surroundings = surroundings
+        self._resources = resources
         self._code = lambda_.Code.from_asset(str(code.functions))
         self._layers = [
             self._layer("Dependencies", code.dependencies, "Third-party packages, from uv.lock"),
             self._layer("Nightlane", code.shared, "The shared package"),
         ]
-        self._settings = surroundings.settings(deployment)
+        self._settings = resources.settings(deployment)
         self.by_name = {spec.name: self._function(spec) for spec in specs}
 
     def _layer(self, name: str, folder: Path, description: str) -> lambda_.LayerVersion:
@@ -127,13 +127,13 @@ class Functions(Construct):
             recursive_loop=lambda_.RecursiveLoop.ALLOW if spec.loops else None,
         )
         if self._deployment.network and spec.calls_the_upstream:
-            _attach(function, self._deployment.network)
-        self._feed(scope, spec, function)
+            _attach_to_vpc(function, self._deployment.network)
+        self._add_triggers(scope, spec, function)
         return function
 
     def _environment(self, spec: FunctionSpec) -> dict[str, str]:
         own = spec.settings.of(self._settings).to_environment()
-        return own | ALLOCATION | {"POWERTOOLS_SERVICE_NAME": self._deployment.stack_name}
+        return own | MALLOC_ENVIRONMENT | {"POWERTOOLS_SERVICE_NAME": self._deployment.stack_name}
 
     def _reserved(self, spec: FunctionSpec) -> int | None:
         return spec.concurrency if self._deployment.reserve_concurrency else None
@@ -142,18 +142,18 @@ class Functions(Construct):
         role = iam.Role(scope, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
         log_group.grant_write(role)
         for grant in grants_of(spec):
-            if arns := self._surroundings.arns(grant):
+            if arns := self._resources.arns(grant):
                 role.add_to_policy(_statement(grant, arns))
         return role
 
-    def _feed(self, scope: Construct, spec: FunctionSpec, function: lambda_.Function) -> None:
-        """Whatever makes the function run by itself."""
+    def _add_triggers(self, scope: Construct, spec: FunctionSpec, function: lambda_.Function) -> None:
+        """Add what invokes the function besides the API: event sources and a timer."""
         for name in spec.queues:
             lambda_.EventSourceMapping(
                 scope,
                 camel_case(name),
                 target=function,
-                event_source_arn=self._surroundings.queues.by_name[name].queue_arn,
+                event_source_arn=self._resources.queues.by_name[name].queue_arn,
                 batch_size=spec.batch_size,
                 max_concurrency=spec.event_source_concurrency,
                 report_batch_item_failures=spec.reports_failures,
@@ -176,11 +176,11 @@ def _statement(grant: Grant, arns: list[str]) -> iam.PolicyStatement:
     return iam.PolicyStatement(actions=list(grant.actions), resources=arns, conditions=conditions)
 
 
-def _attach(function: lambda_.Function, network: Network) -> None:
-    """Attach to subnets by id: no look-up, so that synth needs no account."""
-    resource = function.node.default_child
-    assert isinstance(resource, lambda_.CfnFunction)
-    resource.vpc_config = lambda_.CfnFunction.VpcConfigProperty(
+def _attach_to_vpc(function: lambda_.Function, network: Network) -> None:
+    """Attach to subnets by id, without a context lookup, so that synthesis needs no account."""
+    cfn_function = function.node.default_child
+    assert isinstance(cfn_function, lambda_.CfnFunction)
+    cfn_function.vpc_config = lambda_.CfnFunction.VpcConfigProperty(
         subnet_ids=list(network.subnet_ids), security_group_ids=list(network.security_group_ids)
     )
     # https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html#configuration-vpc-permissions

@@ -1,4 +1,4 @@
-"""Builds what goes into Lambda, without Docker: the two layers and the functions' code.
+"""Build what goes to Lambda, without Docker: the two layers and the functions' code.
 
 https://docs.aws.amazon.com/lambda/latest/dg/python-layers.html
 """
@@ -14,19 +14,19 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 BUILD = ROOT / ".build" / "lambda"
 MB = 1_000_000
-DEPENDENCIES_BOUND_BYTES = 30 * MB
-# botocore describes 400 services in 27 MB; these are the ones that are called, and sts for odd credentials.
+MAX_DEPENDENCIES_BYTES = 30 * MB
+# botocore has 27 MB of data on 400 services. These are the ones called; some credential providers need sts.
 SERVICES = frozenset({"dynamodb", "s3", "sqs", "secretsmanager", "sts"})
-SOURCES_OF_EXTENSIONS = frozenset({".c", ".h", ".pyx", ".pxd", ".pyi"})
+EXTENSION_SOURCE_SUFFIXES = frozenset({".c", ".h", ".pyx", ".pxd", ".pyi"})
 
 
 class LayerTooLarge(Exception):
-    """The dependencies outgrew their bound."""
+    """The dependencies are larger than `MAX_DEPENDENCIES_BYTES`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """What the wheels are for: uv's name of the platform and the version of Python; none is this machine."""
+    """What the wheels are for: uv's platform name and a Python version; empty for this machine."""
 
     name: str = ""
     python: str = ""
@@ -43,14 +43,14 @@ HOST = Platform()
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """Folders to zip: each layer's, and the functions'."""
+    """Folders to zip: one per layer, and one for the functions."""
 
     dependencies: Path
     shared: Path
     functions: Path
 
     def sizes(self) -> str:
-        """How large each is, a line for each."""
+        """The size of each folder, one per line."""
         folders = {
             "layers/dependencies": self.dependencies,
             "layers/nightlane": self.shared,
@@ -62,7 +62,7 @@ class Code:
 
 
 def build(platform: Platform) -> Code:
-    """Build all three below `.build`; the dependencies anew only when uv.lock or the platform changed.
+    """Build all three in `.build`; the dependencies only if uv.lock, the platform or this file has changed.
 
     Raises:
         LayerTooLarge: the dependencies are larger than 30 MB unzipped.
@@ -74,7 +74,7 @@ def build(platform: Platform) -> Code:
 
 
 def size_of(folder: Path) -> int:
-    """Bytes, unzipped."""
+    """Bytes of all files in a folder."""
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
@@ -94,21 +94,23 @@ def _dependencies(platform: Platform) -> Path:
         _install(platform, unfinished / "python")
         _prune(unfinished / "python")
         unfinished.rename(target)
-    if (size := size_of(target)) > DEPENDENCIES_BOUND_BYTES:
-        raise LayerTooLarge(f"layers/dependencies has {size / MB:.1f} MB, more than 30")
+    if (size := size_of(target)) > MAX_DEPENDENCIES_BYTES:
+        raise LayerTooLarge(
+            f"layers/dependencies has {size / MB:.1f} MB, more than {MAX_DEPENDENCIES_BYTES / MB:.0f}"
+        )
     return target
 
 
 def _install(platform: Platform, target: Path) -> None:
-    """What uv.lock says that the project's own dependencies are; no group of them."""
+    """Install the project's own dependencies, without its groups, in the versions of uv.lock."""
     uv = Path(sys.prefix) / "bin" / "uv"
     export = "export --color never --frozen --quiet --no-default-groups --no-emit-project --no-hashes"
     locked = _run(uv, *export.split())
-    where: list[str] = ["--python", sys.executable]
+    target_platform: list[str] = ["--python", sys.executable]
     if platform.name:
-        where = ["--python-platform", platform.name, "--python-version", platform.python]
+        target_platform = ["--python-platform", platform.name, "--python-version", platform.python]
     install = "pip install --quiet --no-deps --only-binary :all: --requirement -"
-    _run(uv, *install.split(), *where, "--target", target, stdin=locked)
+    _run(uv, *install.split(), *target_platform, "--target", target, stdin=locked)
 
 
 def _run(*command: str | Path, stdin: bytes = b"") -> bytes:
@@ -121,10 +123,10 @@ def _prune(packages: Path) -> None:
 
 
 def _unused(packages: Path) -> Iterable[Path]:
-    """Descriptions of other services, pages of Swagger, and what extensions were compiled from."""
+    """Data of other AWS services, Swagger's web pages, and the sources of compiled extensions."""
     data = packages / "botocore" / "data"
-    yield from [each for each in data.iterdir() if each.is_dir() and each.name not in SERVICES]
+    yield from (path for path in data.iterdir() if path.is_dir() and path.name not in SERVICES)
     yield packages / "boto3" / "data"
     yield packages / "bin"
     yield from packages.glob("aws_lambda_powertools/**/swagger_ui/*.min.*")
-    yield from [each for each in packages.rglob("*") if each.suffix in SOURCES_OF_EXTENSIONS]
+    yield from (path for path in packages.rglob("*") if path.suffix in EXTENSION_SOURCE_SUFFIXES)

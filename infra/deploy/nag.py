@@ -1,4 +1,4 @@
-"""What of cdk-nag's AwsSolutions rules is not followed, and why.
+"""The rules of cdk-nag's AwsSolutions that this stack does not follow, and why.
 
 https://github.com/cdklabs/cdk-nag/blob/main/RULES.md
 """
@@ -8,24 +8,24 @@ from cdk_nag import AwsSolutionsChecks
 from constructs import IConstruct
 
 PUSH_LOGS = "arn:<AWS::Partition>:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs"
-PREFIX = "The function is granted the objects below one prefix; their names are made as batches are."
+PREFIX = "The function may access the objects with one prefix; their names are not known in advance."
 REASONS = {
     "L1": "python3.13 is the runtime that is tested, and the wheels of the dependencies are built for it.",
-    "S1": "Only the functions reach the bucket, and API Gateway's access log has who asked for what.",
-    "COG4": "Clients of the OpenAI API authenticate by bearer key: a Lambda authorizer looks it up.",
-    "APIG2": "The handler checks every request, and answers in OpenAI's envelope, which API Gateway cannot.",
+    "S1": "Only the functions access the bucket; API Gateway's access log shows who requested what.",
+    "COG4": "Clients of the OpenAI API authenticate with a bearer key, which a Lambda authorizer looks up.",
+    "APIG2": "The handler validates requests and returns OpenAI's error envelope, which API Gateway cannot.",
     "APIG3": "A web ACL is the operator's choice: web_acl_arn in cdk.json.",
-    f"IAM4[Policy::{PUSH_LOGS}]": "AWS's own policy for API Gateway's account-wide setting of its log role.",
-    "IAM5[Resource::*]": "X-Ray's segments and Lambda's network interfaces know no resource to name.",
+    f"IAM4[Policy::{PUSH_LOGS}]": "AWS's managed policy for the log role in API Gateway's account settings.",
+    "IAM5[Resource::*]": "X-Ray's segments and Lambda's network interfaces have no resource ARN.",
 }
 
 
-def hold_to_aws_solutions(scope: IConstruct, stack: Stack, bucket: IConstruct) -> None:
-    """Let synthesis fail at any finding but those that have a reason here."""
+def enforce_aws_solutions(scope: IConstruct, stack: Stack, bucket: IConstruct) -> None:
+    """Make synthesis fail on every finding without a reason in `REASONS`, or `PREFIX` for object prefixes."""
     Validations.of(scope).add_plugins(AwsSolutionsChecks(scope))
     name = stack.get_logical_id(bucket.node.default_child)  # type: ignore[arg-type]
     objects = {f"IAM5[Resource::<{name}.Arn>/{prefix}/*]": PREFIX for prefix in ("files", "work")}
-    # `Validations.acknowledge` takes no id that holds "::" again, as those of single resources do.
+    # `Validations.acknowledge` rejects ids with a second "::", which those of single resources have.
     key = Validations.ACKNOWLEDGED_RULES_METADATA_KEY
     for rule, reason in (REASONS | objects).items():
         stack.node.add_metadata(key, {f"AwsSolutions::AwsSolutions-{rule}": reason})

@@ -1,4 +1,4 @@
-"""The queues, each with its dead letters."""
+"""The queues, each with its dead-letter queue."""
 
 from aws_cdk import Duration
 from aws_cdk import aws_sqs as sqs
@@ -9,19 +9,19 @@ from infra.resources import QUEUES, FunctionSpec, QueueSpec
 
 
 class Queues(Construct):
-    """`by_name` holds every queue and every dead-letter queue."""
+    """`by_name` has every queue and every dead-letter queue."""
 
     def __init__(self, scope: Construct, construct_id: str, *, functions: tuple[FunctionSpec, ...]) -> None:
         super().__init__(scope, construct_id)
         consumers = {queue: function for function in functions for queue in function.queues}
         self.by_name: dict[str, sqs.Queue] = {}
         for queue in QUEUES:
-            dead = self._queue(queue.dead_letters, queue, consumers[queue.dead_letters], None)
-            letters = sqs.DeadLetterQueue(queue=dead, max_receive_count=queue.max_receive_count)
-            self._queue(queue.name, queue, consumers[queue.name], letters)
+            dead_letter_queue = self._queue(queue.dead_letters, queue, consumers[queue.dead_letters], None)
+            redrive = sqs.DeadLetterQueue(queue=dead_letter_queue, max_receive_count=queue.max_receive_count)
+            self._queue(queue.name, queue, consumers[queue.name], redrive)
 
     def _queue(
-        self, name: str, spec: QueueSpec, consumer: FunctionSpec, letters: sqs.DeadLetterQueue | None
+        self, name: str, spec: QueueSpec, consumer: FunctionSpec, redrive: sqs.DeadLetterQueue | None
     ) -> sqs.Queue:
         self.by_name[name] = sqs.Queue(
             self,
@@ -30,9 +30,9 @@ class Queues(Construct):
             retention_period=Duration.days(spec.retention_days),
             encryption=sqs.QueueEncryption.SQS_MANAGED,
             enforce_ssl=True,
-            dead_letter_queue=letters,
+            dead_letter_queue=redrive,
             fifo=spec.fifo or None,
-            # Together these are FIFO's high-throughput mode.
+            # Together these two enable FIFO's high-throughput mode.
             fifo_throughput_limit=sqs.FifoThroughputLimit.PER_MESSAGE_GROUP_ID if spec.fifo else None,
             deduplication_scope=sqs.DeduplicationScope.MESSAGE_GROUP if spec.fifo else None,
         )

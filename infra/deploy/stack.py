@@ -1,4 +1,4 @@
-"""The stack: the constructs, put together."""
+"""The stack, made of the constructs."""
 
 from aws_cdk import Annotations, CfnOutput, Stack
 from aws_cdk import aws_secretsmanager as secretsmanager
@@ -6,7 +6,7 @@ from constructs import Construct
 
 from infra.deploy.api import Api
 from infra.deploy.deployment import PLACEHOLDER_HOST, Deployment
-from infra.deploy.functions import Functions, Surroundings
+from infra.deploy.functions import FunctionResources, Functions
 from infra.deploy.layers import Code
 from infra.deploy.monitoring.alarms import Alarms
 from infra.deploy.monitoring.dashboard import Dashboard
@@ -17,7 +17,7 @@ from infra.resources import functions
 
 
 class NightlaneStack(Stack):
-    """A whole Nightlane in one account and region."""
+    """All of Nightlane in one account and region."""
 
     def __init__(self, scope: Construct, *, deployment: Deployment, code: Code) -> None:
         super().__init__(
@@ -35,7 +35,7 @@ class NightlaneStack(Stack):
             "Functions",
             deployment=deployment,
             specs=specs,
-            surroundings=Surroundings(storage, queues, self._upstream_key(deployment)),
+            resources=FunctionResources(storage, queues, self._upstream_key(deployment)),
             code=code,
         ).by_name
         api = Api(
@@ -53,7 +53,7 @@ class NightlaneStack(Stack):
         CfnOutput(self, "BucketName", value=storage.bucket.bucket_name)
         if PLACEHOLDER_HOST in deployment.upstream.url:
             Annotations.of(self).add_warning_v2(
-                "nightlane:upstream", "cdk.json: upstreams[0].url still names no endpoint of yours"
+                "nightlane:upstream", "cdk.json: upstreams[0].url is still the placeholder"
             )
 
     def _upstream_key(self, deployment: Deployment) -> secretsmanager.ISecret | None:

@@ -14,7 +14,7 @@ DAY_SECONDS = 86_400
 
 
 class Storage(Construct):
-    """Everything that outlives an invocation."""
+    """`table` and `bucket`."""
 
     def __init__(self, scope: Construct, construct_id: str, *, deployment: Deployment) -> None:
         super().__init__(scope, construct_id)
@@ -37,7 +37,7 @@ class Storage(Construct):
                 index_name=index.name,
                 partition_key=_key(index.partition),
                 sort_key=_key(index.sort, index.sort_type),
-                # A counter's update must not be written to the index too.
+                # With other attributes in the index, every counter update would be written to it as well.
                 projection_type=dynamodb.ProjectionType.KEYS_ONLY,
             )
         window = math.ceil(deployment.settings.completion_window_seconds / DAY_SECONDS)

@@ -28,7 +28,7 @@ from tests.faults.hostile import HostileUpstream
 from tests.faults.stored import OnMoto
 from tests.faults.watch import Watch
 from tests.rig.events import scheduled_event, sqs_event
-from tests.rig.moto import stay_small
+from tests.rig.moto import limit_memory
 from tests.world import World, found, new_clients, requests, running
 
 LIMIT = 4
@@ -311,7 +311,7 @@ class Bench:
 @contextmanager
 def laboratory() -> Iterator[Bench]:
     """Start a separate moto."""
-    stay_small()
+    limit_memory()
     with mock_aws():
         faults = Faults(bare=new_clients())
         yield Bench(faults, new_clients(faults.session()), new_clients())

@@ -1,4 +1,4 @@
-"""The stack as CloudFormation would get it, for any context."""
+"""The synthesised template, for any context."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from aws_cdk import App
 
 from infra.deploy.deployment import Deployment
 from infra.deploy.layers import Code
-from infra.deploy.nag import hold_to_aws_solutions
+from infra.deploy.nag import enforce_aws_solutions
 from infra.deploy.stack import NightlaneStack
 
 UPSTREAM = {"upstreams": [{"url": "https://models.acme.test/v1"}]}
@@ -42,12 +42,12 @@ class Template:
         return {name: each.get("Properties", {}) for name, each in resources if each["Type"] == kind}
 
     def function(self, name: str) -> dict[str, Any]:
-        (found,) = [
+        (function,) = [
             each
             for each in self.of_type("AWS::Lambda::Function").values()
             if each["Handler"] == f"functions.{name}.handler.handler"
         ]
-        return found
+        return function
 
     def name_of(self, function: str) -> str:
         """The logical id of a function."""
@@ -71,34 +71,34 @@ class Template:
         ]
 
 
-def listed(value: Any) -> list[Any]:
-    """One, or several: IAM takes both."""
+def as_list(value: Any) -> list[Any]:
+    """The value as a list: in IAM policies a list of one may be just its item."""
     return value if isinstance(value, list) else [value]
 
 
 @pytest.fixture(scope="session")
 def synthesise(tmp_path_factory: pytest.TempPathFactory) -> Synthesise:
-    """Synthesise, held to cdk-nag, with empty code; the same context is synthesised once."""
+    """Synthesise a context with cdk-nag enforced and with empty code; each context only once."""
     empty = tmp_path_factory.mktemp("code")
-    (empty / "empty.txt").write_text("Nothing is run here.")
-    known: dict[str, Template] = {}
+    (empty / "empty.txt").write_text("Nothing runs in these tests.")
+    templates: dict[str, Template] = {}
 
-    def synthesised(**context: Any) -> Template:
+    def synthesise_once(**context: Any) -> Template:
         key = json.dumps(context, sort_keys=True)
-        if key not in known:
+        if key not in templates:
             folder = tmp_path_factory.mktemp("cdk.out")
             app = App(outdir=str(folder))
             deployment = Deployment.from_context(UPSTREAM | context)
             stack = NightlaneStack(app, deployment=deployment, code=Code(empty, empty, empty))
-            hold_to_aws_solutions(app, stack, stack.bucket)
+            enforce_aws_solutions(app, stack, stack.bucket)
             app.synth()
-            known[key] = Template(folder / f"{stack.stack_name}.template.json")
-        return known[key]
+            templates[key] = Template(folder / f"{stack.stack_name}.template.json")
+        return templates[key]
 
-    return synthesised
+    return synthesise_once
 
 
 @pytest.fixture(scope="session")
 def template(synthesise: Synthesise) -> Template:
-    """The stack with the settings that it has by itself."""
+    """The template with default settings."""
     return synthesise()

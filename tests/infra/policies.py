@@ -1,6 +1,6 @@
-"""Least privilege, both ways: the roles allow what the functions were seen to do, and not much more.
+"""Least privilege, both ways: the roles allow what the functions do in the tests, and not much more.
 
-Every test that runs handlers writes down what they ask of IAM. `make test` runs this after all of them.
+Every test that runs handlers records their accesses. `make test` runs this file after all of them.
 """
 
 from collections.abc import Iterator
@@ -15,12 +15,12 @@ from infra.permissions import Target
 from infra.resources import QUEUES, functions
 from nightlane.settings import Settings
 from tests.conftest import AWS_CALLS
-from tests.infra.conftest import Synthesise, Template, listed
-from tests.rig.accesses import Access, recorded
+from tests.infra.conftest import Synthesise, Template, as_list
+from tests.rig.accesses import Access, read_accesses
 
 FUNCTIONS = tuple(spec.name for spec in functions(Settings()))
-# Allowed, and not for the handlers' own calls.
-OF_LAMBDA_ITSELF = {
+# Allowed for Lambda itself, so no handler makes these calls.
+USED_BY_LAMBDA = {
     "logs:CreateLogStream",
     "logs:PutLogEvents",
     "xray:PutTraceSegments",
@@ -29,13 +29,13 @@ OF_LAMBDA_ITSELF = {
     "sqs:DeleteMessage",
     "sqs:GetQueueAttributes",
 }
-# S3 asks for it when an object that is read does not exist, to answer 404 instead of 403.
-BEHIND_A_READ = {"s3:ListBucket"}
+# S3 checks it when an object does not exist, to return 404 instead of 403.
+CHECKED_BY_S3 = {"s3:ListBucket"}
 
 
 @dataclass(frozen=True, order=True)
 class Allowance:
-    """One action that a role allows on what a pattern covers."""
+    """One action that a role allows, and a pattern for what it is allowed on."""
 
     function: str
     action: str
@@ -52,9 +52,9 @@ class Allowance:
 
 @pytest.fixture(scope="module")
 def seen() -> set[Access]:
-    accesses = recorded(Path(AWS_CALLS))
+    accesses = read_accesses(Path(AWS_CALLS))
     missing = set(FUNCTIONS) - {access.function for access in accesses}
-    assert not missing, f"no test has run {missing}: `make test` runs them all first"
+    assert not missing, f"no test ran {missing}: `make test` runs all tests first"
     return accesses
 
 
@@ -64,33 +64,33 @@ def allowances(synthesise: Synthesise) -> set[Allowance]:
     return {allowance for name in FUNCTIONS for allowance in _allowances(template, name)}
 
 
-def test_no_function_does_what_its_role_would_not_allow(
+def test_every_access_of_a_function_is_allowed_by_its_role(
     seen: set[Access], allowances: set[Allowance]
 ) -> None:
     refused = {access for access in seen if not any(each.covers(access) for each in allowances)}
     assert refused == set()
 
 
-def test_whatever_a_role_allows_was_used(seen: set[Access], allowances: set[Allowance]) -> None:
+def test_everything_that_a_role_allows_is_used(seen: set[Access], allowances: set[Allowance]) -> None:
     unused = {each for each in allowances if not any(each.covers(access) for access in seen)}
     for each in sorted(unused):
         print(f"never used by a handler: {each.function} {each.action} on {each.target} {each.pattern}")
-    assert {each.action for each in unused} <= OF_LAMBDA_ITSELF | BEHIND_A_READ
+    assert {each.action for each in unused} <= USED_BY_LAMBDA | CHECKED_BY_S3
 
 
 def _allowances(template: Template, function: str) -> Iterator[Allowance]:
     for statement in template.statements(function):
         assert statement["Effect"] == "Allow"
         keys = statement.get("Condition", {}).get("ForAllValues:StringLike", {}).get("dynamodb:LeadingKeys")
-        for resource in listed(statement["Resource"]):
+        for resource in as_list(statement["Resource"]):
             target, pattern = _resource(template, resource)
-            for action in listed(statement["Action"]):
-                for key in listed(keys) if target == Target.TABLE else [pattern]:
+            for action in as_list(statement["Action"]):
+                for key in as_list(keys) if target == Target.TABLE else [pattern]:
                     yield Allowance(function, action, target, key)
 
 
 def _resource(template: Template, resource: Any) -> tuple[str, str]:
-    """What an ARN of the template stands for."""
+    """The target and the pattern that an ARN in the template covers."""
     text = _text(resource)
     head, _, rest = text.partition("/")
     kinds = {name: each["Type"] for name, each in template.body["Resources"].items()}
@@ -105,7 +105,7 @@ def _resource(template: Template, resource: Any) -> tuple[str, str]:
 
 
 def _text(value: Any) -> str:
-    """An ARN with logical ids in place of what CloudFormation fills in."""
+    """An ARN with logical ids instead of the values that CloudFormation fills in."""
     if isinstance(value, str):
         return value
     if "Fn::GetAtt" in value:

@@ -1,4 +1,4 @@
-"""Every alarm says what it means, and the manual says what to do."""
+"""Every alarm says what happened, and docs/operations.md says what to do."""
 
 import re
 from pathlib import Path
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.xdist_group("cdk")
 MANUAL = Path("docs/operations.md")
 
 
-def test_every_alarm_has_its_paragraph_and_every_paragraph_its_alarm(template: Template) -> None:
+def test_every_alarm_has_a_section_in_the_manual_and_every_section_an_alarm(template: Template) -> None:
     alarms = template.of_type("AWS::CloudWatch::Alarm").values()
     names = [each["AlarmName"].removeprefix("Nightlane-") for each in alarms]
     chapter = MANUAL.read_text().split("\n## Alarms\n")[1].split("\n## ")[0]
@@ -21,19 +21,19 @@ def test_every_alarm_has_its_paragraph_and_every_paragraph_its_alarm(template: T
     assert all(len(each["AlarmDescription"]) > 30 for each in alarms)
 
 
-def test_an_alarm_is_on_one_plain_metric(template: Template) -> None:
+def test_every_alarm_watches_one_plain_metric(template: Template) -> None:
     for alarm in template.of_type("AWS::CloudWatch::Alarm").values():
         assert "Metrics" not in alarm
         assert alarm["MetricName"]
 
 
-def test_silence_is_an_alarm_only_for_the_sweeper(template: Template) -> None:
-    silent = [
+def test_only_the_sweepers_alarm_fires_when_data_is_missing(template: Template) -> None:
+    breaching = [
         each["AlarmName"]
         for each in template.of_type("AWS::CloudWatch::Alarm").values()
         if each["TreatMissingData"] == "breaching"
     ]
-    assert silent == ["Nightlane-SweepStopped"]
+    assert breaching == ["Nightlane-SweepStopped"]
 
 
 def test_every_dead_letter_queue_and_every_background_function_has_an_alarm(template: Template) -> None:

@@ -1,4 +1,4 @@
-"""The dashboard: it shows every metric there is, and nothing that there is not."""
+"""The dashboard shows every metric that exists, and no other."""
 
 import math
 from collections import Counter
@@ -9,7 +9,7 @@ import pytest
 
 from bench.dashboard import LAMBDA, QUEUE, TABLE
 from bench.result import RESULTS, load
-from bench.widgets import Json, Source, chart_of, computed, source, source_of, statistic_of, widgets_of
+from bench.widgets import Json, Source, chart_of, evaluate, source, source_of, statistic_of, widgets_of
 from infra.deploy import camel_case
 from infra.prices import lambda_price
 from infra.resources import QUEUES, functions
@@ -36,7 +36,7 @@ def _sources(widgets: list[Json]) -> set[Source]:
     return {source_of(path) for widget in widgets for *path, _ in _rows(widget) if path}
 
 
-def test_the_dashboard_shows_every_metric_of_nightlane_and_no_other(widgets: list[Json]) -> None:
+def test_the_dashboard_shows_all_of_nightlanes_metrics_and_no_others(widgets: list[Json]) -> None:
     own = {name for namespace, name, _ in _sources(widgets) if namespace == NAMESPACE}
     assert own == {metric.value for metric in Metric}
 
@@ -57,7 +57,7 @@ def test_no_two_widgets_overlap_and_all_stay_on_the_grid(widgets: list[Json]) ->
         assert beside or one["y"] + one["height"] <= other["y"] or other["y"] + other["height"] <= one["y"]
 
 
-def test_every_row_of_widgets_is_filled_to_its_end(widgets: list[Json]) -> None:
+def test_every_row_of_widgets_fills_the_full_width(widgets: list[Json]) -> None:
     widths = Counter[int]()
     for widget in widgets:
         widths[widget["y"]] += widget["width"]
@@ -71,7 +71,7 @@ def test_a_chart_shows_every_visible_row_of_its_widget(widgets: list[Json]) -> N
         assert len(labels) == len(set(labels))
 
 
-def test_every_row_is_by_the_minute(widgets: list[Json]) -> None:
+def test_every_metric_has_a_period_of_one_minute(widgets: list[Json]) -> None:
     assert {options["period"] for widget in widgets for *_, options in _rows(widget)} == {60}
 
 
@@ -87,22 +87,22 @@ def test_a_local_run_names_functions_queues_and_the_table_as_the_dashboard_does(
     ("statistic", "value"),
     [("Sum", 110), ("Average", 22), ("Maximum", 100), ("p50", 3), ("p95", 80.8), ("p99", 96.16)],
 )
-def test_a_statistic_is_of_all_values_of_a_minute(statistic: str, value: float) -> None:
+def test_a_statistic_covers_all_values_of_a_minute(statistic: str, value: float) -> None:
     assert statistic_of(statistic, [100, 1, 2, 4, 3]) == pytest.approx(value)
 
 
-def test_percentiles_of_one_value_are_that_value() -> None:
+def test_a_percentile_of_one_value_is_that_value() -> None:
     assert [statistic_of(name, [7]) for name in ("p50", "p99")] == [7, 7]
 
 
-def test_an_expression_has_no_data_where_an_operand_has_none_unless_it_is_filled() -> None:
+def test_an_expression_has_no_data_where_an_operand_has_none_unless_it_uses_fill() -> None:
     known = {"a": [1.0, 2.0, math.nan], "b": [math.nan, 4.0, 8.0]}
-    assert computed("a*10+b/2", known) == pytest.approx([math.nan, 22.0, math.nan], nan_ok=True)
-    assert computed("FILL(a,0)*10+FILL(b,0)/2", known) == [10.0, 22.0, 4.0]
+    assert evaluate("a*10+b/2", known) == pytest.approx([math.nan, 22.0, math.nan], nan_ok=True)
+    assert evaluate("FILL(a,0)*10+FILL(b,0)/2", known) == [10.0, 22.0, 4.0]
 
 
-def test_dollars_of_lambda_count_the_functions_that_ran_though_others_did_not(widgets: list[Json]) -> None:
-    (costs,) = [each for each in widgets if each["properties"].get("title") == "Dollars an hour"]
+def test_the_cost_of_lambda_includes_functions_that_ran_even_if_others_did_not(widgets: list[Json]) -> None:
+    (costs,) = [each for each in widgets if each["properties"].get("title") == "Dollars per hour"]
     infer = next(spec for spec in functions(Settings()) if spec.name == "infer")
     name = LAMBDA.format(camel_case(infer.name))
     samples = {
@@ -113,7 +113,7 @@ def test_dollars_of_lambda_count_the_functions_that_ran_though_others_did_not(wi
     assert dollars == [pytest.approx(60 * lambda_price(2, 2_000.0, infer.memory), rel=1e-4), 0]
 
 
-def test_the_kept_result_can_be_drawn_as_it_is() -> None:
+def test_all_series_of_the_saved_result_have_the_same_length() -> None:
     charts = load(RESULTS / "dashboard.json").charts
     minutes = {len(line) for chart in charts for line in chart.series.values()}
     assert len(minutes) == 1

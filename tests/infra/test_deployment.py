@@ -1,4 +1,4 @@
-"""Bad context is told line by line; cdk-nag and cfn-lint find nothing."""
+"""An invalid context is reported line by line; cdk-nag and cfn-lint find nothing."""
 
 import json
 from pathlib import Path
@@ -10,20 +10,20 @@ from aws_cdk import aws_sqs as sqs
 from cfnlint.api import lint_file
 from cfnlint.config import ManualArgs
 
-from infra.deploy.deployment import BadContext, Deployment
-from infra.deploy.nag import hold_to_aws_solutions
+from infra.deploy.deployment import Deployment, InvalidContext
+from infra.deploy.nag import enforce_aws_solutions
 from tests.infra.conftest import UPSTREAM, Synthesise, Template
 
 pytestmark = pytest.mark.xdist_group("cdk")
-# CDK itself writes DependsOn from a function to its role's policy, beside the reference.
-BY_CDK = "W3005"
+# The CDK writes a DependsOn besides the reference from a function to its role's policy.
+CAUSED_BY_CDK = "W3005"
 DOMAIN = {"name": "batch.acme.test", "certificate_arn": "arn:aws:acm:us-east-1:123456789012:certificate/1"}
 
 
 @pytest.mark.parametrize(
-    ("context", "told"),
+    ("context", "message"),
     [
-        (None, "nightlane: cdk.json's context needs an object of this name"),
+        (None, "nightlane: the context in cdk.json needs an object of this name"),
         ("{", "nightlane: not JSON"),
         ({}, "nightlane.upstreams: Field required"),
         ({"upstreams": [{"url": "models.test"}]}, "nightlane.upstreams.0.url: String should match"),
@@ -42,7 +42,7 @@ DOMAIN = {"name": "batch.acme.test", "certificate_arn": "arn:aws:acm:us-east-1:1
         (UPSTREAM | {"alarm_topic_arn": "pager"}, "nightlane.alarm_topic_arn: String should match"),
         (
             UPSTREAM | {"domain": DOMAIN, "vpc_endpoint_ids": ["vpce-0123456789abcdef0"]},
-            "nightlane: Value error, domain is of a public API",
+            "nightlane: Value error, domain needs a public API",
         ),
         (
             UPSTREAM | {"max_concurrent_batches": 20, "max_concurrent_requests_per_batch": 10_000},
@@ -50,22 +50,22 @@ DOMAIN = {"name": "batch.acme.test", "certificate_arn": "arn:aws:acm:us-east-1:1
         ),
     ],
 )
-def test_what_cannot_be_deployed_is_refused_with_its_name(context: Any, told: str) -> None:
-    with pytest.raises(BadContext) as refusal:
+def test_an_invalid_context_is_refused_with_the_name_of_the_value(context: Any, message: str) -> None:
+    with pytest.raises(InvalidContext) as refusal:
         Deployment.from_context(context)
-    assert told in str(refusal.value)
+    assert message in str(refusal.value)
 
 
-def test_the_context_that_is_kept_in_the_repository_is_good() -> None:
+def test_the_context_in_the_repository_is_valid() -> None:
     context = json.loads(Path("cdk.json").read_text())["context"]["nightlane"]
     assert Deployment.from_context(context) == Deployment.from_context(json.dumps(context))
 
 
-def test_cdk_nag_stops_the_synthesis_of_what_has_no_reason(tmp_path: Path) -> None:
+def test_a_finding_of_cdk_nag_without_a_reason_stops_synthesis(tmp_path: Path) -> None:
     app = App(outdir=str(tmp_path))
     stack = Stack(app, "Lax")
     queue = sqs.Queue(stack, "Queue")
-    hold_to_aws_solutions(app, stack, queue)
+    enforce_aws_solutions(app, stack, queue)
     with pytest.raises(RuntimeError, match="AwsSolutions-SQS4"):
         app.synth()
 
@@ -82,6 +82,6 @@ def test_cdk_nag_stops_the_synthesis_of_what_has_no_reason(tmp_path: Path) -> No
 )
 def test_cfn_lint_finds_nothing(synthesise: Synthesise, context: dict[str, Any]) -> None:
     template: Template = synthesise(**context)
-    found = lint_file(template.path, config=ManualArgs())
-    assert {f"{each.rule.id} {each.message}" for each in found if each.rule.id != BY_CDK} == set()
-    assert found, "cfn-lint looked at nothing"
+    findings = lint_file(template.path, config=ManualArgs())
+    assert {f"{each.rule.id} {each.message}" for each in findings if each.rule.id != CAUSED_BY_CDK} == set()
+    assert findings, "cfn-lint checked nothing"

@@ -1,4 +1,4 @@
-"""A function's environment holds the settings that it declares, where they differ from the defaults."""
+"""A function's environment has the settings that it declares, if they differ from the defaults."""
 
 from typing import Any
 
@@ -6,12 +6,12 @@ import pytest
 
 from infra.resources import QUEUES, FunctionSpec, functions
 from nightlane.settings import PREFIX, EndpointSettings, LeaseSettings, Settings
-from tests.infra.conftest import Synthesise, Template, listed
+from tests.infra.conftest import Synthesise, Template, as_list
 
 pytestmark = pytest.mark.xdist_group("cdk")
 SPECS = {spec.name: spec for spec in functions(Settings())}
 SECRET = [{"url": "https://a.test/v1", "key_secret": "acme/models"}]
-# Every setting of an operator, with another value than its default.
+# Every setting of the operator, with a value that is not the default.
 CHANGED: dict[str, Any] = {
     name: field.default + {"shard_max_lines": -1, "max_concurrent_batches": 1}.get(name, 2)
     for name, field in Settings.model_fields.items()
@@ -21,7 +21,7 @@ NAMED_BY_THE_STACK = {name for name, field in Settings.model_fields.items() if i
 
 
 def settings_of(template: Template, function: str) -> dict[str, Any]:
-    """The names of the settings in a function's environment, with what they are."""
+    """The settings in a function's environment, by name."""
     variables = template.function(function)["Environment"]["Variables"]
     return {
         name.removeprefix(PREFIX).lower(): value
@@ -31,36 +31,36 @@ def settings_of(template: Template, function: str) -> dict[str, Any]:
 
 
 def queues_for(template: Template, function: str, *actions: str) -> set[str]:
-    """The logical ids of the queues on which a function may do one of these."""
+    """The logical ids of the queues on which a function may do one of these actions."""
     return {
         resource["Fn::GetAtt"][0]
         for statement in template.statements(function)
-        if set(actions).intersection(listed(statement["Action"]))
-        for resource in listed(statement["Resource"])
+        if set(actions).intersection(as_list(statement["Action"]))
+        for resource in as_list(statement["Resource"])
     }
 
 
-def test_the_authorizer_knows_the_tables_name_and_nothing_else(template: Template) -> None:
+def test_the_authorizer_gets_only_the_name_of_the_table(template: Template) -> None:
     assert set(settings_of(template, "authorize")) == {"table_name"}
 
 
-def test_settings_that_are_the_defaults_are_in_no_environment(template: Template) -> None:
+def test_default_settings_are_in_no_environment(template: Template) -> None:
     for name in SPECS:
         assert set(settings_of(template, name)) <= NAMED_BY_THE_STACK
 
 
 @pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
-def test_an_environment_holds_exactly_the_settings_that_its_function_declares(
+def test_an_environment_has_exactly_the_settings_that_its_function_declares(
     synthesise: Synthesise, spec: FunctionSpec
 ) -> None:
     settings = settings_of(synthesise(upstreams=SECRET, **CHANGED), spec.name)
-    # The key itself is for one machine.
+    # The key itself is only a setting of the home.
     assert set(settings) == spec.settings.model_fields.keys() - {"upstream_key"}
     changed = settings.keys() & CHANGED.keys()
     assert {name: float(settings[name]) for name in changed} == {name: CHANGED[name] for name in changed}
 
 
-def test_a_function_knows_the_urls_of_the_queues_that_it_sends_to_or_takes_leases_on(
+def test_a_function_gets_the_urls_of_the_queues_it_sends_to_or_takes_leases_on(
     template: Template,
 ) -> None:
     for name in SPECS:
@@ -70,7 +70,7 @@ def test_a_function_knows_the_urls_of_the_queues_that_it_sends_to_or_takes_lease
         assert urls == queues_for(template, name, "sqs:SendMessage", "sqs:ChangeMessageVisibility")
 
 
-def test_the_arns_that_identify_dead_letters_are_those_of_the_queues_they_come_from(
+def test_the_arns_in_the_settings_are_those_of_the_dead_letter_queues(
     template: Template,
 ) -> None:
     settings = settings_of(template, "dead_letters")
@@ -84,7 +84,7 @@ def test_the_arns_that_identify_dead_letters_are_those_of_the_queues_they_come_f
         assert settings[f"{queue.name}_dead_letters_arn"] == letters
 
 
-def test_the_settings_of_a_function_show_whether_it_calls_the_upstream_and_takes_leases() -> None:
+def test_a_functions_settings_determine_whether_it_calls_the_upstream_and_takes_leases() -> None:
     assert {name for name, spec in SPECS.items() if spec.calls_the_upstream} == {"api", "plan", "infer"}
     assert {name for name, spec in SPECS.items() if spec.takes_leases} == {"plan", "infer", "assemble"}
     assert not issubclass(SPECS["sweep"].settings, EndpointSettings | LeaseSettings)

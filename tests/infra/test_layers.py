@@ -1,4 +1,4 @@
-"""What goes into Lambda: built without Docker, no larger than it may be, and enough for every handler."""
+"""The code for Lambda is built without Docker, small enough, and complete for every handler."""
 
 import subprocess
 import sys
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.deploy.layers import DEPENDENCIES_BOUND_BYTES, HOST, Code, Platform, build, size_of
+from infra.deploy.layers import HOST, MAX_DEPENDENCIES_BYTES, Code, Platform, build, size_of
 from infra.resources import functions
 from nightlane.settings import Settings
 
@@ -15,20 +15,20 @@ NOT_IN_LAMBDA = ("openai", "moto", "aws_cdk", "jsii", "typer", "rich", "pytest",
 
 
 @pytest.mark.parametrize(("architecture", "machine"), [("arm64", "aarch64"), ("x86_64", "x86_64")])
-def test_the_dependencies_are_lambdas_wheels_and_small(architecture: str, machine: str) -> None:
+def test_the_dependencies_are_wheels_for_lambda_and_small_enough(architecture: str, machine: str) -> None:
     packages = build(Platform.of(architecture)).dependencies / "python"
-    assert size_of(packages) <= DEPENDENCIES_BOUND_BYTES
+    assert size_of(packages) <= MAX_DEPENDENCIES_BYTES
     extensions = [each.name for each in packages.rglob("*.so")]
     assert len(extensions) > 5
     assert all(machine in name and ("cpython-313" in name or "abi3" in name) for name in extensions)
     assert [name for name in NOT_IN_LAMBDA if (packages / name).exists()] == []
 
 
-def test_the_layers_hold_all_that_the_handlers_import() -> None:
+def test_the_layers_have_everything_that_the_handlers_import() -> None:
     code = build(HOST)
     paths = [str(code.functions), *(str(layer / "python") for layer in (code.dependencies, code.shared))]
     modules = [spec.module for spec in functions(Settings())]
-    # Without site-packages, so that nothing else can lend a hand.
+    # Without site-packages, so that every import must come from the layers.
     script = f"import sys; sys.path += {paths!r}\n" + "\n".join(f"import {module}" for module in modules)
     environment = {"AWS_DEFAULT_REGION": "us-east-1"}
     done = subprocess.run(
@@ -41,6 +41,6 @@ def test_the_layers_hold_all_that_the_handlers_import() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_the_sizes_are_told(tmp_path: Path) -> None:
+def test_sizes_are_printed_in_mb(tmp_path: Path) -> None:
     (tmp_path / "code.py").write_bytes(b"x" * 1_500_000)
     assert "layers/dependencies    1.50 MB unzipped" in Code(tmp_path, tmp_path, tmp_path).sizes()

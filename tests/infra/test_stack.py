@@ -1,4 +1,4 @@
-"""What CloudFormation is told: concurrency, queues, storage, access."""
+"""The stack's template: concurrency, queues, storage, access."""
 
 import json
 
@@ -7,23 +7,23 @@ import pytest
 from infra.gateway import GATEWAY_RESPONSES
 from infra.resources import QUEUES, functions
 from nightlane.settings import Settings
-from tests.infra.conftest import Synthesise, Template, listed
+from tests.infra.conftest import Synthesise, Template, as_list
 
 pytestmark = pytest.mark.xdist_group("cdk")
 FUNCTIONS = tuple(spec.name for spec in functions(Settings()))
 
 
 @pytest.mark.parametrize(
-    ("batches", "requests", "a_worker", "concurrency"),
+    ("batches", "requests", "per_worker", "concurrency"),
     [(1, 10, 100, 2), (4, 100, 100, 4), (3, 250, 100, 9), (10, 1_000, 10, 1_000)],
 )
-def test_the_workers_concurrency_is_reserved_and_pulled_for_alike(
-    synthesise: Synthesise, batches: int, requests: int, a_worker: int, concurrency: int
+def test_the_workers_reserved_concurrency_equals_that_of_its_event_source(
+    synthesise: Synthesise, batches: int, requests: int, per_worker: int, concurrency: int
 ) -> None:
     template = synthesise(
         max_concurrent_batches=batches,
         max_concurrent_requests_per_batch=requests,
-        requests_in_flight_per_worker=a_worker,
+        requests_in_flight_per_worker=per_worker,
     )
     assert template.function("infer")["ReservedConcurrentExecutions"] == concurrency
     (mapping,) = template.mappings("infer")
@@ -32,29 +32,31 @@ def test_the_workers_concurrency_is_reserved_and_pulled_for_alike(
     assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
 
 
-def test_only_the_worker_reports_single_messages_as_failed(template: Template) -> None:
-    says = {name for name in FUNCTIONS for each in template.mappings(name) if "FunctionResponseTypes" in each}
-    assert says == {"infer"}
+def test_only_the_worker_reports_failures_of_single_messages(template: Template) -> None:
+    reporting = {
+        name for name in FUNCTIONS for each in template.mappings(name) if "FunctionResponseTypes" in each
+    }
+    assert reporting == {"infer"}
 
 
-def test_nothing_is_reserved_in_an_account_too_small_for_it(synthesise: Synthesise) -> None:
+def test_no_concurrency_is_reserved_if_the_account_has_too_little(synthesise: Synthesise) -> None:
     template = synthesise(reserve_concurrency=False)
     assert "ReservedConcurrentExecutions" not in json.dumps(template.body)
     assert template.mappings("infer")[0]["ScalingConfig"]["MaximumConcurrency"] == 2
 
 
-def test_a_message_stays_invisible_for_longer_than_its_function_may_run(template: Template) -> None:
+def test_a_queues_visibility_timeout_exceeds_the_timeout_of_its_function(template: Template) -> None:
     queues = template.of_type("AWS::SQS::Queue")
-    fed = 0
+    mapped = 0
     for name in FUNCTIONS:
         for mapping in template.mappings(name):
             queue = queues[mapping["EventSourceArn"]["Fn::GetAtt"][0]]
             assert queue["VisibilityTimeout"] > template.function(name)["Timeout"]
-            fed += 1
-    assert fed == len(queues) == 2 * len(QUEUES)
+            mapped += 1
+    assert mapped == len(queues) == 2 * len(QUEUES)
 
 
-def test_every_queue_has_dead_letters_and_every_dead_letter_is_dealt_with(template: Template) -> None:
+def test_every_queue_has_a_dead_letter_queue_and_every_dead_letter_is_processed(template: Template) -> None:
     queues = template.of_type("AWS::SQS::Queue")
     letters = {
         each["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0]
@@ -68,7 +70,7 @@ def test_every_queue_has_dead_letters_and_every_dead_letter_is_dealt_with(templa
     assert counts == {queue.max_receive_count for queue in QUEUES}
 
 
-def test_only_the_workers_queues_keep_the_order_of_lanes_and_do_so_at_full_speed(template: Template) -> None:
+def test_only_the_workers_queues_are_fifo_and_they_have_high_throughput(template: Template) -> None:
     fifo = [each for each in template.of_type("AWS::SQS::Queue").values() if each.get("FifoQueue")]
     assert len(fifo) == 2
     for queue in fifo:
@@ -76,18 +78,18 @@ def test_only_the_workers_queues_keep_the_order_of_lanes_and_do_so_at_full_speed
         assert queue["DeduplicationScope"] == "messageGroup"
 
 
-def test_the_loop_from_batch_to_batch_is_allowed_where_it_goes_and_nowhere_else(template: Template) -> None:
+def test_only_the_functions_in_the_loop_from_batch_to_batch_may_be_recursive(template: Template) -> None:
     allowed = {name for name in FUNCTIONS if template.function(name).get("RecursiveLoop") == "Allow"}
     assert allowed == {"plan", "infer", "assemble"}
 
 
-def test_functions_run_where_their_wheels_do_and_leave_traces_and_logs(template: Template) -> None:
-    retained = template.of_type("AWS::Logs::LogGroup")
+def test_functions_run_on_the_platform_of_their_wheels_with_traces_and_logs(template: Template) -> None:
+    log_groups = template.of_type("AWS::Logs::LogGroup")
     for name in FUNCTIONS:
         function = template.function(name)
         assert (function["Runtime"], function["Architectures"]) == ("python3.13", ["arm64"])
         assert function["TracingConfig"] == {"Mode": "Active"}
-        assert retained[function["LoggingConfig"]["LogGroup"]["Ref"]]["RetentionInDays"] == 30
+        assert log_groups[function["LoggingConfig"]["LogGroup"]["Ref"]]["RetentionInDays"] == 30
         assert len(function["Layers"]) == 2
 
 
@@ -97,16 +99,16 @@ def test_no_role_is_shared_and_no_action_is_a_wildcard(template: Template) -> No
     for name in FUNCTIONS:
         assert "ManagedPolicyArns" not in template.of_type("AWS::IAM::Role")[roles[FUNCTIONS.index(name)]]
         for statement in template.statements(name):
-            actions = listed(statement["Action"])
+            actions = as_list(statement["Action"])
             assert not any("*" in action for action in actions)
-            if "*" in listed(statement["Resource"]):
+            if "*" in as_list(statement["Resource"]):
                 assert actions == ["xray:PutTelemetryRecords", "xray:PutTraceSegments"] or actions == [
                     "xray:PutTraceSegments",
                     "xray:PutTelemetryRecords",
                 ]
 
 
-def test_the_table_pays_for_no_index_twice_and_can_be_restored(template: Template) -> None:
+def test_the_tables_indexes_have_keys_only_and_it_can_be_restored(template: Template) -> None:
     (table,) = template.of_type("AWS::DynamoDB::Table").values()
     assert table["BillingMode"] == "PAY_PER_REQUEST"
     indexes = table["GlobalSecondaryIndexes"]
@@ -116,20 +118,22 @@ def test_the_table_pays_for_no_index_twice_and_can_be_restored(template: Templat
     assert table["DeletionProtectionEnabled"]
 
 
-def test_what_is_kept_goes_with_the_stack_only_if_asked(synthesise: Synthesise, template: Template) -> None:
+def test_data_is_deleted_with_the_stack_only_if_configured(
+    synthesise: Synthesise, template: Template
+) -> None:
     kinds = {"AWS::DynamoDB::Table", "AWS::S3::Bucket"}
 
     def policies(of: Template) -> set[str]:
         return {each["DeletionPolicy"] for each in of.body["Resources"].values() if each["Type"] in kinds}
 
-    fleeting = synthesise(deletion_protection=False)
+    unprotected = synthesise(deletion_protection=False)
     assert policies(template) == {"Retain"}
-    assert policies(fleeting) == {"Delete"}
-    (table,) = fleeting.of_type("AWS::DynamoDB::Table").values()
+    assert policies(unprotected) == {"Delete"}
+    (table,) = unprotected.of_type("AWS::DynamoDB::Table").values()
     assert not table["DeletionProtectionEnabled"]
 
 
-def test_nothing_is_public_and_nothing_travels_or_lies_in_the_clear(template: Template) -> None:
+def test_nothing_is_public_and_everything_is_encrypted_in_transit_and_at_rest(template: Template) -> None:
     (bucket,) = template.of_type("AWS::S3::Bucket").values()
     assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
     assert len(bucket["PublicAccessBlockConfiguration"]) == 4
@@ -146,14 +150,14 @@ def test_nothing_is_public_and_nothing_travels_or_lies_in_the_clear(template: Te
         assert {"Bool": {"aws:SecureTransport": "false"}} in [each["Condition"] for each in statements]
 
 
-def test_objects_of_the_work_in_hand_and_unfinished_uploads_go_by_themselves(synthesise: Synthesise) -> None:
+def test_work_objects_and_unfinished_uploads_expire(synthesise: Synthesise) -> None:
     (bucket,) = synthesise(completion_window_seconds=172_800).of_type("AWS::S3::Bucket").values()
     work, uploads = bucket["LifecycleConfiguration"]["Rules"]
     assert (work["Prefix"], work["ExpirationInDays"]) == ("work/", 9)
     assert uploads["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 1}
 
 
-def test_every_method_asks_the_authorizer(template: Template) -> None:
+def test_every_method_requires_the_authorizer(template: Template) -> None:
     (method,) = template.of_type("AWS::ApiGateway::Method").values()
     assert (method["HttpMethod"], method["AuthorizationType"]) == ("ANY", "CUSTOM")
     (authorizer,) = template.of_type("AWS::ApiGateway::Authorizer").values()
@@ -169,7 +173,7 @@ def test_every_method_asks_the_authorizer(template: Template) -> None:
     assert not settings["DataTraceEnabled"]
 
 
-def test_api_gateways_own_answers_wear_openais_envelope(template: Template) -> None:
+def test_api_gateways_own_errors_have_openais_envelope(template: Template) -> None:
     responses = {
         each["ResponseType"]: each for each in template.of_type("AWS::ApiGateway::GatewayResponse").values()
     }
@@ -183,7 +187,7 @@ def test_api_gateways_own_answers_wear_openais_envelope(template: Template) -> N
     assert "StatusCode" not in responses["DEFAULT_4XX"]
 
 
-def test_the_upstreams_key_is_named_and_nowhere_told(synthesise: Synthesise) -> None:
+def test_the_template_has_the_name_of_the_upstreams_key_but_not_the_key(synthesise: Synthesise) -> None:
     template = synthesise(upstreams=[{"url": "https://a.test/v1", "key_secret": "acme/models"}])
     for name in FUNCTIONS:
         variables = template.function(name)["Environment"]["Variables"]
@@ -195,7 +199,7 @@ def test_the_upstreams_key_is_named_and_nowhere_told(synthesise: Synthesise) -> 
     assert "AWS::SecretsManager::Secret" not in json.dumps(template.body)
 
 
-def test_a_private_api_answers_its_endpoints_alone(synthesise: Synthesise) -> None:
+def test_a_private_api_is_reachable_only_from_its_endpoints(synthesise: Synthesise) -> None:
     template = synthesise(vpc_endpoint_ids=["vpce-0123456789abcdef0"])
     (api,) = template.of_type("AWS::ApiGateway::RestApi").values()
     assert api["EndpointConfiguration"] == {
@@ -207,7 +211,7 @@ def test_a_private_api_answers_its_endpoints_alone(synthesise: Synthesise) -> No
     assert deny["Condition"] == {"StringNotEquals": {"aws:SourceVpce": ["vpce-0123456789abcdef0"]}}
 
 
-def test_a_custom_domain_serves_below_v1_and_alone(synthesise: Synthesise) -> None:
+def test_a_custom_domain_serves_v1_and_replaces_the_default_endpoint(synthesise: Synthesise) -> None:
     certificate = "arn:aws:acm:us-east-1:123456789012:certificate/00000000-0000-4000-8000-000000000000"
     template = synthesise(domain={"name": "batch.acme.test", "certificate_arn": certificate})
     (mapping,) = template.of_type("AWS::ApiGateway::BasePathMapping").values()
@@ -217,7 +221,7 @@ def test_a_custom_domain_serves_below_v1_and_alone(synthesise: Synthesise) -> No
     assert template.body["Outputs"]["ApiUrl"]["Value"] == "https://batch.acme.test/v1"
 
 
-def test_what_the_operator_brings_along_is_used(synthesise: Synthesise) -> None:
+def test_the_operators_acl_network_and_topic_are_used(synthesise: Synthesise) -> None:
     acl = "arn:aws:wafv2:us-east-1:123456789012:regional/webacl/acme/00000000-0000-4000-8000-000000000000"
     network = {"subnet_ids": ["subnet-01234567"], "security_group_ids": ["sg-01234567"]}
     topic = "arn:aws:sns:us-east-1:123456789012:pager"

@@ -1,4 +1,4 @@
-"""Local functions behave as Lambda's do: warm processes, timeouts, crashes, concurrency."""
+"""The rig's functions behave like Lambda's: warm processes, timeouts, crashes, concurrency."""
 
 import asyncio
 import os
@@ -15,7 +15,7 @@ PROBE = FunctionSpec(name="probe", timeout=5, memory=256, concurrency=2, package
 
 
 def run(spec: FunctionSpec, *events: str) -> tuple[list[object], FunctionUse]:
-    """The outcomes of events handled one after the other."""
+    """The outcomes of events that are handled one after the other."""
 
     async def calls() -> list[object]:
         function = Function(spec, dict(os.environ), use)
@@ -32,7 +32,7 @@ def run(spec: FunctionSpec, *events: str) -> tuple[list[object], FunctionUse]:
     return asyncio.run(calls()), use
 
 
-def test_a_warm_process_is_used_again_and_sees_lambdas_context() -> None:
+def test_a_warm_process_is_reused_and_gets_lambdas_context() -> None:
     (first, second), use = run(PROBE, "one", "two")
     assert isinstance(first, dict)
     assert isinstance(second, dict)
@@ -43,7 +43,7 @@ def test_a_warm_process_is_used_again_and_sees_lambdas_context() -> None:
     assert use.peak_rss_kib > 1_000
 
 
-def test_a_timeout_kills_the_process_and_the_next_one_is_new() -> None:
+def test_a_timeout_kills_the_process_and_the_next_invocation_gets_a_new_one() -> None:
     (pid, timed_out, after), use = run(replace(PROBE, timeout=1), "one", "sleep 30", "two")
     assert isinstance(timed_out, FunctionTimedOut)
     assert isinstance(pid, dict)
@@ -53,7 +53,7 @@ def test_a_timeout_kills_the_process_and_the_next_one_is_new() -> None:
     assert use.milliseconds >= 1_000
 
 
-def test_a_crash_is_an_error_of_that_invocation_only() -> None:
+def test_a_crash_fails_only_its_own_invocation() -> None:
     (died, raised, after), use = run(PROBE, "die", "raise", "two")
     assert isinstance(died, FunctionFailed)
     assert str(raised) == "as asked"
@@ -61,7 +61,7 @@ def test_a_crash_is_an_error_of_that_invocation_only() -> None:
     assert use.errors == 2
 
 
-def test_no_more_run_at_once_than_the_concurrency_allows() -> None:
+def test_no_more_invocations_run_at_once_than_the_concurrency_allows() -> None:
     async def calls() -> tuple[set[int], int]:
         function = Function(PROBE, dict(os.environ), FunctionUse(256))
         answers = await asyncio.gather(*(function.call({"do": "sleep 0.1"}) for _ in range(6)))

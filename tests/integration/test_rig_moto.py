@@ -1,4 +1,4 @@
-"""moto as the rig runs it."""
+"""The rig's changes to moto."""
 
 import subprocess
 import sys
@@ -10,13 +10,13 @@ import pytest
 from moto import mock_aws
 from moto.dynamodb.models.dynamo_type import Item
 from moto.dynamodb.models.table import Table
-from tests.rig.moto import stay_small
+from tests.rig.moto import limit_memory
 from tests.rig.provision import create_table
 from nightlane.aws.clients import Clients
 from nightlane.aws.table.connection import Connection, Key, TransactionRefused, delete, put, update
 
 CHANGE = "SET #list = list_append(#list, :more) ADD #count :one"
-stay_small()
+limit_memory()
 with mock_aws():
     clients = Clients(boto3.Session("testing", "testing", region_name="us-east-1"))
     create_table(clients, "table")
@@ -54,5 +54,5 @@ with mock_aws():
 
 
 def test_memory_does_not_grow_with_transactions_and_a_refused_one_changes_nothing() -> None:
-    # In a process of its own: moto stays changed.
+    # In a separate process, because the changes to moto are permanent.
     subprocess.run([sys.executable, "-c", CODE], check=True)

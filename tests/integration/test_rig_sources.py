@@ -26,7 +26,7 @@ PROBE = FunctionSpec(
 
 
 class Recorder(Function):
-    """Notes when each message ran."""
+    """Records when each message was processed."""
 
     def __init__(self) -> None:
         super().__init__(PROBE, dict(os.environ), FunctionUse(256))
@@ -34,7 +34,7 @@ class Recorder(Function):
         self._change = asyncio.Condition()
 
     async def ended(self, count: int) -> None:
-        """Return once so many deliveries have ended."""
+        """Wait until this many deliveries have ended."""
         async with self._change:
             await self._change.wait_for(lambda: len(self.spans) >= count)
 
@@ -63,7 +63,7 @@ def clients() -> Iterator[Clients]:
 
 
 def deliver(clients: Clients, queue: str, count: int) -> Recorder:
-    """Run an event source until so many deliveries have ended."""
+    """Run an event source until this many deliveries have ended."""
 
     async def serve() -> Recorder:
         function = Recorder()
@@ -91,14 +91,14 @@ def invisible(clients: Clients, url: str) -> int:
 def send(clients: Clients, queue: str, *messages: tuple[str, str]) -> str:
     url = clients.sqs.get_queue_url(QueueName=queue)["QueueUrl"]
     for number, (lane, body) in enumerate(messages):
-        lanes: Any = (
+        fifo: Any = (
             {"MessageGroupId": lane, "MessageDeduplicationId": f"{time.time_ns()}-{number}"} if lane else {}
         )
-        clients.sqs.send_message(QueueUrl=url, MessageBody=body, **lanes)
+        clients.sqs.send_message(QueueUrl=url, MessageBody=body, **fifo)
     return url
 
 
-def test_two_messages_of_a_lane_never_run_at_once_and_lanes_run_side_by_side(clients: Clients) -> None:
+def test_messages_of_a_lane_run_one_at_a_time_and_lanes_run_in_parallel(clients: Clients) -> None:
     messages = [(lane, f"sleep 0.{number}") for number in (5, 6, 7) for lane in ("a", "b")]
     url = send(clients, "infer.fifo", *messages)
     spans = deliver(clients, "infer.fifo", 6).spans
@@ -113,7 +113,9 @@ def test_two_messages_of_a_lane_never_run_at_once_and_lanes_run_side_by_side(cli
 
 
 @pytest.mark.parametrize("body", ["die", "raise", "hand-back"])
-def test_what_failed_stays_in_the_queue_until_its_visibility_ends(clients: Clients, body: str) -> None:
+def test_a_failed_message_stays_in_the_queue_until_its_visibility_timeout_ends(
+    clients: Clients, body: str
+) -> None:
     url = send(clients, "plan", ("", body))
     before = invisible(clients, url)
     assert [each for _, each, _, _ in deliver(clients, "plan", 1).spans] == [body]

@@ -1,4 +1,4 @@
-"""`cdk bootstrap` and `cdk deploy` of the very app into the emulator, and the client pointed at it."""
+"""`cdk bootstrap` and `cdk deploy` of the real app into the emulator, and a client for the deployed URL."""
 
 import json
 import os
@@ -21,7 +21,8 @@ CDK = BUILD / "cdk" / "node_modules" / ".bin" / "cdk"
 STACK = "Rehearsal"
 SECRET = "rehearsal/upstream"
 UPSTREAM_KEY = "sk-upstream-of-the-rehearsal"
-# One slot: batches queue behind it. The rest is as deployed, but for what would only make tests wait.
+# One slot, so that batches queue behind it. The other settings have their defaults, except for intervals that
+# would only make the tests wait.
 CONTEXT = {
     "stack_name": STACK,
     "deletion_protection": False,
@@ -32,7 +33,7 @@ CONTEXT = {
 
 
 def run(*command: str | Path, cwd: Path | None = None) -> str:
-    """Run a command with the venv's node and python first; its output if it succeeds."""
+    """Run a command with the venv's node and python first in PATH, and return its output."""
     environment = os.environ | {"PATH": f"{BIN}:{os.environ['PATH']}", "CDK_DISABLE_CLI_TELEMETRY": "true"}
     done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
@@ -63,7 +64,7 @@ def place(aws: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
 
 
 def deploy(upstream_url: str, folder: Path) -> dict[str, str]:
-    """Bootstrap the account and deploy; the stack's outputs."""
+    """Bootstrap the account and deploy; returns the stack's outputs."""
     run(CDK, "bootstrap", f"aws://{ACCOUNT}/{REGION}", cwd=folder)
     context = CONTEXT | {"upstreams": [{"url": upstream_url, "key_secret": SECRET}]}
     outputs = folder / "outputs.json"

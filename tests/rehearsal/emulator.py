@@ -15,18 +15,18 @@ import urllib3
 
 BUILD = Path(__file__).parents[2] / ".build"
 VENV = BUILD / "ministack"
-# It pins a botocore of its own, so it gets an environment of its own; trustme makes its certificate.
+# ministack pins its own botocore, so it gets a separate environment. trustme creates its certificate.
 REQUIREMENTS = ("ministack==1.5.33", "trustme==1.2.1")
 REGION = "us-east-1"
 ACCOUNT = "000000000000"
 START_SECONDS = 60
-# IAM knows no SendMessageBatch: a batch of messages needs SendMessage, and the emulator asks for the other.
+# IAM has no SendMessageBatch: a batch of messages needs SendMessage, but the emulator checks the former.
 # https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsqs.html
 MAIN = """
 from ministack.core import iam_actions
-asked = iam_actions.extract_iam_action
+original = iam_actions.extract_iam_action
 def extract_iam_action(*args):
-    action = asked(*args)
+    action = original(*args)
     return action.removesuffix("Batch") if action and action.startswith("sqs:") else action
 iam_actions.extract_iam_action = extract_iam_action
 from ministack.app import main
@@ -36,7 +36,7 @@ main()
 
 @dataclass(frozen=True, slots=True)
 class Emulator:
-    """Where it is, and how to trust it."""
+    """The emulator's URL and its certificate."""
 
     endpoint_url: str
     certificate: Path
@@ -58,7 +58,7 @@ class Emulator:
 
 @contextlib.contextmanager
 def running(folder: Path) -> Iterator[Emulator]:
-    """Start it with its files in the folder; end it with everything that it started."""
+    """A running emulator with its files in this folder; at the end, its whole process group is stopped."""
     _install()
     python = VENV / "bin" / "python"
     _run(python, "-m", "trustme", "--quiet", "--dir", folder, "--identities", "127.0.0.1", "localhost")

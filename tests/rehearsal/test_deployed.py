@@ -1,4 +1,4 @@
-"""The client's whole suite, against what `cdk deploy` made."""
+"""All client tests, against the stack that `cdk deploy` made."""
 
 import json
 from itertools import pairwise
@@ -14,7 +14,7 @@ from tests.world import requests
 
 
 def test_twelve_batches_queue_behind_one_slot_and_all_complete(place: Place) -> None:
-    """The way is there; that Lambda lets so long a loop be is for the template's `RecursiveLoop` to say."""
+    """One batch starts the next; the emulator has no loop detection, so `RecursiveLoop` is not tested."""
     batches = [place.create(requests(5)) for _ in range(12)]
     ended = [place.wait(batch.id, seconds=120) for batch in batches]
     assert {batch.status for batch in ended} == {"completed"}
@@ -25,9 +25,9 @@ def test_twelve_batches_queue_behind_one_slot_and_all_complete(place: Place) -> 
         assert after.in_progress_at >= before.completed_at
 
 
-def test_a_revoked_key_opens_nothing(place: Place) -> None:
-    key = create_key("fleeting")
-    listed = run(BIN / "nightlane", "keys", "list", "--tenant", "fleeting", "--stack", STACK)
+def test_a_revoked_key_is_rejected(place: Place) -> None:
+    key = create_key("short-lived")
+    listed = run(BIN / "nightlane", "keys", "list", "--tenant", "short-lived", "--stack", STACK)
     (row,) = [line for line in listed.splitlines() if key[-4:] in line]
     run(BIN / "nightlane", "keys", "revoke", row.split()[1], "--stack", STACK)
     with (
@@ -38,7 +38,7 @@ def test_a_revoked_key_opens_nothing(place: Place) -> None:
     assert caught.value.code == "invalid_api_key"
 
 
-def test_unknown_paths_are_answered_in_openais_envelope(place: Place) -> None:
+def test_an_unknown_path_gets_openais_error_envelope(place: Place) -> None:
     with pytest.raises(openai.NotFoundError) as caught:
         place.client.get("/nonsense", cast_to=object)
     assert set(json.loads(caught.value.response.text)["error"]) == {"message", "type", "param", "code"}

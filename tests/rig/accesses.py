@@ -1,4 +1,4 @@
-"""What an AWS call asks of IAM: one action on one resource, or several.
+"""What IAM checks for an AWS call: actions on resources.
 
 https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
 """
@@ -14,9 +14,9 @@ from msgspec import Struct, json
 
 from infra.permissions import Target
 
-# The folder where accesses are written down, if this is set.
+# The environment variable with the folder in which accesses are recorded.
 RECORD = "RECORD_AWS_CALLS"
-# Of these, one stands for all of its kind.
+# For these, one access stands for all of its kind.
 KINDS = frozenset({Target.TABLE, Target.OBJECTS})
 OBJECT_ACTIONS = {
     "HeadObject": "GetObject",
@@ -33,7 +33,7 @@ TRANSACTION_ACTIONS = {
 
 
 class Access(Struct, frozen=True, order=True):
-    """An action on a thing: a partition key, an index, an object's key or a queue's name."""
+    """An action on a resource: a partition key, an index, an object key or a queue name."""
 
     function: str
     action: str
@@ -41,11 +41,11 @@ class Access(Struct, frozen=True, order=True):
     on: str
 
 
-Asked = Iterator[tuple[str, Target, str]]
+Accesses = Iterator[tuple[str, Target, str]]
 
 
-def asked_of_iam(service: str, operation: str, params: Mapping[str, Any]) -> Asked:
-    """The actions, targets and things of one call of boto3."""
+def iam_accesses(service: str, operation: str, params: Mapping[str, Any]) -> Accesses:
+    """The actions, targets and resources that IAM checks for one call."""
     match service:
         case "dynamodb":
             yield from _items(operation, params)
@@ -58,7 +58,7 @@ def asked_of_iam(service: str, operation: str, params: Mapping[str, Any]) -> Ask
             yield f"{service}:{operation}", Target.UPSTREAM_KEY, params.get("SecretId", "")
 
 
-def _items(operation: str, params: Mapping[str, Any]) -> Asked:
+def _items(operation: str, params: Mapping[str, Any]) -> Accesses:
     if operation == "TransactWriteItems":
         for item in params["TransactItems"]:
             ((verb, action),) = item.items()
@@ -82,7 +82,7 @@ def _partition(params: Mapping[str, Any]) -> str:
     return partition
 
 
-def _objects(operation: str, params: Mapping[str, Any]) -> Asked:
+def _objects(operation: str, params: Mapping[str, Any]) -> Accesses:
     if operation == "DeleteObjects":
         for each in params["Delete"]["Objects"]:
             yield "s3:DeleteObject", Target.OBJECTS, each["Key"]
@@ -94,15 +94,15 @@ def _objects(operation: str, params: Mapping[str, Any]) -> Asked:
 
 
 class AccessRecorder:
-    """Writes down what a function asks of IAM, each kind of access once."""
+    """Records the accesses of functions, each kind of access once."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._file = folder / f"{os.getpid()}.jsonl"
-        self._known: set[Access] = set()
+        self._recorded: set[Access] = set()
 
     def watch(self, session: Session, function: Callable[[], str | None]) -> None:
-        """Record the session's calls for the function that makes them; none, if there is none."""
+        """Record the session's calls under the current function; nothing while there is none."""
 
         def record(params: dict[str, Any], model: Any, **_: Any) -> None:
             if (name := function()) is not None:
@@ -111,22 +111,22 @@ class AccessRecorder:
         session.events.register("before-parameter-build.*.*", record)
 
     def _record(self, function: str, service: str, operation: str, params: Mapping[str, Any]) -> None:
-        for action, target, on in asked_of_iam(service, operation, params):
+        for action, target, on in iam_accesses(service, operation, params):
             access = Access(function, action, target, _kind(on) if target in KINDS else on)
-            if access not in self._known:
-                self._known.add(access)
+            if access not in self._recorded:
+                self._recorded.add(access)
                 with self._file.open("ab") as file:
                     file.write(json.encode(access) + b"\n")
 
 
-def recorder() -> AccessRecorder | None:
-    """The recorder of this process, if it is to have one."""
+def recorder_from_environment() -> AccessRecorder | None:
+    """A recorder if the environment names its folder, else None."""
     folder = os.environ.get(RECORD)
     return AccessRecorder(Path(folder)) if folder else None
 
 
-def recorded(folder: Path) -> set[Access]:
-    """Everything that was written down."""
+def read_accesses(folder: Path) -> set[Access]:
+    """All recorded accesses."""
     return {
         json.decode(line, type=Access)
         for file in folder.glob("*.jsonl")
@@ -134,6 +134,6 @@ def recorded(folder: Path) -> set[Access]:
     }
 
 
-def _kind(thing: str) -> str:
-    """`BATCH#1` and `files/a` stand for all of their kind."""
-    return re.sub(r"(?<=[#/]).*", "", thing, count=1)
+def _kind(name: str) -> str:
+    """The kind of a key: `BATCH#` for `BATCH#1`, `files/` for `files/a`."""
+    return re.sub(r"(?<=[#/]).*", "", name, count=1)

@@ -1,4 +1,4 @@
-"""The events that Lambda makes of messages and of the clock, in their documented shapes.
+"""The events in which Lambda gets messages and timer ticks, in their documented shapes.
 
 https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html
 """
@@ -14,11 +14,11 @@ DEAD_LETTERS = "-dead"
 
 
 def sqs_event(queue: str, message: Mapping[str, Any]) -> dict[str, Any]:
-    """One received message; one of a dead-letter queue says which queue it comes from."""
+    """The event for one received message; a dead letter names the queue it comes from."""
     attributes = dict(message.get("Attributes", {}))
     name, dot, fifo = queue.partition(".")
     if name.endswith(DEAD_LETTERS):
-        # moto does not.
+        # moto does not set it.
         attributes["DeadLetterQueueSourceArn"] = _queue_arn(name.removesuffix(DEAD_LETTERS) + dot + fifo)
     return {
         "Records": [
@@ -42,7 +42,7 @@ def _queue_arn(queue: str) -> str:
 
 
 def scheduled_event() -> dict[str, Any]:
-    """EventBridge's tick."""
+    """EventBridge's scheduled event."""
     return {
         "version": "0",
         "id": str(uuid.uuid4()),

@@ -1,4 +1,4 @@
-"""Functions as pools of processes: warm ones are used again, dead ones are replaced."""
+"""Functions as pools of processes: warm ones are reused, dead ones are replaced."""
 
 import asyncio
 import sys
@@ -13,8 +13,8 @@ from infra.resources import FunctionSpec
 from tests.rig.ledger import FunctionUse, Report
 from tests.rig.runtime import LENGTH_BYTES, Invocation, Outcome, frame
 
-# Where a function has no concurrency of its own.
-PROCESSES = 3
+# For functions without reserved concurrency.
+DEFAULT_CONCURRENCY = 3
 
 
 class Process:
@@ -41,12 +41,12 @@ class Process:
         )
         return cls(process)
 
-    async def until_ready(self) -> None:
-        """Return once the handler is imported. Raises: FunctionFailed."""
+    async def wait_until_ready(self) -> None:
+        """Wait until the handler is imported. Raises: FunctionFailed."""
         await self._read()
 
     async def invoke(self, invocation: Invocation) -> Outcome:
-        """Raises: FunctionFailed, if the process ends."""
+        """Run the handler. Raises: FunctionFailed, if the process ends."""
         assert self._process.stdin is not None
         data = await asyncio.to_thread(json.encode, invocation)
         with suppress(ConnectionError):
@@ -70,12 +70,12 @@ class Process:
 
 
 class Function:
-    """A function with its concurrency, its timeout and what it has used."""
+    """A function with its concurrency and its timeout; `use` is what it has used."""
 
     def __init__(self, spec: FunctionSpec, environment: Mapping[str, str], use: FunctionUse) -> None:
         self.spec = spec
         self.use = use
-        self.slots = asyncio.Semaphore(spec.concurrency or PROCESSES)
+        self.slots = asyncio.Semaphore(spec.concurrency or DEFAULT_CONCURRENCY)
         self._environment = environment
         self._idle: list[Process] = []
         self._all: set[Process] = set()
@@ -89,7 +89,7 @@ class Function:
         self._idle.append(await self._start())
 
     async def call(self, event: Any) -> Any:
-        """Invoke when a slot is free. Raises: FunctionFailed, FunctionTimedOut."""
+        """Wait for a free slot, then invoke. Raises: FunctionFailed, FunctionTimedOut."""
         async with self.slots:
             return await self.invoke(event)
 
@@ -116,7 +116,7 @@ class Function:
         return outcome.result
 
     def _warm(self) -> Process | None:
-        """An idle process; one that died meanwhile is no execution environment any more."""
+        """An idle process that is still alive."""
         while self._idle:
             process = self._idle.pop()
             if process.is_alive:
@@ -128,7 +128,7 @@ class Function:
         process = await Process.spawn(self.spec, self._environment)
         self._all.add(process)
         try:
-            await process.until_ready()
+            await process.wait_until_ready()
         except FunctionFailed:
             self._all.discard(process)
             await process.kill()

@@ -1,4 +1,4 @@
-"""What a local run would have been billed for on AWS, and what its dashboard would show."""
+"""What AWS would bill for a local run, and what the dashboard would show of it."""
 
 from collections import Counter, deque
 from collections.abc import Mapping
@@ -9,13 +9,13 @@ from msgspec import Struct, json
 from nightlane.domain.metrics import Metric
 
 EVENT_SOURCE = "event source"
-# Of each function; one point has up to a hundred values, most have one.
-MOST_POINTS = 20_000
+# Per function. One point has up to a hundred values; most have one.
+MAX_POINTS = 20_000
 EMBEDDED_METRICS = '{"_aws":'
 
 
 class Point(Struct, frozen=True):
-    """Values of a metric that were published together; `at` in seconds since 1970."""
+    """Values of a metric that were published together; `at` is in seconds since 1970."""
 
     metric: Metric
     at: float
@@ -24,7 +24,7 @@ class Point(Struct, frozen=True):
 
 
 def points_of(line: str) -> list[Point]:
-    """The data points of a line in the embedded metric format; none of any other line.
+    """The data points in a line of the embedded metric format; empty for any other line.
 
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
     """
@@ -39,7 +39,7 @@ def points_of(line: str) -> list[Point]:
 
 
 class Report(Struct, frozen=True):
-    """What one invocation used. `calls` counts AWS calls, `units` the items they wrote or read."""
+    """What one invocation used: `calls` counts AWS calls, `units` the items they wrote or read."""
 
     milliseconds: float
     peak_rss_kib: int
@@ -50,7 +50,7 @@ class Report(Struct, frozen=True):
 
 @dataclass(slots=True)
 class FunctionUse:
-    """The sum over a function's invocations."""
+    """What all invocations of a function used together."""
 
     memory_mb: int
     invocations: int = 0
@@ -60,10 +60,10 @@ class FunctionUse:
     peak_rss_kib: int = 0
     calls: Counter[str] = field(default_factory=Counter)
     units: Counter[str] = field(default_factory=Counter)
-    points: deque[Point] = field(default_factory=lambda: deque(maxlen=MOST_POINTS))
+    points: deque[Point] = field(default_factory=lambda: deque(maxlen=MAX_POINTS))
 
     def add(self, report: Report) -> None:
-        """An invocation ended."""
+        """Add an invocation that has ended."""
         self.ended += 1
         self.milliseconds += report.milliseconds
         self.peak_rss_kib = max(self.peak_rss_kib, report.peak_rss_kib)
@@ -74,7 +74,7 @@ class FunctionUse:
 
 @dataclass(slots=True)
 class Ledger:
-    """Use by function; the event sources' own calls stand under `EVENT_SOURCE`."""
+    """What each function used; the event sources' calls are under `EVENT_SOURCE`."""
 
     functions: dict[str, FunctionUse] = field(default_factory=dict)
 
@@ -86,16 +86,16 @@ class Ledger:
         return sum((use.calls for use in self.functions.values()), Counter())
 
     def units(self) -> Counter[str]:
-        """Items written or read by name of the call."""
+        """Items written or read, by name of the call."""
         return sum((use.units for use in self.functions.values()), Counter())
 
     def points(self) -> list[Point]:
-        """What the functions measured, in the order of time; of a long run its newest part."""
+        """The functions' metrics in order of time; after a long run only the newest."""
         points = [point for use in tuple(self.functions.values()) for point in tuple(use.points)]
         return sorted(points, key=lambda point: point.at)
 
     def clear(self) -> None:
-        """Start counting anew."""
+        """Reset all counts."""
         for use in self.functions.values():
             use.invocations = use.ended = use.errors = use.peak_rss_kib = 0
             use.milliseconds = 0.0

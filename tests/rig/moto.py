@@ -1,4 +1,4 @@
-"""moto's server in a process of its own: DynamoDB, S3 and SQS in memory on 127.0.0.1.
+"""moto's server in a separate process: DynamoDB, S3 and SQS in memory on 127.0.0.1.
 
 `python -m tests.rig.moto` prints its port and serves until its standard input ends.
 """
@@ -25,11 +25,11 @@ from werkzeug.serving import make_server
 Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
 
-def one_at_a_time(application: Application) -> Application:
+def serialize_dynamodb(application: Application) -> Application:
     """Serve DynamoDB's requests one after the other.
 
-    moto takes a transaction back by restoring what it found, and with it undoes whatever another
-    thread wrote meanwhile.
+    To roll back a transaction, moto restores the tables as they were before, and so also undoes what other
+    threads have written since.
     """
     lock = threading.Lock()
 
@@ -42,22 +42,21 @@ def one_at_a_time(application: Application) -> Application:
     return serve
 
 
-def stay_small() -> None:
-    """Let moto forget what it no longer needs, and copy only what a transaction touches.
+def limit_memory() -> None:
+    """Make moto drop what it no longer needs, and copy only the items that a transaction touches.
 
-    moto remembers every object it ever made, and copies the whole table for every action of a
-    transaction: after a few hundred batches that is gigabytes, and a garbage collection, in which
-    everything stands still, takes ten seconds.
+    moto keeps every object it has ever made, and copies the whole table for every action of a transaction.
+    After a few hundred batches that is gigabytes, and a garbage collection stops everything for ten seconds.
     """
     transact = DynamoDBBackend.transact_write_items
 
     def transact_write_items(self: DynamoDBBackend, transact_items: list[dict[str, Any]]) -> None:
-        places = list(_places(self, transact_items))
-        before = [copy.deepcopy(items.get(sort)) for items, sort in places]
+        locations = list(_locations(self, transact_items))
+        before = [copy.deepcopy(items.get(sort)) for items, sort in locations]
         try:
             transact(self, transact_items)
         except Exception:
-            for (items, sort), item in zip(places, before, strict=True):
+            for (items, sort), item in zip(locations, before, strict=True):
                 if item is None:
                     items.pop(sort, None)
                 else:
@@ -73,8 +72,10 @@ def stay_small() -> None:
         setattr(owner, name, replacement)
 
 
-def _places(backend: DynamoDBBackend, actions: Sequence[dict[str, Any]]) -> Iterator[tuple[Any, DynamoType]]:
-    """Where the items of a transaction are: the items of a partition, and a sort key."""
+def _locations(
+    backend: DynamoDBBackend, actions: Sequence[dict[str, Any]]
+) -> Iterator[tuple[Any, DynamoType]]:
+    """The location of each item in a transaction: its partition's items, and its sort key."""
     for action in actions:
         (operation,) = action.values()
         table = backend.get_table(operation["TableName"])
@@ -83,7 +84,7 @@ def _places(backend: DynamoDBBackend, actions: Sequence[dict[str, Any]]) -> Iter
 
 
 class KeepAlive(MotoRequestHandler):
-    """A new connection for every call would cost more than the call."""
+    """Keeps connections open: a new one for every call would take longer than the call."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -91,8 +92,8 @@ class KeepAlive(MotoRequestHandler):
 
 def main() -> None:
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    stay_small()
-    application = one_at_a_time(DomainDispatcherApplication(create_backend_app))
+    limit_memory()
+    application = serialize_dynamodb(DomainDispatcherApplication(create_backend_app))
     server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=KeepAlive)
     print(server.server_port, flush=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()

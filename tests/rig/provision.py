@@ -1,4 +1,4 @@
-"""Makes the table, the bucket and the queues of `infra.resources` on an endpoint without CDK."""
+"""Create the table, the bucket and the queues of `infra.resources` without the CDK."""
 
 import json
 from typing import Any
@@ -7,8 +7,8 @@ from infra.resources import INDEXES, QUEUES, TABLE_KEY, TTL_ATTRIBUTE, QueueSpec
 from nightlane.aws.clients import Clients
 from nightlane.settings import Settings
 
-# Nothing here forces a queue's visibility to outlast its function's timeout, for the lease does
-# what matters; it only has to outlast a cold start.
+# Unlike Lambda, the rig accepts less than the function's timeout. That is enough because the lease renews the
+# visibility: it only has to be longer than a cold start.
 VISIBILITY_SECONDS = "30"
 
 
@@ -25,7 +25,7 @@ def provision(clients: Clients, settings: Settings) -> Settings:
 
 
 def queue_urls(settings: Settings) -> dict[str, str]:
-    """The URLs of all queues, dead letters included, by the name of the queue."""
+    """The URLs of all queues by name, including dead-letter queues."""
     urls: dict[str, str] = {}
     for queue in QUEUES:
         url = getattr(settings, f"{queue.name}_queue_url")
@@ -34,7 +34,7 @@ def queue_urls(settings: Settings) -> dict[str, str]:
 
 
 def create_table(clients: Clients, name: str) -> None:
-    """The table with its indexes and its time to live."""
+    """Create the table with its indexes and its time to live."""
     types = dict.fromkeys(TABLE_KEY, "S")
     for index in INDEXES:
         types |= {index.partition: "S", index.sort: index.sort_type}

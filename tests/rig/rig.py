@@ -15,7 +15,7 @@ from infra.home.defaults import HOME_DEFAULTS
 from infra.home.events import REGION
 from infra.home.front import Front
 from infra.home.server_thread import ServerThread
-from infra.resources import ALLOCATION, functions
+from infra.resources import MALLOC_ENVIRONMENT, functions
 from nightlane.aws.clients import Clients
 from nightlane.aws.table import DynamoKeys
 from nightlane.settings import MIB, Settings
@@ -25,8 +25,8 @@ from tests.rig.provision import provision, queue_urls
 from tests.rig.sources import EventSource, run_timer
 
 HOST = "127.0.0.1"
-# As at home, so that no test waits for long. But content is answered as on AWS, and moto counts a replaced
-# attribute twice against the 400 KB of an item.
+# The home's intervals, so that no test waits for long, but AWS's limit for inline content. Shards are smaller
+# because moto counts a replaced attribute twice towards an item's 400 KB.
 RIG_DEFAULTS: Mapping[str, Any] = {
     **HOME_DEFAULTS,
     "max_inline_content_bytes": 4 * MIB,
@@ -43,13 +43,13 @@ START_SECONDS = 60
 
 
 class Rig:
-    """The deployed functions on an emulated AWS, for as long as the context is open.
+    """The deployed functions on an emulated AWS, while the context is open.
 
     Args:
-        settings: with the upstream's URL; the names of queues are filled in.
+        settings: must have the upstream's URL; the URLs and ARNs of the queues are filled in.
         keys: API key → tenant.
-        port: 0 takes a free one.
-        tick_seconds: how often the sweeper runs; None for its minute.
+        port: 0 picks a free one.
+        tick_seconds: how often the sweeper runs; None for every minute, as deployed.
     """
 
     def __init__(
@@ -73,11 +73,11 @@ class Rig:
         self._thread.stop()
 
     def pids(self, function: str) -> list[int]:
-        """The processes of a function."""
+        """The process ids of a function."""
         return self.functions[function].pids
 
     def clients(self) -> Clients:
-        """AWS clients for the endpoint of the rig."""
+        """AWS clients for the rig's endpoint."""
         session = boto3.Session(
             aws_access_key_id=AWS_ENVIRONMENT["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=AWS_ENVIRONMENT["AWS_SECRET_ACCESS_KEY"],
@@ -120,7 +120,7 @@ class Rig:
 
     def _make_functions(self, stack: AsyncExitStack) -> None:
         own = {name: value for name, value in os.environ.items() if not name.startswith("NIGHTLANE_")}
-        everywhere = own | ALLOCATION | AWS_ENVIRONMENT | {"AWS_ENDPOINT_URL": self.endpoint_url}
+        everywhere = own | MALLOC_ENVIRONMENT | AWS_ENVIRONMENT | {"AWS_ENDPOINT_URL": self.endpoint_url}
         for spec in functions(self.settings):
             environment = everywhere | spec.settings.of(self.settings).to_environment()
             use = self.ledger.of(spec.name, spec.memory)
@@ -136,7 +136,7 @@ class Rig:
         self.base_url = f"http://{HOST}:{runner.addresses[0][1]}/v1"
 
     def _sources(self, stack: AsyncExitStack, clients: Clients) -> Iterator[Coroutine[None, None, None]]:
-        """What makes functions run by itself."""
+        """What invokes the functions besides the front: event sources and the timer."""
         threads = stack.enter_context(ThreadPoolExecutor(16, thread_name_prefix="event-source"))
         queues = queue_urls(self.settings)
         for function in self.functions.values():

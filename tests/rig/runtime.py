@@ -1,8 +1,8 @@
 """The process of one function: `python -m tests.rig.runtime MODULE MEMORY NAME`.
 
-Like Lambda's runtime it imports the handler once and serves one invocation at a time. Events
-come on standard input, answers go to standard output, each framed by its length; what the
-handler prints goes to standard error, except for metrics: those are part of the answer.
+Like Lambda's runtime, it imports the handler once and runs one invocation at a time. Events arrive on
+standard input and outcomes go to standard output, each preceded by its length. What the handler prints goes
+to standard error, except for metrics, which are part of the outcome.
 """
 
 import ctypes
@@ -24,7 +24,7 @@ import boto3
 from msgspec import Struct, json
 
 from infra.home.events import ACCOUNT, REGION
-from tests.rig.accesses import recorder
+from tests.rig.accesses import recorder_from_environment
 from tests.rig.ledger import Point, Report, items_of, points_of
 
 LENGTH_BYTES = 8
@@ -32,14 +32,14 @@ PR_SET_PDEATHSIG = 1
 
 
 class Invocation(Struct, frozen=True):
-    """What a process is asked to do within `seconds`."""
+    """An event, and the seconds that the handler has for it."""
 
     event: Any
     seconds: float
 
 
 class Outcome(Struct, frozen=True):
-    """The handler's answer, or what it raised."""
+    """What the handler returned or raised, and what it used."""
 
     report: Report
     result: Any = None
@@ -65,7 +65,7 @@ class Context:
 
 
 class CallCounter:
-    """Counts this process's AWS calls at botocore."""
+    """Counts this process's AWS calls with a hook in botocore."""
 
     def __init__(self) -> None:
         self.calls: Counter[str] = Counter()
@@ -81,7 +81,7 @@ class CallCounter:
         self.units[name] += items_of(model.name, params)
 
     def report(self, seconds: float, points: list[Point]) -> Report:
-        """What was counted since the last report."""
+        """What has been counted since the last report."""
         report = Report(seconds * 1000, peak_rss_kib(), dict(self.calls), dict(self.units), points)
         self.calls.clear()
         self.units.clear()
@@ -89,7 +89,7 @@ class CallCounter:
 
 
 class HandlerOutput(io.TextIOBase):
-    """Standard output of a handler, as CloudWatch Logs takes it: metrics are taken out of it."""
+    """A handler's standard output: like CloudWatch, it extracts the metrics."""
 
     def __init__(self) -> None:
         self._line = ""
@@ -105,19 +105,19 @@ class HandlerOutput(io.TextIOBase):
         return len(text)
 
     def take_points(self) -> list[Point]:
-        """The points since the last time."""
+        """The points since the last call."""
         points, self._points = self._points, []
         return points
 
 
 def peak_rss_kib() -> int:
-    """Peak resident memory of this process; getrusage would tell the parent's, from before exec."""
+    """Peak resident memory of this process; getrusage would include the parent's, from before exec."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
 
 
 def read_frame(source: BinaryIO) -> bytes | None:
-    """The next frame; None at the end."""
+    """The next frame, or None at the end."""
     if len(head := source.read(LENGTH_BYTES)) < LENGTH_BYTES:
         return None
     return source.read(int.from_bytes(head, "big"))
@@ -128,9 +128,9 @@ def frame(data: bytes) -> bytes:
 
 
 def serve(module: str, memory_mb: int, name: str, source: BinaryIO, sink: BinaryIO) -> None:
-    """Answer invocations until the source ends."""
+    """Handle invocations until the source ends."""
     counter, output = CallCounter(), HandlerOutput()
-    if (accesses := recorder()) is not None and boto3.DEFAULT_SESSION is not None:
+    if (accesses := recorder_from_environment()) is not None and boto3.DEFAULT_SESSION is not None:
         accesses.watch(boto3.DEFAULT_SESSION, lambda: name)
     with redirect_stdout(output):
         handler = importlib.import_module(module).handler
@@ -147,7 +147,7 @@ def serve(module: str, memory_mb: int, name: str, source: BinaryIO, sink: Binary
 
 
 def _call(handler: Any, event: Any, context: Context) -> tuple[Any, str | None]:
-    """The handler's answer, or what it raised."""
+    """The handler's result, and the error it raised."""
     try:
         return handler(event, context), None
     except Exception as raised:
@@ -156,7 +156,7 @@ def _call(handler: Any, event: Any, context: Context) -> tuple[Any, str | None]:
 
 
 def main() -> None:
-    # An end of the parent ends this process too, however it comes.
+    # The kernel ends this process when its parent ends, even if the parent is killed.
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sink = os.fdopen(os.dup(1), "wb", buffering=0)

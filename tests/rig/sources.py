@@ -1,4 +1,4 @@
-"""What makes functions run by itself: event-source mappings on queues, and the minute timer."""
+"""What invokes functions besides the API: event-source mappings on queues, and the sweeper's timer."""
 
 import asyncio
 import logging
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 LONG_POLL_SECONDS = 1
-# moto's long poll wakes for a new message, but not for one whose lane has just become free.
+# moto's long poll returns for a new message, but not for one whose lane has just become free.
 BUSY_POLL_SECONDS = 0.5
-PAUSE_AFTER_TROUBLE_SECONDS = 0.5
+PAUSE_AFTER_ERROR_SECONDS = 0.5
 
 
 class EventSource:
-    """Feeds one function from one queue, one message an invocation, as Lambda's poller does.
+    """Passes messages of a queue to a function, one per invocation, as Lambda's poller does.
 
-    It polls only while the function has a free slot, so it never pulls more than can run.
+    It polls only while the function has a free slot, so it never receives more messages than can run.
     """
 
     def __init__(
@@ -62,9 +62,9 @@ class EventSource:
                     self._running += 1
                     deliveries.create_task(self._deliver(message))
                 elif self._running:
-                    await self._until_one_ends()
+                    await self._wait_for_one_to_end()
 
-    async def _until_one_ends(self) -> None:
+    async def _wait_for_one_to_end(self) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(BUSY_POLL_SECONDS):
                 await self._one_ended.wait()
@@ -81,7 +81,7 @@ class EventSource:
             )
         except (ClientError, BotoCoreError) as error:
             log.warning("cannot poll %s: %s", self._queue, error)
-            await asyncio.sleep(PAUSE_AFTER_TROUBLE_SECONDS)
+            await asyncio.sleep(PAUSE_AFTER_ERROR_SECONDS)
             return None
         messages = answer.get("Messages")
         return messages[0] if messages else None
@@ -94,7 +94,7 @@ class EventSource:
             if not report.get("batchItemFailures"):
                 await self._delete(message)
         except Exception as error:
-            # Whatever it was, the message comes again; the source must live on.
+            # After any error the message is delivered again, and the source must keep running.
             log.warning("%s failed on a message of %s: %s", self._function.spec.name, self._queue, error)
         finally:
             self._running -= 1
@@ -115,7 +115,7 @@ class EventSource:
 
 
 async def run_timer(function: Function, seconds: float) -> None:
-    """Call the function every so often until cancelled."""
+    """Call the function every `seconds` until cancelled."""
     while True:
         await asyncio.sleep(seconds)
         try:

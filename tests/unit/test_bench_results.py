@@ -1,4 +1,4 @@
-"""What a benchmark measured is kept in full, and with the command that made it."""
+"""Results of benchmarks are saved completely, with the command that made them."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 from bench.result import RESULTS, Chart, Figure, Result, load, save
 
 
-def test_a_result_is_read_as_it_was_kept(tmp_path: Path) -> None:
+def test_a_saved_result_is_loaded_unchanged(tmp_path: Path) -> None:
     figures = [Figure("peak", 1.5, "MiB", "≤ 2"), Figure("calls", 3, "calls")]
     chart = Chart("Latency", "ms", 0, 2, 6, 6, stacked=True, series={"p50": [1.0, None], "p99": [2.0, 0.0]})
     result = Result(figures, [chart], "One batch.")
@@ -17,7 +17,7 @@ def test_a_result_is_read_as_it_was_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", sorted(RESULTS.glob("*.json")), ids=lambda path: path.stem)
-def test_every_kept_result_names_the_command_that_made_it_at_full_size(path: Path) -> None:
+def test_every_saved_result_is_from_a_full_run_of_the_command_it_names(path: Path) -> None:
     assert json.loads(path.read_text())["command"] == f"python -m bench {path.stem}"
     result = load(path)
     assert result.figures or result.charts

@@ -1,4 +1,4 @@
-"""The mock model is deterministic, and as bad as it is told to be."""
+"""The mock model is deterministic, and fails as configured."""
 
 import statistics
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +19,7 @@ def ask(client: openai.OpenAI, text: str, **body: object) -> str | None:
     return answer.choices[0].message.content
 
 
-def test_latencies_have_the_mean_that_was_asked_for() -> None:
+def test_latencies_have_the_configured_mean() -> None:
     latencies = [latency_of(key * 7_919, Behaviour(0.2, 1.0)) for key in range(20_000)]
     assert statistics.fmean(latencies) == pytest.approx(0.2, rel=0.05)
     assert latency_of(7, Behaviour(0.2, 1.0)) == latency_of(7, Behaviour(0.2, 1.0))
@@ -31,7 +31,7 @@ def test_a_latency_is_never_negative(mean: float, sigma: float, key: int) -> Non
     assert latency_of(key, Behaviour(mean, sigma)) >= 0
 
 
-def test_it_answers_refuses_and_counts_as_it_is_told() -> None:
+def test_it_fails_limits_and_counts_requests_as_configured() -> None:
     with MockUpstream(error_rate=0.5, rate_limit=2) as upstream:
         client = openai.OpenAI(base_url=upstream.url, api_key="none", max_retries=0)
         with client:
@@ -42,7 +42,7 @@ def test_it_answers_refuses_and_counts_as_it_is_told() -> None:
                 except openai.InternalServerError:
                     answers.append(None)
             assert 3 < answers.count(None) < 17
-            # An injected error is for the first sight only, and an answer is always the same.
+            # Only the first attempt gets an injected error, and the response to a body is always the same.
             again = [ask(client, f"{number}?") for number in range(20)]
             assert all(first in (None, second) for first, second in zip(answers, again, strict=True))
             with pytest.raises(openai.UnprocessableEntityError):

@@ -1,4 +1,4 @@
-"""The model behind docs/cost-and-scale.md, against measured calls and against the simulation."""
+"""The model behind docs/cost-and-scale.md agrees with measured calls and with the simulation."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,12 +8,12 @@ from pydantic import ValidationError
 
 from bench import scale, tables
 from bench.bill import bill
-from bench.limits import ADMISSION_PARTITION, ASSEMBLE, SHARD_SIZE, Load, demand, most_batches_a_day
+from bench.limits import ADMISSION_PARTITION, ASSEMBLE, SHARD_SIZE, Load, demand, max_batches_per_day
 from bench.result import RESULTS, load
 from bench.scale_model import (
     DAY,
     Shape,
-    attempts_a_transaction,
+    attempts_per_transaction,
     invocations_of,
     run_of,
     waiting_seconds,
@@ -24,7 +24,7 @@ from infra.cost import (
     SHARD_START_SECONDS,
     assemble_seconds,
     calls_of,
-    commits_of,
+    checkpoints_per_shard,
     observed_run,
     shard_item_bytes,
 )
@@ -42,32 +42,32 @@ def measured() -> dict[str, float]:
     return {figure.name.split(" in a batch")[0]: figure.value for figure in figures}
 
 
-def test_the_model_makes_the_calls_that_were_measured() -> None:
+def test_the_model_predicts_the_measured_calls() -> None:
     figures, calls = measured(), calls_of(run_of(MEASURED))
     exact = {name: number for name, number in calls.items() if name not in TIMED + CHECKPOINTS}
     assert exact == {name: figures[name] for name in exact}
     assert {name for name in figures if ":" in name} == set(calls)
 
 
-def test_the_model_makes_the_checkpoints_that_were_measured_but_for_one_a_shard() -> None:
+def test_the_model_predicts_the_measured_checkpoints_within_one_per_shard() -> None:
     figures, calls, shards = measured(), calls_of(run_of(MEASURED)), len(run_of(MEASURED).shards)
-    more = [figures[name] - calls[name] for name in CHECKPOINTS]
-    assert more == [more[0]] * len(CHECKPOINTS)
-    assert abs(more[0]) <= shards
+    differences = [figures[name] - calls[name] for name in CHECKPOINTS]
+    assert differences == [differences[0]] * len(CHECKPOINTS)
+    assert abs(differences[0]) <= shards
 
 
-def test_the_model_makes_about_as_many_timed_calls_as_were_measured() -> None:
+def test_the_model_predicts_the_calls_made_at_intervals_within_a_tenth() -> None:
     figures, calls = measured(), calls_of(run_of(MEASURED))
     polls = figures["API Gateway"] / 3.5e-6 / 100
     assert calls["dynamodb:GetItem"] + polls == pytest.approx(figures["dynamodb:GetItem"], rel=0.1)
     assert calls["sqs:ChangeMessageVisibility"] == figures["sqs:ChangeMessageVisibility"]
 
 
-def test_the_bill_of_the_model_is_the_measured_bill() -> None:
+def test_the_predicted_bill_is_within_a_tenth_of_the_measured_bill() -> None:
     assert sum(bill(MEASURED, 512).values()) == pytest.approx(measured()["the bill"], rel=0.1)
 
 
-def test_an_observed_run_is_billed_like_the_same_run_predicted() -> None:
+def test_an_observed_run_costs_as_much_as_the_same_run_predicted() -> None:
     predicted = run_of(MEASURED)
     seconds = predicted.inference_seconds - len(predicted.shards) * SHARD_START_SECONDS
     observed = observed_run(
@@ -80,7 +80,7 @@ def test_an_observed_run_is_billed_like_the_same_run_predicted() -> None:
 
 
 @pytest.mark.parametrize(("lines", "slots", "sigma"), [(1_000, 100, 1.0), (300, 100, 0.5), (500, 10, 1.0)])
-def test_a_pool_takes_as_long_as_it_does_in_the_simulation(lines: int, slots: int, sigma: float) -> None:
+def test_a_pool_takes_as_long_as_in_the_simulation(lines: int, slots: int, sigma: float) -> None:
     model, simulated = scale.pool_agreement(lines, slots, sigma)
     assert model == pytest.approx(simulated, rel=0.05)
 
@@ -91,21 +91,21 @@ def test_batches_wait_for_admission_as_long_as_in_the_simulation(slots: int, loa
     assert model == pytest.approx(simulated, rel=0.1)
 
 
-def test_batches_that_come_faster_than_they_end_wait_for_ever() -> None:
+def test_batches_that_arrive_faster_than_they_end_wait_forever() -> None:
     assert waiting_seconds(1.0, 5.0, 5) == float("inf")
 
 
-def test_more_batches_than_slots_run_as_fast_as_in_the_simulation() -> None:
+def test_throughput_with_all_slots_in_use_is_as_in_the_simulation() -> None:
     model, simulated = scale.throughput_agreement(50, 5)
     assert model == pytest.approx(simulated, rel=0.1)
 
 
 def test_checkpoints_at_random_times_conflict_as_often_as_in_the_simulation() -> None:
     item = tables.checkpoints_of(200, start_spread=30.0).batch_items[0]
-    assert item.attempts / item.transactions == pytest.approx(attempts_a_transaction(200 / 30), rel=0.1)
+    assert item.attempts / item.transactions == pytest.approx(attempts_per_transaction(200 / 30), rel=0.1)
 
 
-def test_lanes_that_start_at_once_conflict_no_more_than_lanes_that_do_not() -> None:
+def test_lanes_that_start_together_conflict_no_more_than_others() -> None:
     together = tables.checkpoints_of(500, start_spread=0.0).batch_items[0]
     apart = tables.checkpoints_of(500, start_spread=30.0).batch_items[0]
     assert together.attempts / together.transactions == pytest.approx(
@@ -114,7 +114,7 @@ def test_lanes_that_start_at_once_conflict_no_more_than_lanes_that_do_not() -> N
     assert together.given_up == apart.given_up == 0
 
 
-def test_every_slot_is_held_by_one_batch_at_a_time() -> None:
+def test_only_one_batch_at_a_time_holds_a_slot() -> None:
     settings = Settings(max_concurrent_batches=2, max_concurrent_requests_per_batch=10)
     shape = Shape(lines=100, sigma=0.0, settings=settings)
     simulation = Simulation(shape, iter([0.0] * 6), Overheads(shard_start=0, transaction=0))
@@ -122,33 +122,35 @@ def test_every_slot_is_held_by_one_batch_at_a_time() -> None:
     assert simulation.waits == pytest.approx([0, 0, 50, 50, 100, 100])
 
 
-def test_the_admission_item_is_met_first_and_its_load_uses_all_of_it() -> None:
-    most = most_batches_a_day(ADMISSION_PARTITION, Shape())
+def test_the_admission_item_is_the_first_limit_to_be_reached() -> None:
+    most = max_batches_per_day(ADMISSION_PARTITION, Shape())
     assert dict(demand(Load("", most, Shape())))[ADMISSION_PARTITION] == pytest.approx(1, rel=0.01)
-    assert all(most <= most_batches_a_day(limit, Shape()) for limit, _ in demand(Load("", most, Shape())))
+    assert all(most <= max_batches_per_day(limit, Shape()) for limit, _ in demand(Load("", most, Shape())))
 
 
 @pytest.mark.parametrize("seconds", [0.1, 1, 30])
-def test_a_shard_that_lasts_a_day_fits_into_its_item_however_often_it_is_saved(seconds: float) -> None:
+def test_a_shard_that_runs_for_a_day_fits_into_its_item_at_any_checkpoint_interval(seconds: float) -> None:
     settings = Settings(checkpoint_seconds=seconds)
     most = settings.shard_max_lines
-    assert shard_item_bytes(most, commits_of(most, most * 4_000, DAY, settings)) < SHARD_SIZE.most
+    assert (
+        shard_item_bytes(most, checkpoints_per_shard(most, most * 4_000, DAY, settings)) < SHARD_SIZE.maximum
+    )
     with pytest.raises(ValidationError):
         Settings(shard_max_lines=most + 1)
 
 
-def test_a_shard_takes_as_many_workers_as_its_lines_need_before_they_wind_down() -> None:
-    # 840 of 900 seconds, of one line a second and slot.
+def test_a_shard_needs_as_many_invocations_as_its_lines_take_before_they_wind_down() -> None:
+    # Each slot starts one line per second, for 840 of the 900 seconds.
     assert [invocations_of(lines, 10, 1.0, 0.0) for lines in (8_400, 8_401, 16_801)] == [1, 2, 3]
     assert invocations_of(4_800, 100, 5.0, 1.0) == 1
     assert invocations_of(4_800, 100, 20.0, 1.0) == 3
 
 
-def test_the_largest_batch_is_assembled_in_time_even_with_a_part_for_every_line() -> None:
-    assert assemble_seconds(50, 50_000, 50_000 * 4_000) < ASSEMBLE.most / 3
+def test_the_largest_batch_is_assembled_in_time_even_with_one_part_per_line() -> None:
+    assert assemble_seconds(50, 50_000, 50_000 * 4_000) < ASSEMBLE.maximum / 3
 
 
-def test_more_workers_make_a_batch_shorter_but_no_worker_cheaper() -> None:
+def test_more_workers_make_a_batch_faster_but_not_cheaper() -> None:
     one = run_of(Shape(lines=50_000))
     ten = run_of(Shape(lines=50_000, settings=Settings(max_concurrent_requests_per_batch=1_000)))
     assert ten.seconds < one.seconds / 5
@@ -156,5 +158,5 @@ def test_more_workers_make_a_batch_shorter_but_no_worker_cheaper() -> None:
 
 
 @pytest.mark.parametrize("table", tables.TABLES)
-def test_the_document_shows_the_tables_that_the_model_prints(table: Callable[[], str]) -> None:
+def test_the_document_has_the_tables_that_the_model_prints(table: Callable[[], str]) -> None:
     assert table() in DOCUMENT.read_text(encoding="utf-8"), "copy it from `python -m bench tables`"

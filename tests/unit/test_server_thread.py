@@ -1,4 +1,4 @@
-"""A server on a thread of its own: started, stopped, or failed."""
+"""A server in its own thread starts, stops and reports why it failed."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,22 +9,22 @@ from infra.home.server_thread import ServerThread
 
 
 def test_start_returns_when_the_server_is_ready_and_stop_when_it_has_ended() -> None:
-    seen = []
+    events = []
 
     async def serve(ready: Callable[[], None], stopping: asyncio.Event) -> None:
-        seen.append("listens")
+        events.append("listening")
         ready()
         await stopping.wait()
-        seen.append("ended")
+        events.append("ended")
 
     thread = ServerThread(serve, start_seconds=10)
     thread.start()
-    assert seen == ["listens"]
+    assert events == ["listening"]
     thread.stop()
-    assert seen == ["listens", "ended"]
+    assert events == ["listening", "ended"]
 
 
-def test_start_raises_what_kept_the_server_from_starting() -> None:
+def test_start_raises_the_error_that_the_server_raised() -> None:
     async def serve(ready: Callable[[], None], stopping: asyncio.Event) -> None:
         raise OSError("the port is taken")
 

@@ -1,4 +1,4 @@
-"""The service files of docs/one-machine.md start the command that exists."""
+"""The service files in docs/one-machine.md use options and settings that exist."""
 
 import configparser
 import plistlib
@@ -17,9 +17,9 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "one-machine.md"
 
 
 def block(language: str) -> str:
-    found = re.findall(rf"^```{language}\n(.*?)^```$", DOCUMENT.read_text(), re.MULTILINE | re.DOTALL)
-    assert len(found) == 1, f"one block of {language}"
-    return str(found[0])
+    blocks = re.findall(rf"^```{language}\n(.*?)^```$", DOCUMENT.read_text(), re.MULTILINE | re.DOTALL)
+    assert len(blocks) == 1, f"expected one block of {language}"
+    return str(blocks[0])
 
 
 def unit() -> configparser.ConfigParser:
@@ -43,9 +43,9 @@ def parsed_options(arguments: list[str]) -> dict[str, Any]:
     """The options of `nightlane local`, as the command itself parses them."""
     command, name, *options = arguments
     assert (Path(command).name, name) == ("nightlane", "local")
-    only = typer.Typer()
-    only.command()(local)
-    return dict(typer.main.get_command(only).make_context(name, options).params)
+    app = typer.Typer()
+    app.command()(local)
+    return dict(typer.main.get_command(app).make_context(name, options).params)
 
 
 def test_the_unit_starts_the_server_with_options_that_exist() -> None:
@@ -69,7 +69,7 @@ def test_the_environment_sets_settings_that_exist(given: dict[str, str]) -> None
     assert settings.to_environment() == {k: v for k, v in given.items() if k.startswith(PREFIX)}
 
 
-def test_both_services_are_started_again_and_keep_the_data_private() -> None:
+def test_both_services_are_restarted_and_keep_the_data_private() -> None:
     assert unit()["Service"]["Restart"] == "always"
     assert plist()["KeepAlive"] is True
     assert int(unit()["Service"]["UMask"], 8) == plist()["Umask"] == 0o077

@@ -1,6 +1,6 @@
-"""OpenAI-shaped answers of the mock endpoint, each made of the request and its key alone.
+"""The mock endpoint's OpenAI-shaped responses, which depend only on the request and its key.
 
-They are whole: a strict client finds every field that OpenAI's own answers have.
+They are complete: a strict client finds every field that OpenAI's own responses have.
 """
 
 import base64
@@ -43,33 +43,33 @@ def _text(content: str | list[requests.Part] | None) -> str:
 
 
 def _tokens(text: str | int | list[int]) -> int:
-    """About four characters a token; tokens are counted."""
+    """Number of tokens: about one per four characters of text; a list of tokens has its length."""
     if isinstance(text, list):
         return len(text)
     return len(text) // 4 + 1 if isinstance(text, str) else 1
 
 
-def _each(texts: requests.Texts) -> Sequence[str | list[int]]:
-    """The inputs: a list of tokens is one."""
+def _inputs(texts: requests.Texts) -> Sequence[str | list[int]]:
+    """The inputs as a list; a list of tokens is a single input."""
     if isinstance(texts, str):
         return [texts]
     tokens = [each for each in texts if isinstance(each, int)]
     return [tokens] if tokens else [each for each in texts if not isinstance(each, int)]
 
 
-def _usage(given: int, made: int) -> Json:
+def _usage(prompt_tokens: int, completion_tokens: int) -> Json:
     return {
-        "prompt_tokens": given,
-        "completion_tokens": made,
-        "total_tokens": given + made,
+        "prompt_tokens": prompt_tokens,
+        "completion_tokens": completion_tokens,
+        "total_tokens": prompt_tokens + completion_tokens,
         "prompt_tokens_details": PROMPT_DETAILS,
         "completion_tokens_details": COMPLETION_DETAILS,
     }
 
 
 def chat(request: requests.Chat, key: int) -> Json:
-    said = [_sentence(key + number) for number in range(request.n or 1)]
-    given = sum([_tokens(_text(message.content)) for message in request.messages])
+    texts = [_sentence(key + number) for number in range(request.n or 1)]
+    prompt_tokens = sum([_tokens(_text(message.content)) for message in request.messages])
     return {
         "id": f"chatcmpl-{key:08x}",
         "object": "chat.completion",
@@ -82,17 +82,17 @@ def chat(request: requests.Chat, key: int) -> Json:
                 "logprobs": None,
                 "finish_reason": "stop",
             }
-            for index, text in enumerate(said)
+            for index, text in enumerate(texts)
         ],
-        "usage": _usage(given, sum([_tokens(text) for text in said])),
+        "usage": _usage(prompt_tokens, sum([_tokens(text) for text in texts])),
         "service_tier": "default",
         "system_fingerprint": FINGERPRINT,
     }
 
 
 def completion(request: requests.Completion, key: int) -> Json:
-    prompts = _each(request.prompt)
-    said = [_sentence(key + number) for number in range(len(prompts) * (request.n or 1))]
+    prompts = _inputs(request.prompt)
+    texts = [_sentence(key + number) for number in range(len(prompts) * (request.n or 1))]
     return {
         "id": f"cmpl-{key:08x}",
         "object": "text_completion",
@@ -100,46 +100,46 @@ def completion(request: requests.Completion, key: int) -> Json:
         "model": request.model,
         "choices": [
             {"index": index, "text": text, "logprobs": None, "finish_reason": "stop"}
-            for index, text in enumerate(said)
+            for index, text in enumerate(texts)
         ],
-        "usage": _usage(sum(map(_tokens, prompts)), sum(map(_tokens, said))),
+        "usage": _usage(sum(map(_tokens, prompts)), sum(map(_tokens, texts))),
         "system_fingerprint": FINGERPRINT,
     }
 
 
 def embeddings(request: requests.Embeddings, _key: int) -> Json:
-    inputs = _each(request.input)
+    inputs = _inputs(request.input)
     size = request.dimensions or EMBEDDING_DIMENSIONS
-    given = sum(map(_tokens, inputs))
+    prompt_tokens = sum(map(_tokens, inputs))
     return {
         "object": "list",
         "data": [
-            {"object": "embedding", "index": index, "embedding": _encoded(_vector(text, size), request)}
+            {"object": "embedding", "index": index, "embedding": _encode(_vector(text, size), request)}
             for index, text in enumerate(inputs)
         ],
         "model": request.model,
-        "usage": {"prompt_tokens": given, "total_tokens": given},
+        "usage": {"prompt_tokens": prompt_tokens, "total_tokens": prompt_tokens},
     }
 
 
 def _vector(text: str | list[int], size: int) -> list[float]:
-    """Of length 1, as OpenAI's are."""
+    """A vector of length 1, like OpenAI's."""
     source = random.Random(zlib.crc32(str(text).encode()))
     vector = [source.uniform(-1, 1) for _ in range(size)]
     length = math.hypot(*vector)
     return [round(each / length, 8) for each in vector]
 
 
-def _encoded(vector: list[float], request: requests.Embeddings) -> list[float] | str:
+def _encode(vector: list[float], request: requests.Embeddings) -> list[float] | str:
     if request.encoding_format == "float":
         return vector
-    # Little-endian floats of 32 bits, which the official clients ask for unless told otherwise.
+    # Little-endian 32-bit floats, which the official clients request by default.
     return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
 
 
 def response(request: requests.Response, key: int) -> Json:
-    said = _sentence(key)
-    given, made = _tokens(_input_text(request)), _tokens(said)
+    text = _sentence(key)
+    input_tokens, output_tokens = _tokens(_input_text(request)), _tokens(text)
     return {
         "id": f"resp_{key:08x}",
         "object": "response",
@@ -156,18 +156,18 @@ def response(request: requests.Response, key: int) -> Json:
                 "id": f"msg_{key:08x}",
                 "status": "completed",
                 "role": "assistant",
-                "content": [{"type": "output_text", "text": said, "annotations": [], "logprobs": []}],
+                "content": [{"type": "output_text", "text": text, "annotations": [], "logprobs": []}],
             }
         ],
         "service_tier": "default",
         "usage": {
-            "input_tokens": given,
+            "input_tokens": input_tokens,
             "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
-            "output_tokens": made,
+            "output_tokens": output_tokens,
             "output_tokens_details": {"reasoning_tokens": 0},
-            "total_tokens": given + made,
+            "total_tokens": input_tokens + output_tokens,
         },
-    } | _repeated(request)
+    } | _echo_request(request)
 
 
 def _input_text(request: requests.Response) -> str:
@@ -176,8 +176,8 @@ def _input_text(request: requests.Response) -> str:
     return " ".join([_text(item.content) for item in request.input])
 
 
-def _repeated(request: requests.Response) -> Json:
-    """What an answer repeats of its request, with OpenAI's defaults."""
+def _echo_request(request: requests.Response) -> Json:
+    """The fields that a response copies from its request, with OpenAI's defaults."""
     return {
         "instructions": request.instructions,
         "max_output_tokens": request.max_output_tokens,
@@ -207,7 +207,7 @@ def _tool(tool: Json) -> Json:
 
 def moderation(request: requests.Moderation, key: int) -> Json:
     inputs = request.input if isinstance(request.input, list) else [request.input]
-    # Parts, such as a text and a picture, are moderated together; strings one by one.
+    # Parts, such as a text and an image, get one result together; strings get one each.
     count = len(inputs) if isinstance(inputs[0], str) else 1
     result = {
         "flagged": False,

@@ -1,4 +1,4 @@
-"""nightlane mock-upstream"""
+"""The command `nightlane mock-upstream`."""
 
 import asyncio
 import signal
@@ -10,17 +10,19 @@ from infra.cli.mock.model import Behaviour, start
 
 
 def mock_upstream(
-    port: Annotated[int, typer.Option(help="0 takes a free one.")] = 8000,
-    latency_mean: Annotated[float, typer.Option(min=0, help="Seconds, the mean of a log-normal.")] = 0.0,
-    latency_sigma: Annotated[float, typer.Option(min=0, help="Its sigma; 0 for a constant.")] = 0.0,
+    port: Annotated[int, typer.Option(help="0 picks a free port.")] = 8000,
+    latency_mean: Annotated[float, typer.Option(min=0, help="Mean latency in seconds; log-normal.")] = 0.0,
+    latency_sigma: Annotated[
+        float, typer.Option(min=0, help="Sigma of the latency; 0 makes it constant.")
+    ] = 0.0,
     error_rate: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of requests that fail at first sight.")
+        float, typer.Option(min=0, max=1, help="Share of requests that fail the first time they are sent.")
     ] = 0.0,
     rate_limit: Annotated[
-        int | None, typer.Option(min=1, help="More requests in flight than this get 429.")
+        int | None, typer.Option(min=1, help="Return 429 above this many requests in flight.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Another seed, other latencies and errors.")] = 0,
-    api_key: Annotated[str | None, typer.Option(help="Ask for this bearer key.")] = None,
+    seed: Annotated[int, typer.Option(help="Changes which requests are slow or fail.")] = 0,
+    api_key: Annotated[str | None, typer.Option(help="Require this bearer key.")] = None,
 ) -> None:
     """Serve a deterministic, OpenAI-shaped mock model."""
     behaviour = Behaviour(latency_mean, latency_sigma, error_rate, rate_limit, seed, api_key)
@@ -28,10 +30,10 @@ def mock_upstream(
 
 
 async def _serve(behaviour: Behaviour, port: int) -> None:
-    ended = asyncio.Event()
+    stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, ended.set)
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     url, stop = await start(behaviour, port)
     typer.echo(f"ready {url}")
-    await ended.wait()
+    await stopping.wait()
     await stop()

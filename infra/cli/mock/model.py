@@ -1,7 +1,7 @@
-"""A mock inference endpoint: deterministic, OpenAI-shaped, and honest about how busy it was.
+"""A mock inference endpoint: deterministic, OpenAI-shaped, and with statistics of how busy it was.
 
-The same body gets the same answer, the same latency and the same injected error. A body may
-carry `"mock": {"status": 400, "latency": 0.5, "fail_times": 2}` to be answered in that way.
+The same body gets the same response, the same latency and the same injected error. A body may contain
+`"mock": {"status": 400, "latency": 0.5, "fail_times": 2}` to choose how it is answered.
 """
 
 import asyncio
@@ -26,21 +26,21 @@ MODELS = (*CHAT_MODELS, "mock-embedding", "mock-moderation")
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """Latencies are log-normal with this mean in seconds; `error_rate` of bodies fail once."""
+    """Latencies are log-normal, in seconds; `error_rate` is the share of bodies that fail once."""
 
     latency_mean: float = 0.0
     latency_sigma: float = 0.0
     error_rate: float = 0.0
     rate_limit: int | None = None
-    """Requests in flight above this get 429."""
+    """Return 429 above this many requests in flight."""
     seed: int = 0
     api_key: str | None = None
-    """Without it, below /v1, a request gets 401."""
+    """Return 401 to requests below /v1 without this key."""
 
 
 @dataclass(slots=True)
 class Statistics:
-    """How busy the endpoint was since the last reset; times in seconds."""
+    """How busy the endpoint has been since the last reset; times in seconds."""
 
     requests: int = 0
     in_flight: int = 0
@@ -49,7 +49,7 @@ class Statistics:
     """The integral of `in_flight` over time."""
     first_started: float = 0.0
     last_ended: float = 0.0
-    sights: Counter[int] = field(default_factory=Counter)
+    times_seen: Counter[int] = field(default_factory=Counter)
 
     def change(self, by: int) -> None:
         now = time.monotonic()
@@ -71,13 +71,13 @@ class Statistics:
             "max_in_flight": self.max_in_flight,
             "mean_in_flight": self.busy / elapsed if elapsed else 0.0,
             "elapsed": elapsed,
-            "bodies": len(self.sights),
-            "repeated": sum(count - 1 for count in self.sights.values()),
+            "bodies": len(self.times_seen),
+            "repeated": sum(count - 1 for count in self.times_seen.values()),
         }
 
 
 def latency_of(key: int, behaviour: Behaviour) -> float:
-    """Seconds this body takes: log-normal with the mean asked for, whatever sigma is."""
+    """Seconds that this body takes: log-normal, with the configured mean for any sigma."""
     if not behaviour.latency_sigma or not behaviour.latency_mean:
         return behaviour.latency_mean
     normal = _draw(key, behaviour.seed).gauss(0, 1)
@@ -91,7 +91,7 @@ def _draw(key: int, seed: int) -> random.Random:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """An endpoint: how its requests are read, and answered."""
+    """An endpoint: how its requests are parsed and answered."""
 
     decoder: json.Decoder[Any]
     answer: Callable[[Any, int], Json]
@@ -108,7 +108,7 @@ ROUTES = {
 
 
 class MockModel:
-    """The endpoint's state, and what it does with a request."""
+    """The endpoint's state, and how it handles a request."""
 
     def __init__(self, behaviour: Behaviour) -> None:
         self._behaviour = behaviour
@@ -124,56 +124,58 @@ class MockModel:
             return _error(401, "Incorrect API key provided.", "invalid_api_key")
         if request.method == "POST" and (route := ROUTES.get(request.path)):
             return await self._infer(request, route)
-        return self._look(request.method, request.path)
+        return self._other(request.method, request.path)
 
     async def _infer(self, request: web.BaseRequest, route: Route) -> web.Response:
         raw = await request.read()
         key = zlib.crc32(raw)
         statistics, behaviour = self.statistics, self._behaviour
         statistics.change(+1)
-        statistics.sights[key] += 1
+        statistics.times_seen[key] += 1
         try:
             if behaviour.rate_limit is not None and statistics.in_flight > behaviour.rate_limit:
                 return _error(429, "Too many requests in flight.", "rate_limit_exceeded", Retry_After="1")
-            asked = requests.read(route.decoder, raw)
-            hints = asked.mock or NO_HINTS
+            parsed = requests.read(route.decoder, raw)
+            hints = parsed.mock or NO_HINTS
             seconds = latency_of(key, behaviour) if hints.latency is None else hints.latency
             if seconds:
                 await asyncio.sleep(seconds)
-            return self._answer(asked, hints, key, route)
+            return self._answer(parsed, hints, key, route)
         except requests.Invalid as invalid:
             return _error(400, invalid.message, invalid.code, invalid.param)
         finally:
             statistics.change(-1)
 
-    def _answer(self, asked: requests.Request, hints: requests.Hints, key: int, route: Route) -> web.Response:
-        sights = self.statistics.sights[key]
+    def _answer(
+        self, request: requests.Request, hints: requests.Hints, key: int, route: Route
+    ) -> web.Response:
+        times_seen = self.statistics.times_seen[key]
         if hints.status:
-            return _error(hints.status, f"The mock was asked for {hints.status}.")
-        if sights <= hints.fail_times:
-            return _error(503, "The mock was asked to fail.")
+            return _error(hints.status, f"The request asks the mock for {hints.status}.")
+        if times_seen <= hints.fail_times:
+            return _error(503, "The request asks the mock to fail.")
         rate = self._behaviour.error_rate
-        if rate and sights == 1 and _draw(key, self._behaviour.seed).random() < rate:
+        if rate and times_seen == 1 and _draw(key, self._behaviour.seed).random() < rate:
             return _error(500, "An injected error.")
-        if asked.model not in MODELS:
-            return _no_such_model(asked.model)
-        return _json(route.answer(asked, key))
+        if request.model not in MODELS:
+            return _model_not_found(request.model)
+        return _json(route.answer(request, key))
 
-    def _look(self, method: str, path: str) -> web.Response:
+    def _other(self, method: str, path: str) -> web.Response:
         match method, path.split("/")[1:]:
             case "GET", ["v1", "models"]:
                 return _json({"object": "list", "data": [_model(each) for each in MODELS]})
             case "GET", ["v1", "models", name]:
-                return _json(_model(name)) if name in MODELS else _no_such_model(name)
+                return _json(_model(name)) if name in MODELS else _model_not_found(name)
             case "GET", ["_mock", "stats"]:
                 return _json(self.statistics.to_json())
             case "POST", ["_mock", "reset"]:
                 self.statistics = Statistics()
                 return _json({})
             case _, ["v1", "models"] | ["v1", "models", _]:
-                return _wrong_method(method, path, "GET")
+                return _method_not_allowed(method, path, "GET")
         if path in ROUTES:
-            return _wrong_method(method, path, "POST")
+            return _method_not_allowed(method, path, "POST")
         return _error(404, f"Invalid URL ({method} {path})")
 
 
@@ -191,13 +193,13 @@ def _error(
     return _json(body, status, **{name.replace("_", "-"): value for name, value in headers.items()})
 
 
-def _no_such_model(name: str) -> web.Response:
+def _model_not_found(name: str) -> web.Response:
     return _error(404, f"The model '{name}' does not exist", "model_not_found", "model")
 
 
-def _wrong_method(method: str, path: str, right: str) -> web.Response:
+def _method_not_allowed(method: str, path: str, allowed: str) -> web.Response:
     message = f"Not allowed to {method} on {path}. (HINT: Perhaps you meant to use a different HTTP method?)"
-    return _error(405, message, "method_not_supported", Allow=right)
+    return _error(405, message, "method_not_supported", Allow=allowed)
 
 
 def _model(name: str) -> Json:
@@ -205,7 +207,7 @@ def _model(name: str) -> Json:
 
 
 async def start(behaviour: Behaviour, port: int = 0) -> tuple[str, Callable[[], Awaitable[None]]]:
-    """Serve on 127.0.0.1; answers the base URL and what ends it."""
+    """Serve on 127.0.0.1; returns the base URL and a coroutine function that stops the server."""
     runner = web.ServerRunner(web.Server(MockModel(behaviour).serve, access_log=None), shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port, backlog=1024).start()

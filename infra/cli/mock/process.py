@@ -33,12 +33,12 @@ class MockUpstream:
         self._process.stdout.close()
 
     def statistics(self) -> dict[str, Any]:
-        """How busy it was since the last reset."""
+        """How busy it has been since the last reset."""
         with urllib.request.urlopen(f"{self.url.removesuffix('/v1')}/_mock/stats") as answer:  # noqa: S310
             statistics: dict[str, Any] = json.load(answer)
         return statistics
 
     def reset(self) -> None:
-        """Count anew."""
+        """Reset the statistics."""
         request = urllib.request.Request(f"{self.url.removesuffix('/v1')}/_mock/reset", method="POST")  # noqa: S310
         urllib.request.urlopen(request).close()  # noqa: S310

@@ -1,4 +1,4 @@
-"""What the mock endpoint accepts, endpoint by endpoint; anything else is refused as OpenAI refuses it.
+"""What the mock endpoint accepts, by endpoint; anything else is rejected with OpenAI's error.
 
 Unknown parameters are ignored, as most servers do.
 Source: https://platform.openai.com/docs/api-reference, the pages "Create" of each endpoint.
@@ -12,13 +12,13 @@ from msgspec import DecodeError, Meta, Struct, ValidationError, json
 Json = dict[str, Any]
 ChatRole = Literal["developer", "system", "user", "assistant", "tool", "function"]
 InputRole = Literal["developer", "system", "user", "assistant"]
-# A string, strings, tokens, or lists of tokens: msgspec reads one kind of array, `_check_kind` tells which.
+# A string, or a list of strings, tokens or lists of tokens. msgspec allows a mixture; `_check_kind` does not.
 Texts = str | Annotated[list[str | int | list[int]], Meta(min_length=1)]
 Choices = Annotated[int, Meta(ge=1, le=128)]
 
 
 class Hints(Struct):
-    """How this body wants to be answered."""
+    """How the mock must answer this body."""
 
     status: int = 0
     latency: float | None = None
@@ -26,7 +26,7 @@ class Hints(Struct):
 
 
 class Request(Struct, kw_only=True):
-    """What every endpoint takes."""
+    """The parameters of every endpoint."""
 
     model: str
     mock: Hints | None = None
@@ -43,13 +43,13 @@ class Part(Struct):
 
 
 class Message(Struct):
-    """A message of a chat."""
+    """A chat message."""
 
     role: ChatRole
     content: str | list[Part] | None = None
 
     def __post_init__(self) -> None:
-        # An assistant may have called a tool and said nothing.
+        # An assistant message may be only a tool call.
         if self.content is None and self.role != "assistant":
             raise ValueError("Object missing required field `content`")
 
@@ -91,7 +91,7 @@ class Item(Struct):
 
 
 class Response(Request, kw_only=True):
-    """Also what the answer repeats of the request."""
+    """Includes the parameters that the response repeats."""
 
     input: str | list[Item]
     instructions: str | None = None
@@ -119,7 +119,7 @@ class Moderation(Request, kw_only=True):
 
 
 class Invalid(Exception):
-    """A request that is refused with 400: OpenAI's `message`, `code` and `param`."""
+    """A request that gets 400, with OpenAI's `message`, `code` and `param`."""
 
     def __init__(self, message: str, code: str | None = None, param: str | None = None) -> None:
         super().__init__(message)
@@ -127,13 +127,13 @@ class Invalid(Exception):
 
 
 def _check_kind(name: str, texts: Texts) -> None:
-    """A list holds strings, tokens, or lists of tokens, but no mixture."""
+    """Raise ValueError if a list mixes strings, tokens and lists of tokens."""
     if isinstance(texts, list) and len({type(each) for each in texts}) > 1:
         raise ValueError(f"Expected `array of one type`, got `mixture` - at `$.{name}`")
 
 
 def read(decoder: json.Decoder[RequestT], raw: bytes) -> RequestT:
-    """The request in a body. Raises: Invalid."""
+    """Parse a request body. Raises: Invalid."""
     try:
         return decoder.decode(raw)
     except ValidationError as error:
@@ -147,16 +147,16 @@ MISSING = re.compile(r"missing required field `(\w+)`")
 KINDS = re.compile(r"Expected `([^`]*)`, got `([^`]*)`")
 
 
-def _invalid(said: str) -> Invalid:
-    """OpenAI's words for what msgspec found."""
-    place = PLACE.search(said)
-    param, reason = place[1] if place else "", PLACE.sub("", said)
-    if missing := MISSING.search(said):
+def _invalid(text: str) -> Invalid:
+    """msgspec's error in OpenAI's words."""
+    place = PLACE.search(text)
+    param, reason = place[1] if place else "", PLACE.sub("", text)
+    if missing := MISSING.search(text):
         param = f"{param}.{missing[1]}".lstrip(".")
         return Invalid(f"Missing required parameter: '{param}'.", "missing_required_parameter", param)
     if not param:
         return Invalid(f"Invalid body: {reason}.")
-    if kinds := KINDS.search(said):
+    if kinds := KINDS.search(text):
         message = f"Invalid type for '{param}': expected {kinds[1]}, but got {kinds[2]} instead."
         return Invalid(message, "invalid_type", param)
     if reason.startswith("Expected `array` of length"):

@@ -1,1 +1,1 @@
-"""What a person looks at, and what wakes them."""
+"""The dashboard and the alarms."""

@@ -1,6 +1,6 @@
-"""Alarms: each says in its description what it means; docs/operations.md says what to do.
+"""The alarms. Each description says what happened; docs/operations.md says what to do.
 
-On plain metrics, for an alarm on an expression costs as much as alarms on all that is in it.
+They watch plain metrics: an alarm on an expression costs as much as one alarm per metric in it.
 https://aws.amazon.com/cloudwatch/pricing/
 """
 
@@ -19,15 +19,15 @@ from nightlane.domain.metrics import Metric
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """One alarm: too much of a metric, for so many of its periods."""
+    """One alarm: a metric that reaches a threshold for a number of its periods."""
 
     name: str
     metric: cloudwatch.IMetric
     threshold: float
-    means: str
+    description: str
     periods: int = 1
-    missing_is_bad: bool = False
-    below: bool = False
+    when_missing: bool = False
+    when_below: bool = False
 
 
 class Alarms(Construct):
@@ -44,7 +44,7 @@ class Alarms(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
         topic = sns.Topic.from_topic_arn(self, "Topic", topic_arn) if topic_arn else None
-        watches = [*_flow(watched, specs), *_upstream(watched), *_trouble(watched, specs)]
+        watches = [*_flow(watched, specs), *_upstream(watched), *_failures(watched, specs)]
         for watch in watches:
             alarm = self._alarm(watch, watched.service)
             if topic is not None:
@@ -59,12 +59,12 @@ class Alarms(Construct):
             self,
             watch.name,
             alarm_name=f"{service}-{watch.name}",
-            alarm_description=watch.means,
+            alarm_description=watch.description,
             metric=watch.metric,
             threshold=watch.threshold,
             evaluation_periods=watch.periods,
-            comparison_operator=less if watch.below else at_least,
-            treat_missing_data=missing.BREACHING if watch.missing_is_bad else missing.NOT_BREACHING,
+            comparison_operator=less if watch.when_below else at_least,
+            treat_missing_data=missing.BREACHING if watch.when_missing else missing.NOT_BREACHING,
         )
 
 
@@ -75,32 +75,37 @@ def _flow(watched: Watched, specs: tuple[FunctionSpec, ...]) -> list[Watch]:
             "BatchesStalled",
             own(Metric.BATCHES_STALLED, period=FIVE_MINUTES),
             1,
-            "No worker got on with a running batch for ten minutes; its shards were sent again.",
+            "A running batch made no progress for ten minutes; its shards were sent again.",
         ),
         Watch(
             "BatchesOverdue",
             own(Metric.BATCHES_OVERDUE, MAXIMUM, FIVE_MINUTES),
             1,
-            "A batch is open ten minutes after it expired: what ends batches does not work.",
+            "A batch has not ended ten minutes after it expired: whatever ends batches does not work.",
         ),
         *(
             Watch(
                 f"{camel_case(spec.name)}Stopped",
                 of_function(spec.name, "Invocations", SUM, FIVE_MINUTES),
                 1,
-                f"{spec.name} has not run for five minutes: nothing that is lost is found again.",
-                missing_is_bad=True,
-                below=True,
+                f"{spec.name} has not run for five minutes: lost messages are not sent again.",
+                when_missing=True,
+                when_below=True,
             )
             for spec in specs
             if spec.every_seconds is not None
         ),
-        Watch("PlanQueueOld", _age(watched, PLAN.name), 600, "A new batch has waited ten minutes for plan."),
+        Watch(
+            "PlanQueueOld",
+            _age(watched, PLAN.name),
+            600,
+            "A new batch has been waiting for plan for ten minutes.",
+        ),
         Watch(
             "AssembleQueueOld",
             _age(watched, ASSEMBLE.name),
             1_800,
-            "A batch that is done has had no result files for half an hour.",
+            "A batch whose lines are done has been waiting for its result files for half an hour.",
         ),
     ]
 
@@ -109,30 +114,30 @@ def _upstream(watched: Watched) -> list[Watch]:
     return [
         Watch(
             "UpstreamDown",
-            # A rest may be longer than five minutes, and says so once.
+            # A rest is reported once, and may be longer than five minutes.
             watched.own(Metric.UPSTREAM_DOWN, period=QUARTER_HOUR),
             2,
-            "Workers get nothing but refusals, and all lanes rest; lines wait, none is lost.",
+            "The upstream refuses everything, so all lanes rest; lines wait, none is lost.",
         ),
         Watch(
             "LinesFail",
             watched.own(Metric.LINES_FAILED_SHARE, AVERAGE, FIVE_MINUTES),
             20,
-            "A fifth or more of the lines of a checkpoint end as errors.",
+            "A fifth or more of the lines in a checkpoint are error lines.",
             3,
         ),
     ]
 
 
-def _trouble(watched: Watched, specs: tuple[FunctionSpec, ...]) -> list[Watch]:
+def _failures(watched: Watched, specs: tuple[FunctionSpec, ...]) -> list[Watch]:
     of_function = watched.of_function
     letters = watched.own(Metric.DEAD_LETTERS, period=FIVE_MINUTES)
-    given_up = "A message was given up; its lines became error lines, or its batch failed."
-    stuck = "Dead letters are not dealt with: their batches end no sooner than they expire."
-    failing = "The function fails again and again; its messages come again."
+    given_up = "A message was given up: its lines became error lines, or its batch failed."
+    stuck = "Dead letters are not processed: their batches do not end before they expire."
+    failing = "The function keeps failing; its messages are delivered again."
     api_errors = watched.of_api("5XXError", SUM, FIVE_MINUTES)
-    throttled = "The account's concurrency is used up, or less than the worker's is reserved."
-    hot = "DynamoDB serves less than is asked of it: one partition is hot, or a quota is reached."
+    throttled = "The account's concurrency is used up, or too little is reserved for the worker."
+    hot = "DynamoDB throttles requests: one partition is hot, or a quota is reached."
     return [
         Watch("DeadLetters", letters, 1, given_up),
         *(
@@ -150,7 +155,7 @@ def _trouble(watched: Watched, specs: tuple[FunctionSpec, ...]) -> list[Watch]:
             for spec in specs
             if spec.is_background
         ),
-        Watch("ApiErrors", api_errors, 5, "Clients were answered with 5xx five times in five minutes."),
+        Watch("ApiErrors", api_errors, 5, "Clients got five 5xx responses within five minutes."),
         *(
             Watch(
                 f"{camel_case(spec.name)}Throttles",

@@ -1,4 +1,4 @@
-"""The dashboard, from the top: does work flow, is the upstream well, is anything dead, the cost."""
+"""The dashboard, from the top: does work flow, is the upstream healthy, is anything broken, the cost."""
 
 from collections.abc import Mapping
 
@@ -18,7 +18,7 @@ from nightlane.domain.metrics import Metric
 
 Line = cloudwatch.Metric | cloudwatch.MathExpression
 WIDTH, HEIGHT = 24, 6
-MB_MILLISECONDS_A_GB_SECOND = 1_024_000
+MB_MILLISECONDS_PER_GB_SECOND = 1_024_000
 
 
 class Dashboard(Construct):
@@ -35,13 +35,17 @@ class Dashboard(Construct):
             "Dashboard",
             dashboard_name=watched.service,
             widgets=[
-                [_heading("Is work flowing?", "Batches are made, admitted and ended; lines are answered.")],
+                [
+                    _heading(
+                        "Is work flowing?", "Batches are created, admitted and ended; lines are completed."
+                    )
+                ],
                 _flow(watched, workers),
-                [_heading("Is the upstream well?", "What the workers see of your inference endpoint.")],
+                [_heading("Is the upstream healthy?", "Your inference endpoint, as the workers see it.")],
                 _upstream(watched),
-                [_heading("Is anything dead?", "All of this should be flat at zero.")],
-                _trouble(watched),
-                [_heading("What does it cost?", "Dollars an hour at list prices, without S3 and logs.")],
+                [_heading("Is anything broken?", "All of this should be flat at zero.")],
+                _failures(watched),
+                [_heading("What does it cost?", "Dollars per hour at list prices, without S3 and logs.")],
                 _cost(watched, specs, workers),
             ],
         )
@@ -87,11 +91,15 @@ def _flow(watched: Watched, workers: list[str]) -> list[cloudwatch.IWidget]:
     waits = {name: own(Metric.QUEUE_WAIT, "p95", function=name) for name in workers}
     requests = {"requests": "Count", "4xx": "4XXError", "5xx": "5XXError"}
     return [
-        _graph("Lines a minute", "lines", lines, stacked=True, width=5),
+        _graph("Lines per minute", "lines", lines, stacked=True, width=5),
         _graph("Batches at once", "batches", now, width=4),
-        _graph("Batches a minute", "batches", batches, stacked=True, width=5),
-        _graph("Waits", "ms, p95", waits | {"for admission": own(Metric.ADMISSION_WAIT, "p95")}, width=5),
-        _graph("API", "a minute", {label: watched.of_api(name) for label, name in requests.items()}, width=5),
+        _graph("Batches per minute", "batches", batches, stacked=True, width=5),
+        _graph(
+            "Waiting times", "ms, p95", waits | {"for admission": own(Metric.ADMISSION_WAIT, "p95")}, width=5
+        ),
+        _graph(
+            "API", "per minute", {label: watched.of_api(name) for label, name in requests.items()}, width=5
+        ),
     ]
 
 
@@ -101,19 +109,19 @@ def _upstream(watched: Watched) -> list[cloudwatch.IWidget]:
     refusals = {
         "refusals": own(Metric.UPSTREAM_REFUSALS),
         "failures": own(Metric.UPSTREAM_FAILURES),
-        "lanes that rest": own(Metric.UPSTREAM_DOWN),
+        "resting lanes": own(Metric.UPSTREAM_DOWN),
     }
-    in_flight = {"mean": own(Metric.IN_FLIGHT, AVERAGE), "most": own(Metric.IN_FLIGHT, MAXIMUM)}
+    in_flight = {"mean": own(Metric.IN_FLIGHT, AVERAGE), "maximum": own(Metric.IN_FLIGHT, MAXIMUM)}
     checkpoints = {each: own(Metric.CHECKPOINT_TIME, each) for each in ("p50", "p99")}
     return [
         _graph("Latency", "ms", latency),
-        _graph("Refusals a minute", "answers", refusals, stacked=True),
-        _graph("In flight a worker", "requests", in_flight),
+        _graph("Refusals per minute", "answers", refusals, stacked=True),
+        _graph("In flight per worker", "requests", in_flight),
         _graph("Checkpoints", "ms", checkpoints),
     ]
 
 
-def _trouble(watched: Watched) -> list[cloudwatch.IWidget]:
+def _failures(watched: Watched) -> list[cloudwatch.IWidget]:
     own = watched.own
     dead = {
         "dead letters": own(Metric.DEAD_LETTERS),
@@ -128,10 +136,10 @@ def _trouble(watched: Watched) -> list[cloudwatch.IWidget]:
     hot = {f"table {kind.lower()}s": watched.of_table(f"{kind}ThrottleEvents") for kind in ("Read", "Write")}
     return [
         _graph("Dead and stuck", "count", dead, width=5),
-        _graph("Lines that fail", "per cent", share, width=4),
+        _graph("Failed lines", "percent", share, width=4),
         _graph("Oldest message", "s", ages, width=5),
-        _graph("Errors of functions", "a minute", errors, width=5),
-        _graph("Throttles", "a minute", throttles | hot, width=5),
+        _graph("Function errors", "per minute", errors, width=5),
+        _graph("Throttles", "per minute", throttles | hot, width=5),
     ]
 
 
@@ -149,31 +157,31 @@ def _cost(watched: Watched, specs: tuple[FunctionSpec, ...], workers: list[str])
     at_once = {name: watched.of_function(name, "ConcurrentExecutions", MAXIMUM) for name in workers}
     tokens = {"prompt": own(Metric.PROMPT_TOKENS), "completion": own(Metric.COMPLETION_TOKENS)}
     return [
-        _graph("Dollars an hour", "US dollars", dollars, stacked=True),
-        _graph("Busy functions", "ms a minute", busy, stacked=True),
+        _graph("Dollars per hour", "US dollars", dollars, stacked=True),
+        _graph("Busy functions", "ms per minute", busy, stacked=True),
         _graph("Invocations at once", "invocations", at_once),
-        _graph("Tokens a minute", "tokens", tokens, stacked=True),
+        _graph("Tokens per minute", "tokens", tokens, stacked=True),
     ]
 
 
 def _dollars(name: str, price: float, metric: Line) -> cloudwatch.MathExpression:
-    """What a minute's count costs, as dollars an hour."""
+    """Dollars per hour, from a count per minute and the price of one."""
     return cloudwatch.MathExpression(
         expression=f"{name}*{price * 60:.12f}", using_metrics={name: metric}, period=MINUTE
     )
 
 
 def _dollars_of_functions(watched: Watched, specs: tuple[FunctionSpec, ...]) -> cloudwatch.MathExpression:
-    """Gigabyte-seconds and requests of all functions, as dollars an hour.
+    """GB-seconds and requests of all functions, in dollars per hour.
 
-    A function that did not run has no data, and that must not hide what the others cost.
+    FILL is needed because a function that did not run has no data, and the sum would have none either.
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html
     """
     terms, using = [], {}
     for spec in specs:
         using[f"d_{spec.name}"] = watched.of_function(spec.name, "Duration")
         using[f"n_{spec.name}"] = watched.of_function(spec.name, "Invocations")
-        price = spec.memory / MB_MILLISECONDS_A_GB_SECOND * LAMBDA_GB_SECOND_ARM64
+        price = spec.memory / MB_MILLISECONDS_PER_GB_SECOND * LAMBDA_GB_SECOND_ARM64
         terms += [
             f"FILL(d_{spec.name},0)*{price * 60:.12f}",
             f"FILL(n_{spec.name},0)*{LAMBDA_REQUEST * 60:.12f}",

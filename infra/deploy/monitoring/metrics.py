@@ -19,7 +19,7 @@ SUM, AVERAGE, MAXIMUM = cloudwatch.Stats.SUM, cloudwatch.Stats.AVERAGE, cloudwat
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """What is watched, and the metrics of it."""
+    """The monitored resources, and their metrics."""
 
     service: str
     functions: dict[str, lambda_.Function]
