@@ -83,6 +83,6 @@ def idle_bill(sweep: FunctionUse) -> dict[str, float]:
         "dashboard": prices.CLOUDWATCH_DASHBOARD,
         "secret": prices.SECRET,
         f"{GAUGES} gauges of the sweeper": GAUGES * prices.CLOUDWATCH_METRIC,
-        f"{len(Metric) - GAUGES} other metrics, were there batches all month": (len(Metric) - GAUGES)
+        f"{len(Metric) - GAUGES} other metrics, if batches run all month": (len(Metric) - GAUGES)
         * prices.CLOUDWATCH_METRIC,
     }
