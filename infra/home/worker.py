@@ -25,7 +25,8 @@ RUN_SECONDS = 86_400.0
 # The server says when there is something to do; what becomes visible again by itself is found by looking.
 POLL_SECONDS = 0.5
 PAUSE_AFTER_TROUBLE_SECONDS = 1.0
-BUDGET_BYTES = 128 * MIB
+# As a worker on AWS: an answer is held several times while it is read, kept and committed.
+BUDGET_BYTES = 64 * MIB
 THREADS = 32
 PIPE_BYTES = 4_096
 

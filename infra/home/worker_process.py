@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from infra.resources import MALLOC_ENVIRONMENT
 from nightlane.settings import PREFIX, Settings
 
 log = logging.getLogger("nightlane.server")
@@ -67,5 +68,5 @@ class WorkerProcess:
             *(sys.executable, "-m", "infra.home.worker", str(self._folder), level),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            env=own | self._settings.to_environment(),
+            env=own | MALLOC_ENVIRONMENT | self._settings.to_environment(),
         )
