@@ -11,7 +11,7 @@ from simpy import AllOf, Environment, Event, Resource
 
 from bench.scale_model import TRANSACTION_SECONDS, Shape
 from infra.cost import SHARD_START_SECONDS, shard_lines
-from nightlane.aws.table.connection import ATTEMPTS, LONGEST_PAUSE_SECONDS
+from nightlane.aws.table.connection import MAX_ATTEMPTS, MAX_PAUSE_SECONDS
 
 Process = Generator[Event, object, None]
 
@@ -118,14 +118,14 @@ class Simulation:
 
     def _transact(self, item: HotItem) -> Process:
         """Like `aws.table.connection`: a conflict is retried after a random pause."""
-        for attempt in range(ATTEMPTS):
+        for attempt in range(MAX_ATTEMPTS):
             item.attempts += 1
             if self._clock.now >= item.busy_until:
                 item.busy_until = self._clock.now + self._overheads.transaction
                 item.transactions += 1
                 yield self._clock.timeout(self._overheads.transaction)
                 return
-            yield self._clock.timeout(self._random.uniform(0, min(LONGEST_PAUSE_SECONDS, 0.02 * 2**attempt)))
+            yield self._clock.timeout(self._random.uniform(0, min(MAX_PAUSE_SECONDS, 0.02 * 2**attempt)))
         item.given_up += 1
 
 

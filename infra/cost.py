@@ -13,7 +13,7 @@ from functools import cached_property, lru_cache
 from infra import prices
 from infra.prices import ITEM_WRITE_UNITS, TRANSACTION
 from nightlane.aws.blobs import PART_BYTES as UPLOAD_PART_BYTES
-from nightlane.aws.queues import ENTRIES_A_SEND
+from nightlane.aws.queues import MAX_ENTRIES_PER_SEND
 from nightlane.aws.table.items import part_to_text
 from nightlane.domain.inference.lines import READ_BYTES
 from nightlane.domain.parts import PARTS_AHEAD
@@ -219,7 +219,7 @@ def calls_of(run: Run) -> Counter[str]:
     calls["dynamodb:DeleteItem"] = len(run.shards)
     renewals = int(inference / (settings.worker_lease_seconds / 3))
     calls["sqs:ChangeMessageVisibility"] += run.invocations * renewals
-    calls["sqs:SendMessageBatch"] = math.ceil(len(run.shards) / ENTRIES_A_SEND)
+    calls["sqs:SendMessageBatch"] = math.ceil(len(run.shards) / MAX_ENTRIES_PER_SEND)
     parts = math.ceil(run.lines * run.output_bytes / UPLOAD_PART_BYTES)
     if parts > 1:
         calls += Counter(

@@ -131,7 +131,7 @@ class SqliteBatches:
         )
         return rested is not None
 
-    def look_again(self, batch: Batch, progress: int, wake_at: int) -> None:
+    def record_sweep(self, batch: Batch, progress: int, wake_at: int) -> None:
         update_batch(
             self._database,
             batch.id,

@@ -13,7 +13,7 @@ import pytest
 from moto import mock_aws
 
 from nightlane.aws.clients import Clients
-from nightlane.aws.secrets import CACHE_SECONDS, SECONDS_BETWEEN_READS, UpstreamKey
+from nightlane.aws.secrets import CACHE_SECONDS, MIN_SECONDS_BETWEEN_READS, UpstreamKey
 from nightlane.domain.inference.budget import ByteBudget
 from nightlane.domain.inference.outcomes import judge
 from nightlane.domain.inference.ports import Answer, Kind, NoAnswer
@@ -259,9 +259,9 @@ def test_a_refused_key_is_read_again_but_not_for_every_refusal(vault: Vault) -> 
     key = vault.key()
     key.get()
     vault.rotate("sk-new")
-    vault.seconds = SECONDS_BETWEEN_READS - 1
+    vault.seconds = MIN_SECONDS_BETWEEN_READS - 1
     assert (key.get_other_than("sk-old"), vault.reads) == ("sk-old", 1)
-    vault.seconds = SECONDS_BETWEEN_READS
+    vault.seconds = MIN_SECONDS_BETWEEN_READS
     assert (key.get_other_than("sk-old"), vault.reads) == ("sk-new", 2)
     assert (key.get_other_than("sk-old"), vault.reads) == ("sk-new", 2)
     vault.seconds += 1
@@ -306,7 +306,7 @@ def test_after_a_rotation_the_requests_in_flight_read_the_new_key_once_and_are_r
             # The secret still holds the key that the upstream refuses.
             assert await post_concurrently(upstream, 2) == [401, 401]
             vault.rotate("sk-new")
-            vault.seconds = SECONDS_BETWEEN_READS
+            vault.seconds = MIN_SECONDS_BETWEEN_READS
             assert await post_concurrently(upstream, 8) == [200] * 8
             assert await post_concurrently(upstream, 3) == [200] * 3
         assert vault.reads == 2

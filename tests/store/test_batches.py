@@ -68,10 +68,10 @@ def test_what_is_due_is_found_and_nothing_else(store: BatchStore, files: FileSto
     assert list(store.due(NOW + 59)) == []
     assert list(store.due(NOW + 60)) == [Due(batch_id=batch.id)]
     assert set(store.due(NOW + 100)) == {Due(batch_id=batch.id), Due(file_id="file-1")}
-    store.look_again(batch, 7, NOW + 500)
+    store.record_sweep(batch, 7, NOW + 500)
     assert list(store.due(NOW + 60)) == []
     assert look(store, batch).progress_seen == 7
-    store.look_again(replace(batch, status=BatchStatus.FINALIZING), 8, NOW)
+    store.record_sweep(replace(batch, status=BatchStatus.FINALIZING), 8, NOW)
     assert look(store, batch).progress_seen == 7
 
 

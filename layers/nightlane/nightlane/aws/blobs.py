@@ -15,11 +15,11 @@ from nightlane.wire.headers import content_disposition
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-# S3 takes no smaller part but the last: https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
+# The minimum for every part but the last: https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
 PART_BYTES = 5 * MIB
 CHUNK_BYTES = 128 * KIB
-KEYS_A_DELETE = 1_000
-MISSING = frozenset({"NoSuchKey", "404", "NotFound"})
+MAX_KEYS_PER_DELETE = 1_000
+MISSING_CODES = frozenset({"NoSuchKey", "404", "NotFound"})
 
 
 class S3Blobs:
@@ -41,9 +41,9 @@ class S3Blobs:
             return self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
 
     def stream(self, key: str, start: int = 0, end: int | None = None) -> Iterator[bytes]:
-        span: Any = {} if end is None else {"Range": f"bytes={start}-{end - 1}"}
+        byte_range: Any = {} if end is None else {"Range": f"bytes={start}-{end - 1}"}
         with _missing(key):
-            body = self._client.get_object(Bucket=self._bucket, Key=key, **span)["Body"]
+            body = self._client.get_object(Bucket=self._bucket, Key=key, **byte_range)["Body"]
         with body:
             while chunk := body.read(CHUNK_BYTES):
                 yield chunk
@@ -67,8 +67,8 @@ class S3Blobs:
 
     def delete(self, keys: Iterable[str]) -> None:
         remaining = iter(keys)
-        while chosen := list(islice(remaining, KEYS_A_DELETE)):
-            objects: Any = [{"Key": key} for key in chosen]
+        while batch := list(islice(remaining, MAX_KEYS_PER_DELETE)):
+            objects: Any = [{"Key": key} for key in batch]
             self._client.delete_objects(Bucket=self._bucket, Delete={"Objects": objects, "Quiet": True})
 
     def presigned_get(self, key: str, filename: str, seconds: int) -> str:
@@ -116,7 +116,7 @@ class ObjectWriter:
         self._client.complete_multipart_upload(UploadId=self._upload_id, MultipartUpload=parts, **self._where)
 
     def abort(self) -> None:
-        """Drop what was written. A part that outlives this goes by the bucket's lifecycle rule."""
+        """Discard what was written. The bucket's lifecycle rule removes any part that is left over."""
         if self._upload_id is not None:
             self._client.abort_multipart_upload(UploadId=self._upload_id, **self._where)
 
@@ -124,10 +124,10 @@ class ObjectWriter:
         if self._upload_id is None:
             self._upload_id = self._client.create_multipart_upload(**self._where)["UploadId"]
         number = len(self._parts) + 1
-        answer = self._client.upload_part(
+        response = self._client.upload_part(
             UploadId=self._upload_id, PartNumber=number, Body=bytes(self._buffer), **self._where
         )
-        self._parts.append({"PartNumber": number, "ETag": answer["ETag"]})
+        self._parts.append({"PartNumber": number, "ETag": response["ETag"]})
         self._sent += len(self._buffer)
         self._buffer.clear()
 
@@ -137,6 +137,6 @@ def _missing(key: str) -> Iterator[None]:
     try:
         yield
     except ClientError as error:
-        if error.response["Error"]["Code"] in MISSING:
+        if error.response["Error"]["Code"] in MISSING_CODES:
             raise BlobMissing(key) from error
         raise

@@ -1,4 +1,4 @@
-"""The boto3 clients of a process, made when first asked for: importing them costs a cold start."""
+"""The boto3 clients of a process. Each is created on first use, because creating one slows a cold start."""
 
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ CONFIG = Config(
 
 
 class Clients:
-    """One client a service; a session and an endpoint only where AWS is not at its own address."""
+    """One client per service. Outside AWS, pass a session and the URL of the emulator."""
 
     def __init__(self, session: boto3.Session | None = None, endpoint_url: str | None = None) -> None:
         self._make: Any = (session or boto3).client

@@ -1,4 +1,4 @@
-"""Leases on messages of SQS."""
+"""Leases on SQS messages."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Leases:
-    """Leases on the messages of one queue, each of `seconds`.
+    """Leases on the messages of one queue, `seconds` long.
 
-    The queue's own visibility outlasts the function's timeout; a lease shortens it.
+    The queue's own visibility timeout is longer than the function's timeout; a lease shortens it.
     https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ChangeMessageVisibility.html
     """
 
@@ -27,11 +27,11 @@ class Leases:
     monotonic: Callable[[], float] = time.monotonic
 
     def on(self, record: Mapping[str, Any]) -> Lease:
-        """The lease on the message of an SQS event's record."""
+        """Return a lease on the message of a record in an SQS event."""
         return Lease(self.extending(record), self.seconds, self.monotonic)
 
     def extending(self, record: Mapping[str, Any]) -> Callable[[int], bool]:
-        """A function that extends that lease by so many seconds; it returns False if that failed."""
+        """Return a function that hides the message for a number of seconds, and returns False on failure."""
 
         def extend(seconds: int) -> bool:
             try:

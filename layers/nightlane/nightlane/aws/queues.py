@@ -1,4 +1,4 @@
-"""Messages in SQS."""
+"""SQS messages."""
 
 from collections.abc import Sequence
 from itertools import islice
@@ -17,11 +17,11 @@ from nightlane.settings import (
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
-ENTRIES_A_SEND = 10
+MAX_ENTRIES_PER_SEND = 10
 
 
 class NotSent(Exception):
-    """SQS did not take every message of a batch."""
+    """SQS did not accept every message of a SendMessageBatch call."""
 
 
 class BatchMessage(msgspec.Struct, frozen=True):
@@ -34,7 +34,7 @@ class SqsQueues:
     """`domain.ports.Queues` on SQS. A function can send only to the queues whose URLs its settings declare.
 
     Raises:
-        UndeclaredSettings: from sending to another queue.
+        UndeclaredSettings: on sending to any other queue.
     """
 
     def __init__(self, client: "SQSClient", settings: SettingsGroup) -> None:
@@ -54,10 +54,10 @@ class SqsQueues:
     def send_shards(self, messages: Sequence[ShardMessage], attempt: int) -> None:
         queue_url = self._settings.need(InferQueueSettings).infer_queue_url
         entries = iter([_shard_entry(message, attempt) for message in messages])
-        while chosen := list(islice(entries, ENTRIES_A_SEND)):
-            answer = self._client.send_message_batch(QueueUrl=queue_url, Entries=chosen)
-            if failed := answer.get("Failed"):
-                raise NotSent(f"{len(failed)} of {len(chosen)} messages: {failed[0].get('Message')}")
+        while chunk := list(islice(entries, MAX_ENTRIES_PER_SEND)):
+            response = self._client.send_message_batch(QueueUrl=queue_url, Entries=chunk)
+            if failed := response.get("Failed"):
+                raise NotSent(f"{len(failed)} of {len(chunk)} messages: {failed[0].get('Message')}")
 
 
 def _shard_entry(message: ShardMessage, attempt: int) -> Any:
@@ -66,16 +66,16 @@ def _shard_entry(message: ShardMessage, attempt: int) -> Any:
         "Id": str(shard.index),
         "MessageBody": msgspec.json.encode(message).decode(),
         "MessageGroupId": f"{message.batch_id}-{shard.lane}",
-        # FIFO drops a repeat within five minutes: a new attempt needs a new id.
+        # A FIFO queue drops duplicates for five minutes, so a new attempt needs a new id.
         "MessageDeduplicationId": f"{message.batch_id}-{shard.index}-{attempt}",
     }
 
 
 def read_batch_message(body: str) -> str:
-    """The batch id in a message to `plan` or `assemble`. Raises: msgspec.DecodeError."""
+    """Return the batch id in a message to `plan` or `assemble`. Raises: msgspec.DecodeError."""
     return msgspec.json.decode(body, type=BatchMessage).batch_id
 
 
 def read_shard_message(body: str) -> ShardMessage:
-    """A message to `infer`. Raises: msgspec.DecodeError."""
+    """Decode a message to `infer`. Raises: msgspec.DecodeError."""
     return msgspec.json.decode(body, type=ShardMessage)

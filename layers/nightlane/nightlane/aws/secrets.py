@@ -1,4 +1,4 @@
-"""The upstream's key: from Secrets Manager on AWS, from the environment on one machine."""
+"""The upstream's key: from Secrets Manager on AWS, from the environment on a single machine."""
 
 import threading
 import time
@@ -10,12 +10,12 @@ from nightlane.aws.clients import Clients
 from nightlane.settings import EndpointSettings, sendable_key
 
 CACHE_SECONDS = 300
-# A key that is refused is read again at once, but then not for each request that is refused.
-SECONDS_BETWEEN_READS = 10.0
+# After a refusal the key is read again at once, but not once for every refused request.
+MIN_SECONDS_BETWEEN_READS = 10.0
 
 
 class UpstreamKey:
-    """`upstream.key.Key`: the bearer key of the upstream, the same object for all requests of a process."""
+    """`upstream.key.Key`: the upstream's bearer key, shared by all requests of a process."""
 
     def __init__(
         self, settings: EndpointSettings, clients: Clients, monotonic: Callable[[], float] = time.monotonic
@@ -28,16 +28,20 @@ class UpstreamKey:
         self._read_at: float | None = None
 
     def get(self) -> str | None:
-        """The key; None if the upstream needs none. Raises: ValueError, if it cannot be sent."""
+        """Return the key, or None if the upstream needs none.
+
+        Raises:
+            ValueError: the key cannot be sent in a header.
+        """
         with self._lock:
             if self._settings.upstream_key_secret and self._is_older_than(CACHE_SECONDS):
                 self._read()
             return self._key
 
     def get_other_than(self, refused: str | None) -> str | None:
-        """The key, read again if it still is the one that was refused. Raises: ValueError."""
+        """Return the key, after reading it again if it is still the refused one. Raises: ValueError."""
         with self._lock:
-            stale = self._key == refused and self._is_older_than(SECONDS_BETWEEN_READS)
+            stale = self._key == refused and self._is_older_than(MIN_SECONDS_BETWEEN_READS)
             if self._settings.upstream_key_secret and stale:
                 self._read()
             return self._key

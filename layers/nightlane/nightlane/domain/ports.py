@@ -141,7 +141,7 @@ class BatchStore(StepStore, Protocol):
     def forget_shards(self, batch_id: str) -> None:
         """Delete every shard of a batch that has ended; there may be none."""
 
-    def look_again(self, batch: Batch, progress: int, wake_at: int) -> None:
+    def record_sweep(self, batch: Batch, progress: int, wake_at: int) -> None:
         """Set when the sweeper looks next, and what it saw."""
 
     def due(self, now: int) -> Iterator[Due]:

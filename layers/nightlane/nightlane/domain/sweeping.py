@@ -82,7 +82,7 @@ def _redrive(ports: Ports[SweepingSettings], batch: Batch) -> None:
         wait = settings.stall_seconds
     now = int(ports.now())
     expiry = batch.expires_at + EXPIRY_GRACE_SECONDS
-    ports.batches.look_again(batch, progress, min(now + wait, expiry) if expiry > now else now + wait)
+    ports.batches.record_sweep(batch, progress, min(now + wait, expiry) if expiry > now else now + wait)
 
 
 def _progress(ports: Ports, batch: Batch) -> int:

@@ -1,4 +1,4 @@
-"""The one DynamoDB table: batches, shards, upstreams, files and keys."""
+"""The DynamoDB table: batches, shards, upstreams, files and keys."""
 
 from nightlane.aws.table.batches import DynamoBatches
 from nightlane.aws.table.files import DynamoFiles

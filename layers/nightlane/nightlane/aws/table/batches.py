@@ -1,4 +1,4 @@
-"""Batches from creation to their terminal status: each verb is one conditional write."""
+"""Batches from creation to their terminal status. Each method is one conditional write."""
 
 import random
 from collections.abc import Iterator
@@ -43,7 +43,7 @@ class DynamoBatches:
     def __init__(self, client: "DynamoDBClient", table: str) -> None:
         self._table = Connection(client, table)
         steps, shards = DynamoSteps(self._table), DynamoShards(self._table)
-        # One item and one partition a batch: one store answers for all of it.
+        # A batch is one item in one partition, so one store has all of its methods.
         self.begin_planning = steps.begin_planning
         self.begin_assembly = steps.begin_assembly
         self.hold_step = steps.hold_step
@@ -87,7 +87,7 @@ class DynamoBatches:
             {"id": {batch.id}, "limit": limit, "this": batch.id},
             "attribute_not_exists(#running) OR size(#running) < :limit OR contains(#running, :this)",
         )
-        begun = update(
+        started = update(
             batch_key(batch.id),
             "SET #status = :in_progress, #in_progress_at = :at, #wake_at = :wake_at",
             {
@@ -100,14 +100,14 @@ class DynamoBatches:
         )
         try:
             self._table.transact(
-                [("Update", slot), ("Update", begun), ("Delete", delete(waiting_key(batch)))]
+                [("Update", slot), ("Update", started), ("Delete", delete(waiting_key(batch)))]
             )
         except TransactionRefused as refusal:
             return Admission.NOT_WAITING if 1 in refusal.failed else Admission.FULL
         return Admission.ADMITTED
 
     def record_dispatch(self, batch_id: str, attempt: int, wake_at: int) -> None:
-        self._move(
+        self._update_if(
             batch_id,
             "SET #dispatches = :attempt, #wake_at = :wake_at REMOVE #resting",
             {"attempt": attempt, "wake_at": wake_at},
@@ -142,10 +142,10 @@ class DynamoBatches:
         condition = f"#status = :seen AND {NOT_CLOSED}"
         if drained:
             condition += " AND #shards_done >= #shards_total"
-        return self._move(batch.id, f"SET {assignments}", values, condition)
+        return self._update_if(batch.id, f"SET {assignments}", values, condition)
 
     def note_trouble(self, batch_id: str, trouble: Trouble) -> None:
-        self._move(
+        self._update_if(
             batch_id,
             "SET #trouble = :trouble",
             {"trouble": trouble_to_map(trouble)},
@@ -153,15 +153,15 @@ class DynamoBatches:
         )
 
     def rest_batch(self, batch_id: str, wake_at: int) -> bool:
-        return self._move(
+        return self._update_if(
             batch_id,
             "SET #resting = :resting, #wake_at = :wake_at",
             {"resting": True, "wake_at": wake_at, "in_progress": BatchStatus.IN_PROGRESS.value},
             f"#status = :in_progress AND {NOT_CLOSED}",
         )
 
-    def look_again(self, batch: Batch, progress: int, wake_at: int) -> None:
-        self._move(
+    def record_sweep(self, batch: Batch, progress: int, wake_at: int) -> None:
+        self._update_if(
             batch.id,
             "SET #wake_at = :wake_at, #progress_seen = :progress",
             {"wake_at": wake_at, "progress": progress, "seen": batch.status.value},
@@ -169,7 +169,7 @@ class DynamoBatches:
         )
 
     def due(self, now: int) -> Iterator[Due]:
-        # When there is no time for all of them, it shall not always be the same that wait.
+        # In random order, so that a sweep that runs out of time does not always skip the same partitions.
         for partition in random.sample(range(WAKE_PARTITIONS), WAKE_PARTITIONS):
             for item in self._table.query(
                 "#active = :partition AND #wake_at <= :now",
@@ -183,7 +183,7 @@ class DynamoBatches:
         item = self._table.get(ADMISSION_KEY)
         return frozenset(item.get("running", ())) if item else frozenset()
 
-    def _move(self, batch_id: str, expression: str, values: Item, condition: str) -> bool:
+    def _update_if(self, batch_id: str, expression: str, values: Item, condition: str) -> bool:
         try:
             self._table.update(batch_key(batch_id), expression, values, condition)
         except ConditionFailed:

@@ -1,4 +1,4 @@
-"""The table as plain Python values: expressions spelled once, conflicts retried once, here.
+"""The table in terms of plain Python values. Expressions are built and conflicts are retried only here.
 
 In an expression `#name` stands for the attribute `name` and `:name` for a value.
 """
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Item = dict[str, Any]
 Result = TypeVar("Result")
 
-# Lanes meet on the batch item: a conflict is no fault, and a throttle passes.
+# Lanes write to the same batch item, so conflicts are expected; throttling passes.
 RETRYABLE = frozenset(
     {
         "TransactionConflict",
@@ -34,16 +34,16 @@ RETRYABLE = frozenset(
     }
 )
 CONDITION_FAILED = "ConditionalCheckFailed"
-ATTEMPTS = 12
-KEYS_A_READ = 100
-LONGEST_PAUSE_SECONDS = 2.0
+MAX_ATTEMPTS = 12
+MAX_KEYS_PER_READ = 100
+MAX_PAUSE_SECONDS = 2.0
 
 _serialize = TypeSerializer().serialize
 _deserialize = TypeDeserializer().deserialize
 
 
 class ConditionFailed(Exception):
-    """The condition of a write did not hold; `old` is the item as it stands, if there is one."""
+    """The condition of a write did not hold; `old` is the stored item, if there is one."""
 
     def __init__(self, old: Item | None) -> None:
         super().__init__("condition failed")
@@ -67,27 +67,27 @@ class Key:
 
 
 def encode(values: Mapping[str, Any]) -> dict[str, Any]:
-    """DynamoDB's typed form of an item; None is left out."""
+    """Return an item in DynamoDB's typed form, without attributes that are None."""
     return {name: _serialize(value) for name, value in values.items() if value is not None}
 
 
 def decode(item: Mapping[str, Any]) -> Item:
-    """An item as Python values."""
+    """Return an item as Python values."""
     return {name: _deserialize(value) for name, value in item.items()}
 
 
 def update(key: Key, expression: str, values: Mapping[str, Any], condition: str | None = None) -> Item:
-    """The parameters of one update, for UpdateItem and for a transaction alike."""
+    """Return the parameters of an update, for UpdateItem or a transaction."""
     return _parameters(key, values, UpdateExpression=expression, ConditionExpression=condition)
 
 
 def put(item: Item) -> Item:
-    """The parameters of one put."""
+    """Return the parameters of a put."""
     return {"Item": encode(item)}
 
 
 def delete(key: Key) -> Item:
-    """The parameters of one delete."""
+    """Return the parameters of a delete."""
     return _parameters(key, {})
 
 
@@ -105,25 +105,25 @@ def _parameters(key: Key, values: Mapping[str, Any], **expressions: str | None) 
 
 
 class Connection:
-    """One table of one client."""
+    """One table, through one client."""
 
     def __init__(self, client: "DynamoDBClient", name: str) -> None:
         self._client = client
         self.name = name
 
     def get(self, key: Key) -> Item | None:
-        """Read consistently."""
-        answer = _retrying(
+        """Return an item, read consistently, or None."""
+        response = _retry(
             lambda: self._client.get_item(
                 TableName=self.name, Key=encode({"pk": key.pk, "sk": key.sk}), ConsistentRead=True
             )
         )
-        return decode(answer["Item"]) if "Item" in answer else None
+        return decode(response["Item"]) if "Item" in response else None
 
     def get_many(self, keys: Sequence[Key]) -> Iterator[Item]:
-        """The items that exist, in the order of their keys; a read may lag behind a write."""
-        for at in range(0, len(keys), KEYS_A_READ):
-            wanted = keys[at : at + KEYS_A_READ]
+        """Yield the items that exist, in the order of `keys`. Eventually consistent."""
+        for start in range(0, len(keys), MAX_KEYS_PER_READ):
+            wanted = keys[start : start + MAX_KEYS_PER_READ]
             found = self._read_batch([encode({"pk": key.pk, "sk": key.sk}) for key in wanted])
             yield from (found[key] for key in wanted if key in found)
 
@@ -131,15 +131,15 @@ class Connection:
         found: dict[Key, Item] = {}
         requests: Any = {self.name: {"Keys": keys}}
         while requests:
-            answer = _retrying(partial(self._client.batch_get_item, RequestItems=requests))
-            for item in map(decode, answer["Responses"].get(self.name, [])):
+            response = _retry(partial(self._client.batch_get_item, RequestItems=requests))
+            for item in map(decode, response["Responses"].get(self.name, [])):
                 found[Key(item["pk"], item["sk"])] = item
-            requests = answer["UnprocessedKeys"]
+            requests = response["UnprocessedKeys"]
         return found
 
     def insert(self, item: Item) -> None:
-        """Put an item that must not exist. Raises: ConditionFailed."""
-        _retrying(
+        """Put an item that must not exist yet. Raises: ConditionFailed."""
+        _retry(
             lambda: self._client.put_item(
                 TableName=self.name,
                 Item=encode(item),
@@ -149,9 +149,9 @@ class Connection:
         )
 
     def update(self, key: Key, expression: str, values: Mapping[str, Any], condition: str) -> Item:
-        """Update an item; answers it as it now is. Raises: ConditionFailed."""
+        """Update an item and return the updated item. Raises: ConditionFailed."""
         parameters = update(key, expression, values, condition)
-        answer = _retrying(
+        response = _retry(
             lambda: self._client.update_item(
                 TableName=self.name,
                 ReturnValues="ALL_NEW",
@@ -159,16 +159,16 @@ class Connection:
                 **parameters,
             )
         )
-        return decode(answer["Attributes"])
+        return decode(response["Attributes"])
 
     def delete(self, key: Key) -> None:
-        """Delete an item; one that does not exist is no error."""
-        _retrying(lambda: self._client.delete_item(TableName=self.name, **delete(key)))
+        """Delete an item, if it exists."""
+        _retry(lambda: self._client.delete_item(TableName=self.name, **delete(key)))
 
     def transact(self, actions: Sequence[tuple[str, Item]]) -> None:
-        """All of the actions (Put, Update, Delete) or none. Raises: TransactionRefused."""
+        """Apply all of the actions (Put, Update, Delete) or none. Raises: TransactionRefused."""
         items: Any = [{verb: {"TableName": self.name, **action}} for verb, action in actions]
-        _retrying(lambda: self._client.transact_write_items(TransactItems=items))
+        _retry(lambda: self._client.transact_write_items(TransactItems=items))
 
     def query(
         self,
@@ -179,7 +179,7 @@ class Connection:
         newest_first: bool = False,
         page: int | None = None,
     ) -> Iterator[Item]:
-        """The matching items in order, read page by page as they are consumed."""
+        """Yield the matching items in order, reading page by page."""
         parameters: Any = {
             "TableName": self.name,
             "KeyConditionExpression": condition,
@@ -190,25 +190,25 @@ class Connection:
         parameters |= {"IndexName": index} if index else {"ConsistentRead": True}
         parameters |= {"Limit": page} if page else {}
         while True:
-            answer = _retrying(lambda: self._client.query(**parameters))
-            yield from map(decode, answer["Items"])
-            if "LastEvaluatedKey" not in answer:
+            response = _retry(lambda: self._client.query(**parameters))
+            yield from map(decode, response["Items"])
+            if "LastEvaluatedKey" not in response:
                 return
-            parameters["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+            parameters["ExclusiveStartKey"] = response["LastEvaluatedKey"]
 
 
-def _retrying(call: Callable[[], Result]) -> Result:
-    for attempt in range(ATTEMPTS):
+def _retry(call: Callable[[], Result]) -> Result:
+    for attempt in range(MAX_ATTEMPTS):
         try:
             return call()
         except ClientError as error:
-            if not _is_passing(error) or attempt == ATTEMPTS - 1:
-                raise _translated(error) from error
-        time.sleep(random.uniform(0, min(LONGEST_PAUSE_SECONDS, 0.02 * 2**attempt)))
+            if not _is_retryable(error) or attempt == MAX_ATTEMPTS - 1:
+                raise _translate(error) from error
+        time.sleep(random.uniform(0, min(MAX_PAUSE_SECONDS, 0.02 * 2**attempt)))
     raise AssertionError("unreachable")
 
 
-def _is_passing(error: ClientError) -> bool:
+def _is_retryable(error: ClientError) -> bool:
     reasons = _reasons(error)
     if any(reason == CONDITION_FAILED for reason in reasons):
         return False
@@ -220,9 +220,9 @@ def _reasons(error: ClientError) -> list[str]:
     return [reason.get("Code", "None") for reason in reasons]
 
 
-def _translated(error: ClientError) -> Exception:
+def _translate(error: ClientError) -> Exception:
     if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
         old: Any = error.response.get("Item")
         return ConditionFailed(decode(old) if old else None)
-    failed = frozenset(at for at, reason in enumerate(_reasons(error)) if reason == CONDITION_FAILED)
+    failed = frozenset(index for index, reason in enumerate(_reasons(error)) if reason == CONDITION_FAILED)
     return TransactionRefused(failed) if failed else error

@@ -1,4 +1,4 @@
-"""File records. A deleted file leaves a tombstone for a week, so that list cursors hold."""
+"""File records. A deleted file leaves a tombstone for a week, so that list cursors stay valid."""
 
 import heapq
 from collections.abc import Iterator, Sequence
@@ -47,12 +47,12 @@ class DynamoFiles:
         *,
         newest_first: bool,
     ) -> list[StoredFile]:
-        runs = (self._listed(file_owner(tenant, each), after, limit, newest_first) for each in purposes)
-        merged = heapq.merge(*runs, key=itemgetter("listed"), reverse=newest_first)
-        return list(islice(self._alive(merged, limit, now), limit))
+        lists = (self._listed(file_owner(tenant, each), after, limit, newest_first) for each in purposes)
+        merged = heapq.merge(*lists, key=itemgetter("listed"), reverse=newest_first)
+        return list(islice(self._available(merged, limit, now), limit))
 
-    def _alive(self, listed: Iterator[Item], limit: int, now: float) -> Iterator[StoredFile]:
-        """The index lags behind a deletion, and an expired file may wait for the sweeper."""
+    def _available(self, listed: Iterator[Item], limit: int, now: float) -> Iterator[StoredFile]:
+        """Skip deleted files that the index still lists, and expired ones that were not swept yet."""
         while keys := [Key(item["pk"], item["sk"]) for item in islice(listed, limit)]:
             for item in self._table.get_many(keys):
                 file = file_from_item(item)

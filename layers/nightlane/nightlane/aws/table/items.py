@@ -1,4 +1,4 @@
-"""Items of the table and the domain's objects: one way there, one way back."""
+"""Conversion between the domain's objects and the items of the table."""
 
 import json
 import zlib
@@ -13,7 +13,7 @@ from nightlane.domain.file import FilePurpose, StoredFile
 from nightlane.domain.shard import Part, Shard, Suspicion
 from nightlane.domain.trouble import Rest, Trouble
 
-# The sweeper's index is spread over this many partitions, so that it scales with the batches.
+# The sweeper's index is spread over several partitions, so that its throughput is not limited to one.
 WAKE_PARTITIONS = 8
 ADMISSION_KEY = Key("ADMISSION", "ADMISSION")
 WAITING_PARTITION = "WAITING"
@@ -52,7 +52,7 @@ def wake_partition(identifier: str) -> str:
 
 
 def batch_to_item(batch: Batch, wake_at: int) -> Item:
-    """The item of a batch that was just created."""
+    """Return the item of a new batch."""
     request = batch.request
     key = batch_key(batch.id)
     return {
@@ -69,7 +69,7 @@ def batch_to_item(batch: Batch, wake_at: int) -> Item:
         "input_file_id": request.input_file_id,
         "endpoint": request.endpoint,
         "completion_window": request.completion_window,
-        # As text: a map of the table takes no empty key, and metadata may have one.
+        # As text: a DynamoDB map cannot have an empty key, but metadata can.
         "metadata": None if request.metadata is None else json.dumps(dict(request.metadata)),
         "output_expires_after": request.output_expires_after,
     }
@@ -151,7 +151,7 @@ def shard_from_item(batch_id: str, index: int, item: Mapping[str, Any]) -> Shard
 
 
 def suspicions_to_text(suspicions: Mapping[int, Suspicion]) -> str:
-    """A few bytes a line: a shard's item may have hundreds of them."""
+    """Encode in a few bytes per line: a shard's item may have hundreds of lines under suspicion."""
     return ";".join(
         f"{line}:{each.failures}:{each.refused_since}:{each.lone_refusals}:{int(each.others_answered)}"
         f":{each.denied_since}"

@@ -17,64 +17,64 @@ from nightlane.domain.keys import ApiKey, digest
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-# No tenant's list is called so: those have a number sign.
+# Cannot clash with the owner of a tenant's list, which contains a number sign.
 OWNER = "KEYS"
 
 
 class DynamoKeys:
-    """Who has which key."""
+    """`domain.ports.KeyStore` on DynamoDB."""
 
     def __init__(self, client: "DynamoDBClient", table: str) -> None:
         self._table = Connection(client, table)
 
     def put_key(self, secret: str, tenant: str) -> None:
-        """Give a key of one's own choice to a tenant; a key that exists keeps its tenant."""
+        """Store a key chosen by the caller; a key that exists keeps its tenant."""
         self.create_key(ApiKey.of(secret, tenant, int(time.time())))
 
     def create_key(self, key: ApiKey) -> None:
-        """Store a key; one that exists stays as it is, so a repeat is harmless."""
+        """Store a key. A key that exists is left unchanged, so repeating this is harmless."""
         try:
             self._table.insert(_to_item(key))
         except ConditionFailed:
             return
 
     def tenant_of(self, secret: str) -> str | None:
-        """The owner of a key, None if nobody has it."""
-        item = self._table.get(_where(digest(secret)))
+        """Return the tenant of a key, or None if the key is unknown."""
+        item = self._table.get(_item_key(digest(secret)))
         return str(item["tenant"]) if item else None
 
     def list_keys(self, tenant: str | None = None, digits: str = "") -> Iterator[ApiKey]:
-        """The keys whose SHA-256 begins with the digits, by tenant and time; may lag behind a write."""
+        """Return the keys whose SHA-256 begins with `digits`, by tenant and time. Eventually consistent."""
         condition = "#owner = :owner"
         values = {"owner": OWNER}
         if tenant is not None:
             condition += " AND begins_with(#listed, :tenant)"
             values["tenant"] = f"{tenant}#"
         listed = self._table.query(condition, values, index="by_tenant")
-        begins = _where(digits).pk
-        keys = [Key(item["pk"], item["sk"]) for item in listed if item["pk"].startswith(begins)]
+        prefix = _item_key(digits).pk
+        keys = [Key(item["pk"], item["sk"]) for item in listed if item["pk"].startswith(prefix)]
         return map(_from_item, self._table.get_many(keys))
 
     def revoke_key(self, key: ApiKey) -> bool:
-        """Remove a key; False if there is none any more."""
+        """Remove a key; False if it does not exist."""
         condition = {"ConditionExpression": "attribute_exists(pk)"}
         try:
-            # boto3 gives a transaction a token: a repeat whose first answer was lost is no refusal.
-            self._table.transact([("Delete", delete(_where(key.sha256)) | condition)])
+            # boto3 gives a transaction a token, so a retry after a lost response does not fail.
+            self._table.transact([("Delete", delete(_item_key(key.sha256)) | condition)])
         except TransactionRefused:
             return False
         return True
 
 
-def _where(sha256: str) -> Key:
+def _item_key(sha256: str) -> Key:
     return Key(f"KEY#{sha256}", "KEY")
 
 
 def _to_item(key: ApiKey) -> Item:
-    where = _where(key.sha256)
+    item_key = _item_key(key.sha256)
     return {
-        "pk": where.pk,
-        "sk": where.sk,
+        "pk": item_key.pk,
+        "sk": item_key.sk,
         "owner": OWNER,
         "listed": key.listed,
         "tenant": key.tenant,

@@ -1,4 +1,4 @@
-"""Shards: epochs that fence off replaced workers, and the checkpoint transaction."""
+"""Shards: epochs that fence off replaced workers, and the transaction of a checkpoint."""
 
 from collections.abc import Iterator, Mapping
 
@@ -26,7 +26,7 @@ SAME_WORKER = "#epoch = :epoch"
 
 
 class DynamoShards:
-    """The shard verbs of `domain.ports.BatchStore`."""
+    """The shard methods of `domain.ports.BatchStore`."""
 
     def __init__(self, table: Connection) -> None:
         self._table = table
@@ -66,7 +66,7 @@ class DynamoShards:
         try:
             self._table.transact(actions)
         except TransactionRefused as refusal:
-            # A lost answer may have been a success: only the shard itself can tell.
+            # If the response was lost, the transaction may have succeeded: the stored shard shows it.
             stored = self.get_shard(shard.batch_id, shard.index)
             if (stored.epoch, stored.commits) != (shard.epoch, shard.commits + 1):
                 raise Fenced(f"shard {shard.index} of {shard.batch_id}") from refusal
@@ -123,7 +123,7 @@ def _shard_update(shard: Shard, checkpoint: Checkpoint) -> Item:
     if checkpoint.finished:
         values["finished"] = True
         assignments += ", #finished = :finished"
-    # The number of commits makes a repeated transaction fail instead of counting twice.
+    # The commit count makes a repeated transaction fail instead of counting lines twice.
     same_commit = "#commits = :commits" if shard.commits else "attribute_not_exists(#commits)"
     if not shard.commits:
         del values["commits"]

@@ -1,4 +1,4 @@
-"""Planning and assembly: epochs that fence off replaced ones, and the writes that end them."""
+"""Planning and assembly: epochs that fence off replaced functions, and the final write of each step."""
 
 from collections.abc import Sequence
 
@@ -29,7 +29,7 @@ STOP_WAKING = "REMOVE #active, #wake_at"
 
 
 class DynamoSteps:
-    """The verbs of `domain.ports.BatchStore` for planning and assembly."""
+    """`domain.ports.StepStore` on DynamoDB."""
 
     def __init__(self, table: Connection) -> None:
         self._table = table
@@ -41,10 +41,10 @@ class DynamoSteps:
         return self._begin(batch_id, wake_at, UNFINISHED, {})
 
     def _begin(self, batch_id: str, wake_at: int, condition: str, values: Item) -> Batch | None:
-        begin = "ADD #epoch :one SET #wake_at = :wake_at"
+        expression = "ADD #epoch :one SET #wake_at = :wake_at"
         try:
             item = self._table.update(
-                batch_key(batch_id), begin, values | {"one": 1, "wake_at": wake_at}, condition
+                batch_key(batch_id), expression, values | {"one": 1, "wake_at": wake_at}, condition
             )
         except ConditionFailed:
             return None
@@ -135,7 +135,7 @@ class DynamoSteps:
         return True
 
     def _was_ended_by(self, batch: Batch) -> bool:
-        """A lost answer may have been a success: the holder of the epoch alone can have ended the batch."""
+        """Whether this step ended the batch although its response was lost: no other can in this epoch."""
         item = self._table.get(batch_key(batch.id))
         if item is None:
             return False

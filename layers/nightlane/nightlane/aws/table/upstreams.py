@@ -1,4 +1,4 @@
-"""What all lanes know of an upstream: a small record that goes by itself."""
+"""The state of an upstream that all lanes share: a small record that expires by itself."""
 
 from typing import TYPE_CHECKING
 
