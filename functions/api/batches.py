@@ -3,7 +3,7 @@
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.router import APIGatewayRouter
 
-from functions.api.answers import body_of, json_answer, tenant_of
+from functions.api.http import body_of, json_response, tenant_of
 from nightlane.domain.batches import cancel_batch, create_batch, get_batch, list_batches
 from nightlane.domain.ports import Ports
 from nightlane.domain.progress import get_progress
@@ -20,25 +20,25 @@ def routes(ports: Ports[ApiSettings]) -> APIGatewayRouter:
         event = router.current_event
         request = read(CreateBatch, read_json(body_of(event)))
         token = request.token(event.headers.get("idempotency-key"))
-        return json_answer(batch_object(create_batch(ports, tenant_of(event), request.to_domain(), token)))
+        return json_response(batch_object(create_batch(ports, tenant_of(event), request.to_domain(), token)))
 
     @router.get("/")
     def index() -> Response[str]:
         event = router.current_event
         query = read(ListBatches, event.query_string_parameters)
         batches = list_batches(ports, tenant_of(event), after=query.after, limit=query.limit)
-        return json_answer(page(batches, query.limit, batch_object))
+        return json_response(page(batches, query.limit, batch_object))
 
     @router.get("/<batch_id>")
     def retrieve(batch_id: str) -> Response[str]:
-        return json_answer(batch_object(get_batch(ports, tenant_of(router.current_event), batch_id)))
+        return json_response(batch_object(get_batch(ports, tenant_of(router.current_event), batch_id)))
 
     @router.post("/<batch_id>/cancel")
     def cancel(batch_id: str) -> Response[str]:
-        return json_answer(batch_object(cancel_batch(ports, tenant_of(router.current_event), batch_id)))
+        return json_response(batch_object(cancel_batch(ports, tenant_of(router.current_event), batch_id)))
 
     @router.get("/<batch_id>/progress")
     def progress(batch_id: str) -> Response[str]:
-        return json_answer(progress_object(get_progress(ports, tenant_of(router.current_event), batch_id)))
+        return json_response(progress_object(get_progress(ports, tenant_of(router.current_event), batch_id)))
 
     return router

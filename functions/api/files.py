@@ -6,7 +6,7 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.router import APIGatewayRouter
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
 
-from functions.api.answers import form_of, json_answer, tenant_of
+from functions.api.http import form_of, json_response, tenant_of
 from nightlane.domain.errors import BadRequest
 from nightlane.domain.file import StoredFile
 from nightlane.domain.files import create_file, delete_file, get_file, list_files, read_content
@@ -24,7 +24,7 @@ def routes(ports: Ports[ApiSettings]) -> APIGatewayRouter:
 
     @router.post("/")
     def create() -> Response[str]:
-        return json_answer(file_object(_create(ports, router.current_event)))
+        return json_response(file_object(_create(ports, router.current_event)))
 
     @router.get("/")
     def index() -> Response[str]:
@@ -38,16 +38,16 @@ def routes(ports: Ports[ApiSettings]) -> APIGatewayRouter:
             purpose=query.purpose,
             newest_first=query.order == "desc",
         )
-        return json_answer(page(files, query.limit, file_object))
+        return json_response(page(files, query.limit, file_object))
 
     @router.get("/<file_id>")
     def retrieve(file_id: str) -> Response[str]:
-        return json_answer(file_object(get_file(ports, tenant_of(router.current_event), file_id)))
+        return json_response(file_object(get_file(ports, tenant_of(router.current_event), file_id)))
 
     @router.delete("/<file_id>")
     def delete(file_id: str) -> Response[str]:
         delete_file(ports, tenant_of(router.current_event), file_id)
-        return json_answer(deleted_file(file_id))
+        return json_response(deleted_file(file_id))
 
     @router.get("/<file_id>/content")
     def content(file_id: str) -> Response[Any]:
@@ -68,7 +68,7 @@ def _create(ports: Ports[UploadSettings], event: APIGatewayProxyEvent) -> Stored
     form = form_of(event)
     request = read(CreateFile, _nested(form.fields))
     if set(form.files) - {"file"}:
-        raise BadRequest("A form may hold one file, in the field 'file'.", param="file")
+        raise BadRequest("Only one file can be uploaded, in the field 'file'.", param="file")
     if "file" not in form.files:
         raise BadRequest(
             "Missing required parameter: 'file'.", code="missing_required_parameter", param="file"
@@ -80,7 +80,7 @@ def _create(ports: Ports[UploadSettings], event: APIGatewayProxyEvent) -> Stored
 
 
 def _nested(fields: dict[str, str]) -> dict[str, Any]:
-    """`expires_after[anchor]` and `expires_after[seconds]` as one object."""
+    """Combine `expires_after[anchor]` and `expires_after[seconds]` into one object."""
     expiry = {
         name: fields[f"expires_after[{name}]"]
         for name in ("anchor", "seconds")

@@ -1,4 +1,4 @@
-"""api: every route of the Batch API; parse, one domain call, answer."""
+"""api: the routes of the Batch API. Each parses the request, calls the domain once and responds."""
 
 import uuid
 from typing import Any
@@ -8,7 +8,7 @@ from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.api import batches, files, models
-from functions.api.answers import json_answer
+from functions.api.http import json_response
 from nightlane.domain.errors import ApiError, NotFound, ServerError
 from nightlane.domain.ports import Ports, UpstreamModels
 from nightlane.entry import Handler, on_aws
@@ -26,37 +26,39 @@ def make_handler(ports: Ports[ApiSettings], upstream_models: UpstreamModels) -> 
     def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         request_id = f"req_{uuid.uuid4().hex}"
         logger.append_keys(request_id=request_id, path=event["path"], method=event["httpMethod"])
-        answer = routes.resolve(event, context)
-        answer["multiValueHeaders"] |= {"x-request-id": [request_id], "openai-version": ["2020-10-01"]}
-        return answer
+        response = routes.resolve(event, context)
+        response["multiValueHeaders"] |= {"x-request-id": [request_id], "openai-version": ["2020-10-01"]}
+        return response
 
     return handler
 
 
 def _routes(ports: Ports[ApiSettings], upstream_models: UpstreamModels) -> APIGatewayRestResolver:
-    # The stage is called v1; behind a custom domain the path may still hold it.
+    # v1 is the name of the stage; behind a custom domain it can still be part of the path.
     app = APIGatewayRestResolver(strip_prefixes=["/v1"])
     app.include_router(files.routes(ports), prefix="/files")
     app.include_router(batches.routes(ports), prefix="/batches")
     app.include_router(models.routes(upstream_models), prefix="/models")
-    app.exception_handler(ApiError)(_refuse)
-    app.exception_handler(Exception)(_fail)
+    app.exception_handler(ApiError)(_error_response)
+    app.exception_handler(Exception)(_unexpected_error)
 
     @app.not_found
     def unknown_route(_: NotFoundError) -> Response[str]:
         event = app.current_event
-        return _refuse(NotFound(f"Invalid URL ({event.http_method} {event.request_context.path})"))
+        return _error_response(NotFound(f"Invalid URL ({event.http_method} {event.request_context.path})"))
 
     return app
 
 
-def _refuse(error: ApiError) -> Response[str]:
-    return json_answer(envelope(error), error.status, error_headers(error))
+def _error_response(error: ApiError) -> Response[str]:
+    return json_response(envelope(error), error.status, error_headers(error))
 
 
-def _fail(error: Exception) -> Response[str]:
+def _unexpected_error(error: Exception) -> Response[str]:
     logger.exception("unhandled", exc_info=error)
-    return _refuse(ServerError("The server had an error while processing your request. Sorry about that!"))
+    return _error_response(
+        ServerError("The server had an error while processing your request. Sorry about that!")
+    )
 
 
 handler = on_aws(

@@ -1,4 +1,4 @@
-"""assemble: SQS hands a closed batch over; write its files, end it, admit the next."""
+"""assemble: for a message from SQS, writes the files of a closed batch, ends it and admits the next."""
 
 from typing import Any
 

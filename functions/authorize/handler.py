@@ -1,4 +1,4 @@
-"""authorize: a bearer key → its tenant, for API Gateway to remember."""
+"""authorize: finds the tenant of a bearer key. API Gateway caches the result."""
 
 from typing import Any
 
@@ -7,18 +7,18 @@ from nightlane.domain.ports import Tenants
 from nightlane.entry import Handler, on_aws
 from nightlane.settings import AuthorizeSettings
 
-WHERE_KEYS_COME_FROM = "Create one with `nightlane keys create`."
+HOW_TO_CREATE_A_KEY = "Create one with `nightlane keys create`."
 
 
 def make_handler(keys: Tenants) -> Handler:
     def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         scheme, _, key = event["authorizationToken"].partition(" ")
         if scheme.lower() != "bearer" or not key.strip():
-            # API Gateway answers 401 to exactly this message.
+            # API Gateway returns 401 for exactly this message.
             raise Exception("Unauthorized")
         tenant = keys.tenant_of(key.strip())
         if tenant is None:
-            message = f"Incorrect API key provided: {_masked(key.strip())}. {WHERE_KEYS_COME_FROM}"
+            message = f"Incorrect API key provided: {_mask(key.strip())}. {HOW_TO_CREATE_A_KEY}"
             return _policy(event, "Deny", {"message": message})
         return _policy(event, "Allow", {"tenant": tenant})
 
@@ -32,7 +32,7 @@ handler = on_aws(
 
 
 def _policy(event: dict[str, Any], effect: str, context: dict[str, str]) -> dict[str, Any]:
-    # The answer is cached for the key, so it speaks of every route of the stage.
+    # The policy is cached for the key, so it must cover every route of the stage.
     api, stage, *_ = event["methodArn"].split("/")
     statement = {"Action": "execute-api:Invoke", "Effect": effect, "Resource": f"{api}/{stage}/*"}
     return {
@@ -42,6 +42,6 @@ def _policy(event: dict[str, Any], effect: str, context: dict[str, str]) -> dict
     }
 
 
-def _masked(key: str) -> str:
+def _mask(key: str) -> str:
     printable = "".join(character for character in key if character.isalnum() or character in "-_")
     return f"{printable[:3]}****{printable[-4:]}" if len(printable) >= 16 else "****"

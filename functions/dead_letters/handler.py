@@ -30,7 +30,7 @@ def make_handler(ports: Ports[DeadLettersSettings]) -> Handler:
             case settings.assemble_dead_letters_arn:
                 fail_assembly(ports, read_batch_message(body))
             case _:
-                raise ValueError(f"{queue} is not a dead-letter queue of this Nightlane")
+                raise ValueError(f"{queue} is not a dead-letter queue of this stack")
 
     return handler
 

@@ -1,4 +1,4 @@
-"""infer: SQS hands one shard of one lane over; run it as far as time allows."""
+"""infer: for a message from SQS, runs a shard of a lane as far as time allows."""
 
 import asyncio
 import gc
@@ -22,14 +22,14 @@ from nightlane.settings import MIB, InferSettings
 from nightlane.upstream.http import http_upstream
 from nightlane.wiring import ports_on_aws
 
-# Of the function's memory: an answer is held several times while it is read, kept and committed.
+# The share of the memory for responses: each is held several times while it is read, stored and committed.
 BUDGET_SHARE = 0.125
 
-# What was imported stays: the collector need not walk through it during each run.
+# Imported objects are never freed, so the garbage collector does not need to scan them during each run.
 gc.freeze()
 
 Connect = Callable[[ByteBudget], AbstractAsyncContextManager[Upstream]]
-"""Opens a session with the upstream; its answers share the budget."""
+"""Opens a session with the upstream; its responses share the budget."""
 
 
 def make_handler(

@@ -1,4 +1,4 @@
-"""plan: SQS hands a new batch over; validate it, cut its shards, admit it or let it wait."""
+"""plan: for a message from SQS, validates a new batch, divides it into shards and admits it if it can."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""sweep: every minute, look again at what is due."""
+"""sweep: every minute, handles the batches and files that are due."""
 
 from typing import Any
 

@@ -159,8 +159,8 @@ def test_what_is_no_id_is_wrong_usage_and_is_not_repeated(text: str) -> None:
 
 
 def test_a_tenant_and_a_name_have_their_rules() -> None:
-    assert "a tenant is 1 to 64 of" in misused("create", "--tenant", "a/b")
-    assert "a name is at most 100 printable" in misused("create", "--tenant", "a", "--name", "n" * 101)
+    assert "a tenant must be 1 to 64 characters of" in misused("create", "--tenant", "a/b")
+    assert "a name must be at most 100 printable" in misused("create", "--tenant", "a", "--name", "n" * 101)
     assert "Missing option '--tenant'" in misused("create")
 
 

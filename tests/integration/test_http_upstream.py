@@ -127,7 +127,7 @@ def test_an_answer_that_cannot_be_received_is_classified(settings: dict[str, Any
 def test_a_key_that_cannot_be_sent_is_a_configuration_error() -> None:
     class Broken(NoKey):
         def get(self) -> str | None:
-            raise ValueError("a key is printable ASCII characters on one line")
+            raise ValueError("a key must be printable ASCII characters on a single line")
 
     with pytest.raises(NoAnswer, match="printable") as caught:
         post(Wire(http_response(b"{}")), key=Broken())

@@ -134,11 +134,11 @@ def test_a_key_of_ones_own_choice_passes_and_is_listed(nightlane: World, keys: D
 
 @pytest.mark.parametrize("tenant", ["", "a/b", "a#b", "..", "-a", "a b", "a\n", "é", "a" * 65])
 def test_what_could_not_be_part_of_a_stored_name_is_no_tenant(tenant: str) -> None:
-    with pytest.raises(ValueError, match="a tenant is 1 to 64"):
+    with pytest.raises(ValueError, match="a tenant must be 1 to 64"):
         issue(tenant, "", NOW)
 
 
 @pytest.mark.parametrize("name", ["\x1b[31m", "a\nb", "n" * 101])
 def test_what_would_spoil_the_list_is_no_name(name: str) -> None:
-    with pytest.raises(ValueError, match="a name is at most 100 printable"):
+    with pytest.raises(ValueError, match="a name must be at most 100 printable"):
         issue("acme", name, NOW)

@@ -1,5 +1,5 @@
 """Nightlane: an OpenAI-compatible Batch API in front of any OpenAI-compatible endpoint.
 
-Rooms: `domain` (what a batch is and does) knows none of the others. `wire` (what clients see), `upstream`
-(the inference endpoint) and `aws` (the only room that imports boto3) know the domain.
+`domain` (what a batch is and does) imports none of the other packages. `wire` (what clients see), `upstream`
+(the inference endpoint) and `aws` (the only package that imports boto3) import the domain.
 """

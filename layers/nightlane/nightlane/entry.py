@@ -1,4 +1,4 @@
-"""Builds the handler of a Lambda function when its process needs it."""
+"""Builds the handler of a Lambda function on its first event."""
 
 import os
 from collections.abc import Callable
@@ -13,17 +13,17 @@ Handler = Callable[[dict[str, Any], Any], Any]
 
 
 def on_aws(settings: type[Group], make: Callable[[Group, Clients], Handler]) -> Handler:
-    """A handler that is built from the function's environment at the first event, and then reused.
+    """Return a handler that is built from the function's environment on the first event, then reused.
 
-    Importing the module of a function builds nothing, so the home and the tests can import it and build its
-    handler from other ports.
+    Importing a function's module builds nothing, so that the one-machine server and the tests can build its
+    handler with other ports.
     """
 
     @cache
-    def made() -> Handler:
+    def build() -> Handler:
         return make(settings.from_environment(os.environ), Clients())
 
     def handler(event: dict[str, Any], context: Any) -> Any:
-        return made()(event, context)
+        return build()(event, context)
 
     return handler

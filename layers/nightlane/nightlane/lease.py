@@ -1,19 +1,19 @@
-"""The lease on a message that is being worked on."""
+"""The lease on a message that is being processed."""
 
 import threading
 from collections.abc import Callable
 
-# Ends before another worker can begin, so that the last request does, too.
-SHARE_HELD = 0.8
+# A worker gives up before the lease ends, so that its last requests end before another worker can begin.
+VALID_SHARE = 0.8
 
 
 class Lease:
-    """Keeps a message hidden while its worker lives, and not much longer.
+    """Hides a message while its worker is alive, and not much longer.
 
-    It is renewed every third of its length, so a worker that crashed is replaced after one lease.
+    It is renewed three times per lease, so a worker that crashed is replaced within one lease.
 
     Args:
-        extend: hides the message from now on for so many seconds; False if that failed.
+        extend: hides the message for that many seconds from now; returns False on failure.
         seconds: the length of the lease.
         monotonic: seconds on a clock that never goes back.
     """
@@ -36,11 +36,11 @@ class Lease:
 
     @property
     def is_held(self) -> bool:
-        """False once it could not be renewed in time: another worker may have the message."""
+        """False once it could not be renewed in time, so that another worker may have the message."""
         return self._monotonic() < self._valid_until
 
     def hand_back(self, delay_seconds: int) -> None:
-        """Make the message visible again after the delay, once the lease has ended."""
+        """End the lease, and make the message visible again after the delay."""
         self._end()
         self._hide(delay_seconds)
 
@@ -53,6 +53,6 @@ class Lease:
             self._hide(self._seconds)
 
     def _hide(self, seconds: int) -> None:
-        asked_at = self._monotonic()
+        sent_at = self._monotonic()
         if self._extend(seconds):
-            self._valid_until = asked_at + seconds * SHARE_HELD
+            self._valid_until = sent_at + seconds * VALID_SHARE

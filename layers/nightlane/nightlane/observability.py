@@ -1,4 +1,4 @@
-"""The structured logger and the meter of every function. Neither sees a body or a key."""
+"""The structured logger and the metrics of every function. Neither records a body or a key."""
 
 import json
 import os
@@ -14,10 +14,10 @@ from aws_lambda_powertools import Logger, Metrics
 from nightlane.domain.metrics import NAMESPACE, Meter, Metric, unit_of
 from nightlane.domain.ports import Ports
 
-# Each stack of an account gives its functions another name.
+# Each stack in an account sets a service name of its own.
 SERVICE = os.environ.get("POWERTOOLS_SERVICE_NAME", "nightlane")
-MOST_VALUES = 100
-"""Of one metric in one line: see `EmbeddedMetrics`."""
+MAX_VALUES_PER_LINE = 100
+"""Values of one metric in one line: see the specification below."""
 
 Dimensions = tuple[tuple[str, str], ...]
 
@@ -31,7 +31,7 @@ class EmbeddedMetrics:
     """
 
     def __init__(self) -> None:
-        # Powertools' own `add_metric` costs 15 µs a value; its format is all that is used.
+        # Only Powertools' formatting is used: its `add_metric` takes 15 µs per value.
         self._format = Metrics(namespace=NAMESPACE, service=SERVICE)
         self._lock = threading.Lock()
         self._values: dict[Dimensions, dict[Metric, list[float]]] = defaultdict(lambda: defaultdict(list))
@@ -48,26 +48,27 @@ class EmbeddedMetrics:
             self._values.clear()
 
     def _lines(self, dimensions: dict[str, str], values: Mapping[Metric, list[float]]) -> Iterator[str]:
-        for start in range(0, max(map(len, values.values())), MOST_VALUES):
-            some = {
-                metric.value: {"Unit": unit_of(metric).value, "Value": taken[start : start + MOST_VALUES]}
-                for metric, taken in values.items()
-                if len(taken) > start
+        for start in range(0, max(map(len, values.values())), MAX_VALUES_PER_LINE):
+            end = start + MAX_VALUES_PER_LINE
+            metrics = {
+                metric.value: {"Unit": unit_of(metric).value, "Value": measured[start:end]}
+                for metric, measured in values.items()
+                if len(measured) > start
             }
-            formatted = self._format.serialize_metric_set(some, dimensions)
+            formatted = self._format.serialize_metric_set(metrics, dimensions)
             yield json.dumps(formatted, separators=(",", ":"))
 
 
 def log_event(event: str, **details: object) -> None:
-    """`domain.ports.Ports.log`: what an operator should read, as one line."""
+    """`domain.ports.Log`: one line for the operator."""
     logger.warning(event, extra=details)
 
 
 @contextmanager
 def published(meter: Meter) -> Iterator[None]:
-    """Decorates a handler: what it measured by the meter is published at its end, also when it raises.
+    """Decorate a handler: publish its metrics at the end, even if it raises.
 
-    What it raises is logged with what the log knows of the invocation, the batch above all.
+    An exception is logged with the keys of the invocation, such as the batch id.
     """
     try:
         yield
@@ -79,7 +80,7 @@ def published(meter: Meter) -> Iterator[None]:
 
 
 def measure_queue_wait(ports: Ports, function: str, record: Mapping[str, Any]) -> None:
-    """How long the message of an SQS event's record waited, if this is its first receive.
+    """Record how long the message of a record in an SQS event waited, if this is its first delivery.
 
     https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html
     """

@@ -1,6 +1,6 @@
-"""The typed settings, in groups: code that reads a setting names the group it needs in its type.
+"""The typed settings, in groups. Code that reads a setting names the group it needs in its types.
 
-The last classes are the settings of each Lambda function: all that its environment holds.
+The last classes are the settings of the Lambda functions: each has exactly what its environment holds.
 """
 
 import math
@@ -15,14 +15,14 @@ MIB = 1024 * KIB
 
 
 def sendable_key(key: str) -> str:
-    """A key without the line feed that files and secrets end with.
+    """Return a key without the newline at the end of files and secrets.
 
     Raises:
-        ValueError: it cannot be part of an HTTP header.
+        ValueError: the key cannot be part of an HTTP header.
     """
     key = key.strip()
     if not (key.isascii() and key.isprintable()):
-        raise ValueError("a key is printable ASCII characters on one line")
+        raise ValueError("a key must be printable ASCII characters on a single line")
     return key
 
 
@@ -34,17 +34,17 @@ Group = TypeVar("Group", bound="SettingsGroup")
 
 
 class SettingsGroup(BaseModel):
-    """Some of the settings. A subclass adds its own to those of the groups it inherits from."""
+    """A group of settings. A subclass adds its own to those of the groups it inherits from."""
 
-    # A process reads only one of the groups, so only that one is compiled.
+    # A process reads only one of the groups, so only that one needs to be compiled.
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
-        """Read `NIGHTLANE_<NAME>` variables; unknown names are refused.
+        """Read `NIGHTLANE_<NAME>` variables.
 
         Raises:
-            pydantic.ValidationError: a value is not what its setting takes.
+            pydantic.ValidationError: a name is unknown or a value is invalid.
         """
         return cls.model_validate(
             {
@@ -55,7 +55,7 @@ class SettingsGroup(BaseModel):
         )
 
     def to_environment(self) -> dict[str, str]:
-        """The environment that reads back as these settings: only what differs from the defaults."""
+        """Return the environment variables for these settings, without those that have their defaults."""
         return {
             PREFIX + name.upper(): str(value)
             for name, value in self.model_dump(exclude_defaults=True).items()
@@ -63,14 +63,14 @@ class SettingsGroup(BaseModel):
 
     @classmethod
     def of(cls, settings: "SettingsGroup") -> Self:
-        """The part of `settings` that is in this group. Raises: AttributeError, if one is missing."""
+        """Return the settings of this group out of `settings`. Raises: AttributeError, if one is missing."""
         return cls(**{name: getattr(settings, name) for name in cls.model_fields})
 
     def need(self, group: type[Group]) -> Group:
-        """The same settings, typed as a group.
+        """Return these settings, typed as another group.
 
         Raises:
-            UndeclaredSettings: the function whose settings these are does not declare the group.
+            UndeclaredSettings: the function that has these settings does not declare the group.
         """
         if isinstance(self, group):
             return self
@@ -99,7 +99,7 @@ class AssembleQueueSettings(SettingsGroup):
 
 
 class DeadLetterQueueSettings(SettingsGroup):
-    """They show which kind of message a dead letter is."""
+    """Identify which kind of message a dead letter is."""
 
     plan_dead_letters_arn: str = ""
     infer_dead_letters_arn: str = ""
@@ -110,8 +110,8 @@ class EndpointSettings(SettingsGroup):
     """The upstream, and the key for it."""
 
     upstream_url: str = Field(default="", description="Base URL of the endpoint, with its /v1")
-    upstream_key: str = Field(default="", description="Bearer key for the upstream; locally only")
-    upstream_key_secret: str = Field(default="", description="Secrets Manager id that holds the key")
+    upstream_key: str = Field(default="", description="Bearer key for the upstream; one machine only")
+    upstream_key_secret: str = Field(default="", description="Id of the key in Secrets Manager")
 
     @field_validator("upstream_key")
     @classmethod
@@ -124,15 +124,17 @@ class LeaseSettings(SettingsGroup):
 
 
 class StepSettings(SettingsGroup):
-    redrive_seconds: int = Field(default=60, ge=1, description="A step not done by then is sent again")
+    redrive_seconds: int = Field(default=60, ge=1, description="After this an unfinished step is sent again")
 
 
 class DispatchSettings(SettingsGroup):
-    stall_seconds: int = Field(default=600, ge=1, description="No progress for this long: re-drive")
+    stall_seconds: int = Field(
+        default=600, ge=1, description="After this without progress shards are sent again"
+    )
 
 
 class ClosingSettings(StepSettings):
-    cancel_grace_seconds: int = Field(default=600, ge=0, description="Drain of a cancelled batch")
+    cancel_grace_seconds: int = Field(default=600, ge=0, description="Time for a cancelled batch to drain")
 
 
 class AdmissionSettings(DispatchSettings, ClosingSettings):
@@ -154,7 +156,7 @@ class BatchSizeSettings(SettingsGroup):
 
 class UploadSettings(BatchSizeSettings, RetentionSettings):
     max_upload_bytes: int = Field(
-        default=4_600_000, ge=1, description="In base64, with its event, it must fit into Lambda's 6 MB"
+        default=4_600_000, ge=1, description="Must fit into Lambda's 6 MB, in base64 and with the event"
     )
 
 
@@ -163,25 +165,25 @@ class ContentSettings(SettingsGroup):
 
 
 class ShardSettings(SettingsGroup):
-    """How the lines of a batch are cut into shards and spread over lanes."""
+    """How the lines of a batch are divided into shards and distributed over lanes."""
 
     max_concurrent_requests_per_batch: int = Field(default=10, ge=1, le=10_000)
     requests_in_flight_per_worker: int = Field(
         default=100, ge=1, le=900, description="Lambda has 1,024 file descriptors"
     )
-    # A line has a part of its own at worst, 84 bytes in the shard's item, which may have 400 KB:
+    # At worst each line has a part of its own, which takes 84 bytes of the shard's item of at most 400 KB:
     # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
     shard_max_lines: int = Field(default=4_800, ge=1, le=4_800)
     shard_max_bytes: int = Field(default=16 * MIB, ge=1)
 
     @property
     def lanes(self) -> int:
-        """Workers of one batch: SQS FIFO message groups."""
+        """The number of lanes (SQS FIFO message groups) of a batch, each with one worker."""
         return math.ceil(self.max_concurrent_requests_per_batch / self.requests_in_flight_per_worker)
 
     @property
     def lane_capacities(self) -> tuple[int, ...]:
-        """Requests in flight of each lane; they sum to the limit exactly."""
+        """The requests in flight that each lane may have; their sum is exactly the limit."""
         base, extra = divmod(self.max_concurrent_requests_per_batch, self.lanes)
         return tuple(base + (lane < extra) for lane in range(self.lanes))
 
@@ -200,9 +202,9 @@ class RequestSettings(EndpointSettings):
     """One request to the upstream."""
 
     upstream_timeout_seconds: float = Field(
-        default=600, gt=0, le=840, description="For one request; it must fit into an invocation of 900 s"
+        default=600, gt=0, le=840, description="For one request; must fit into an invocation of 900 s"
     )
-    max_answer_bytes: int = Field(default=16 * MIB, ge=KIB, description="Of one answer of the upstream")
+    max_answer_bytes: int = Field(default=16 * MIB, ge=KIB, description="Of one response from the upstream")
 
 
 class InferenceSettings(RequestSettings, ClosingSettings):
@@ -210,17 +212,17 @@ class InferenceSettings(RequestSettings, ClosingSettings):
         default=60,
         ge=0,
         le=300,
-        description="First rest of all lanes when the upstream is down; then doubled",
+        description="How long all lanes rest when the upstream is down; doubles each time",
     )
     line_attempts: int = Field(
-        default=5, ge=1, le=20, description="Failures that make a line the culprit, the upstream working"
+        default=5, ge=1, le=20, description="Failures after which a line fails, if the upstream works"
     )
     refusal_patience_seconds: int = Field(
-        default=1_800, ge=1, description="A line that alone is refused for so long gets it as its answer"
+        default=1_800, ge=1, description="A line fails if it alone is refused for this long"
     )
     checkpoint_seconds: float = Field(default=30, gt=0)
     checkpoint_bytes: int = Field(default=4 * MIB, ge=1)
-    watch_seconds: float = Field(default=5, gt=0, description="How often a worker looks for a cancel")
+    watch_seconds: float = Field(default=5, gt=0, description="How often a worker checks for cancellation")
 
 
 class AuthorizeSettings(TableSettings): ...
@@ -277,9 +279,9 @@ class Settings(
     SweepSettings,
     DeadLettersSettings,
 ):
-    """Everything an operator can turn, by `NIGHTLANE_<NAME>` in the environment."""
+    """All settings, each read from `NIGHTLANE_<NAME>` in the environment."""
 
     @property
     def worker_concurrency(self) -> int:
-        """Reserved concurrency of `infer`; SQS allows no MaximumConcurrency below 2."""
+        """Reserved concurrency of `infer`; at least 2, which is the minimum of MaximumConcurrency in SQS."""
         return max(2, self.max_concurrent_batches * self.lanes)

@@ -1,4 +1,4 @@
-"""The ports of the handlers on AWS."""
+"""Builds the ports of the handlers on AWS."""
 
 import time
 import uuid
@@ -18,12 +18,12 @@ Stored = TypeVar("Stored", bound=StorageSettings)
 
 
 def new_id() -> str:
-    """32 hexadecimal digits nobody can guess."""
+    """Return 32 random hexadecimal digits."""
     return uuid.uuid4().hex
 
 
 def ports_on_aws(settings: Stored, clients: Clients) -> Ports[Stored]:
-    """The ports of the domain."""
+    """Build the ports of the domain."""
     return Ports(
         batches=DynamoBatches(clients.dynamodb, settings.table_name),
         upstreams=DynamoUpstreams(clients.dynamodb, settings.table_name),
@@ -40,5 +40,5 @@ def ports_on_aws(settings: Stored, clients: Clients) -> Ports[Stored]:
 
 
 def models_on_aws(settings: EndpointSettings, clients: Clients) -> HttpModels:
-    """The upstream's list of models."""
+    """Build the client for the upstream's list of models."""
     return HttpModels(settings.upstream_url, UpstreamKey(settings, clients))

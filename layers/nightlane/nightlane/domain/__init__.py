@@ -1,1 +1,1 @@
-"""What a batch is and does. Knows no boto3, no clock and no environment: ports are passed in."""
+"""What a batch is and does. Without boto3, clock and environment: ports are passed in."""

@@ -1,4 +1,4 @@
-"""Admission: at most `max_concurrent_batches` run, the others wait in the order of creation."""
+"""Admission: at most `max_concurrent_batches` run; the others wait in order of creation."""
 
 from nightlane.domain.batch import Batch
 from nightlane.domain.closing import close_if_due
@@ -21,14 +21,14 @@ def admit_waiting(ports: Ports[AdmissionSettings]) -> None:
         if now >= batch.expires_at:
             close_if_due(ports, batch_id)
             continue
-        answer = ports.batches.admit_batch(batch, limit, now, now + ports.settings.redrive_seconds)
-        if answer is Admission.FULL:
+        admission = ports.batches.admit_batch(batch, limit, now, now + ports.settings.redrive_seconds)
+        if admission is Admission.FULL:
             return
-        if answer is Admission.ADMITTED:
+        if admission is Admission.ADMITTED:
             ports.metrics.add(Metric.ADMISSION_WAIT, _milliseconds_since_creation(ports, batch))
             dispatch(ports, batch)
 
 
 def _milliseconds_since_creation(ports: Ports, batch: Batch) -> int:
-    # `created_at` is whole seconds, and a batch is often admitted within one.
+    # `created_at` is too coarse: it is in whole seconds, and a batch is often admitted within one.
     return max(0, int(ports.now() * 1000) - int(batch.listed.split("#")[0]))

@@ -1,4 +1,4 @@
-"""A batch: its status, its counts and what was planned of it.
+"""A batch: its status, counts and plan.
 
 Source of the status machine: https://platform.openai.com/docs/guides/batch
 """
@@ -15,7 +15,7 @@ from nightlane.domain.trouble import Trouble
 
 
 class BatchStatus(StrEnum):
-    """OpenAI's eight."""
+    """OpenAI's batch statuses."""
 
     VALIDATING = "validating"
     FAILED = "failed"
@@ -44,7 +44,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BatchError:
-    """One reason why an input file did not validate; `line` counts from 1."""
+    """A validation error of the input file; `line` counts from 1."""
 
     code: str
     message: str
@@ -53,7 +53,7 @@ class BatchError:
 
 
 class Usage(msgspec.Struct, frozen=True):
-    """Tokens, in the Responses API's names whatever the endpoint."""
+    """Token counts, named as in the Responses API for every endpoint."""
 
     input_tokens: int = 0
     cached_tokens: int = 0
@@ -76,7 +76,7 @@ NO_USAGE = Usage()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchRequest:
-    """What a client asks for; `output_expires_after` in seconds."""
+    """The parameters of a new batch; `output_expires_after` in seconds."""
 
     input_file_id: str
     endpoint: str
@@ -85,7 +85,7 @@ class BatchRequest:
     output_expires_after: int | None = None
 
     def fingerprint(self) -> str:
-        """Equal for equal parameters, whatever the order of the metadata."""
+        """Return a hash that is equal for equal parameters, in any order of the metadata."""
         parameters = [
             self.input_file_id,
             self.endpoint,
@@ -127,21 +127,21 @@ class Batch:
     error_file_id: str | None = None
 
     epoch: int = 0
-    """Fencing token of planning and assembly: grows with each that begins; only the newest may commit."""
+    """Fencing token of planning and assembly: raised by each that begins; only the newest may commit."""
     manifest_key: str | None = None
-    """Set when planned: the blob that lists the shards."""
+    """Key of the blob that lists the shards; set when the batch is planned."""
     shards_total: int = 0
     shards_done: int = 0
     dispatches: int = 0
-    """How often the shards were sent to the lanes; 0: not yet."""
+    """How often the shards were sent to the lanes."""
     progress_seen: int = 0
-    """What `progress` was when the sweeper last looked."""
+    """The progress that the sweeper last saw."""
     trouble: Trouble | None = None
-    """How the upstream last refused or failed, if no line completed since."""
+    """The last refusal or failure of the upstream, unless a line has completed since."""
     is_resting: bool = False
-    """No message is on its way: the sweeper will send the shards again."""
+    """Whether it has no messages in the queue, because the sweeper will send the shards again later."""
     outcome: Outcome | None = None
-    """Set when closed: no worker can commit any more, and assembly may begin."""
+    """Set when the batch is closed: workers can no longer commit, and assembly may begin."""
 
     @property
     def is_planned(self) -> bool:
@@ -149,15 +149,15 @@ class Batch:
 
     @property
     def is_waiting(self) -> bool:
-        """Planned, not admitted yet."""
+        """Whether it is planned, but not yet admitted."""
         return self.is_planned and self.status is BatchStatus.VALIDATING and self.outcome is None
 
     @property
     def is_open(self) -> bool:
-        """Workers may still commit results."""
+        """Whether workers may still commit results."""
         return self.outcome is None and self.status in (BatchStatus.IN_PROGRESS, BatchStatus.CANCELLING)
 
     @property
     def is_drained(self) -> bool:
-        """Every shard has ended, or none was ever handed out."""
+        """Whether every shard is finished, or none was ever sent."""
         return self.shards_done >= self.shards_total or self.in_progress_at is None

@@ -1,4 +1,4 @@
-"""Batches as clients handle them: create, look, list, cancel."""
+"""What clients do with batches: create, retrieve, list, cancel."""
 
 from collections.abc import Callable
 from hashlib import sha256
@@ -14,10 +14,10 @@ from nightlane.settings import StepSettings, WindowSettings
 def create_batch(
     ports: Ports[WindowSettings], tenant: str, request: BatchRequest, token: str | None
 ) -> Batch:
-    """A new batch; with a token that was used before, the batch it made then.
+    """Create a batch, or return the one that was created with the same idempotency token.
 
     Raises:
-        Conflict: the token was used with other parameters.
+        Conflict: the token was used with different parameters.
     """
     now = ports.now()
     batch_id = f"batch_{_derived_id(tenant, token) if token else ports.new_id()}"
@@ -30,26 +30,26 @@ def create_batch(
         created_at=int(now),
         expires_at=int(now) + ports.settings.completion_window_seconds,
     )
-    earlier = ports.batches.create_batch(batch, wake_at=redrive_at(ports))
-    if earlier is None:
+    existing = ports.batches.create_batch(batch, wake_at=redrive_at(ports))
+    if existing is None:
         ports.metrics.add(Metric.BATCHES_CREATED)
         _send(ports, ports.queues.send_plan, batch_id)
         return batch
-    if earlier.request.fingerprint() != request.fingerprint():
+    if existing.request.fingerprint() != request.fingerprint():
         raise Conflict(
             f"Idempotency conflict: the idempotency key '{token}' was previously used with different "
             "parameters. Either use a new idempotency key or ensure all parameters match the original "
             "request."
         )
-    return earlier
+    return existing
 
 
 def _send(ports: Ports, send: Callable[[str], None], batch_id: str) -> None:
-    """Tell the next function of a batch that was just written."""
+    """Send a message about a batch that was just stored."""
     try:
         send(batch_id)
     except Exception as error:
-        # It is durable: a client that is told otherwise would do it again. The sweeper sends at `wake_at`.
+        # Not an error for the client, who would repeat what is already stored. The sweeper sends it later.
         ports.metrics.add(Metric.MESSAGES_NOT_SENT)
         ports.log("message not sent", batch_id=batch_id, error=repr(error))
 
@@ -59,7 +59,7 @@ def _derived_id(tenant: str, token: str) -> str:
 
 
 def get_batch(ports: Ports, tenant: str, batch_id: str) -> Batch:
-    """A batch of the tenant. Raises: NotFound, also for a foreign one; BadRequest."""
+    """Return a batch of the tenant. Raises: BadRequest; NotFound, also for another tenant's batch."""
     if not batch_id.startswith("batch"):
         message = f"Invalid 'batch_id': '{batch_id}'. Expected an ID that begins with 'batch'."
         raise BadRequest(message, code="invalid_value", param="batch_id")
@@ -70,17 +70,17 @@ def get_batch(ports: Ports, tenant: str, batch_id: str) -> Batch:
 
 
 def list_batches(ports: Ports, tenant: str, *, after: str | None, limit: int) -> list[Batch]:
-    """Newest first; one batch more than `limit`, if there is one. Raises: NotFound, BadRequest."""
+    """Return up to `limit` + 1 batches, newest first. Raises: NotFound, BadRequest."""
     position = get_batch(ports, tenant, after).listed if after else None
     return ports.batches.list_batches(tenant, position, limit + 1)
 
 
 def cancel_batch(ports: Ports[StepSettings], tenant: str, batch_id: str) -> Batch:
-    """The batch, cancelling at once. Raises: Conflict, if it has ended otherwise; NotFound."""
+    """Cancel a batch and return it. Raises: Conflict, if it ended in another status; NotFound, BadRequest."""
     batch = get_batch(ports, tenant, batch_id)
     cancelled = ports.batches.request_cancel(batch_id, int(ports.now()), redrive_at(ports))
     if cancelled is not None:
-        # Without a running worker there is nobody else to end it.
+        # If no worker is running, only assembly can end the batch.
         _send(ports, ports.queues.send_assemble, batch_id)
         return cancelled
     batch = get_batch(ports, tenant, batch_id)

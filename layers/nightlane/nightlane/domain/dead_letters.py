@@ -1,4 +1,4 @@
-"""dead_letters: what becomes of messages that failed too often; their batches still end."""
+"""dead_letters: handles messages that failed too often, so that their batches still end."""
 
 from nightlane.domain.batch import BatchError
 from nightlane.domain.closing import close_if_due
@@ -14,7 +14,7 @@ from nightlane.settings import ClosingSettings, StepSettings
 
 
 def fail_plan(ports: Ports[StepSettings], batch_id: str) -> None:
-    """A batch that could not be planned has failed, unless it was planned after all."""
+    """Fail a batch that could not be planned, unless it was planned after all."""
     error = BatchError("server_error", "The input file could not be validated. Please try again.")
     batch = ports.batches.begin_planning(batch_id, redrive_at(ports))
     if batch is not None and ports.batches.fail_batch(batch, [error], int(ports.now())):
@@ -22,12 +22,12 @@ def fail_plan(ports: Ports[StepSettings], batch_id: str) -> None:
 
 
 def fail_assembly(ports: Ports[ClosingSettings], batch_id: str) -> None:
-    """Results are never given up: the sweeper asks for them again, and an alarm tells why."""
+    """Close the batch if it is due. The sweeper retries the assembly, because results must not be lost."""
     close_if_due(ports, batch_id)
 
 
 def fail_shard(ports: Ports[ClosingSettings], message: ShardMessage) -> None:
-    """Turn the lines that could not be run into error lines, so that the batch still ends."""
+    """Write error lines for the lines that could not be run, so that the batch still ends."""
     spec = message.shard
     batch = ports.batches.get_batch(message.batch_id)
     if batch is None or not batch.is_open:

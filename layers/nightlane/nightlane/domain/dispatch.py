@@ -1,4 +1,4 @@
-"""Sends the shards of an admitted batch to its lanes."""
+"""Sends the shards of a batch to its lanes."""
 
 import msgspec
 
@@ -9,19 +9,19 @@ from nightlane.settings import DispatchSettings
 
 
 def read_manifest(ports: Ports, batch: Batch) -> Manifest:
-    """How a planned batch was cut."""
+    """Return the manifest of a planned batch."""
     assert batch.manifest_key is not None
     return msgspec.json.decode(ports.blobs.get(batch.manifest_key), type=Manifest)
 
 
 def dispatch(ports: Ports[DispatchSettings], batch: Batch) -> None:
-    """One message for every shard that has not ended. A repeat is harmless: lanes and epochs hold."""
+    """Send a message for every unfinished shard. Lanes and epochs make it safe to repeat."""
     manifest = read_manifest(ports, batch)
-    ended = {shard.index for shard in ports.batches.shards(batch.id) if shard.finished}
+    finished = {shard.index for shard in ports.batches.shards(batch.id) if shard.finished}
     messages = [
         ShardMessage(batch.id, spec, manifest.input_key, manifest.lane_capacities[spec.lane])
         for spec in manifest.shards
-        if spec.index not in ended
+        if spec.index not in finished
     ]
     attempt = batch.dispatches + 1
     ports.queues.send_shards(messages, attempt)

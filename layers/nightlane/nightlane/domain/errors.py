@@ -1,4 +1,4 @@
-"""The one error hierarchy: what may be answered instead of what was asked for.
+"""The errors that the API returns.
 
 Source of types, codes and statuses: https://platform.openai.com/docs/guides/error-codes
 """
@@ -7,7 +7,7 @@ INVALID_REQUEST = "invalid_request_error"
 
 
 class ApiError(Exception):
-    """An answer that is an error; carries OpenAI's `type`, `code`, `param` and the HTTP status."""
+    """An error response, with OpenAI's `type`, `code` and `param` and the HTTP status."""
 
     status = 400
     type = INVALID_REQUEST
@@ -20,35 +20,35 @@ class ApiError(Exception):
 
 
 class BadRequest(ApiError):
-    """400: the request cannot be served as it is."""
+    """400: the request is invalid."""
 
 
 class Unauthorized(ApiError):
-    """401: no key, or a key nobody has."""
+    """401: the key is missing or unknown."""
 
     status = 401
 
 
 class NotFound(ApiError):
-    """404: no such thing, or not yours; the two cannot be told apart."""
+    """404: it does not exist, or belongs to another tenant; clients cannot tell which."""
 
     status = 404
 
 
 class Conflict(ApiError):
-    """409 that a retry cannot change."""
+    """409: the request conflicts with the current state; a retry does not help."""
 
     status = 409
 
 
 class TooLarge(ApiError):
-    """413: the body is above the limit of this way in."""
+    """413: the body is larger than the limit."""
 
     status = 413
 
 
 class ServerError(ApiError):
-    """500: our fault."""
+    """500: an internal error."""
 
     status = 500
     type = "server_error"
@@ -65,7 +65,7 @@ class StorageFull(ApiError):
 
 
 class UpstreamError(ApiError):
-    """502: the inference endpoint did not answer, or not with what was asked for."""
+    """502: the inference endpoint did not respond, or its response was invalid."""
 
     status = 502
     type = "server_error"

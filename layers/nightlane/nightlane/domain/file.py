@@ -8,7 +8,7 @@ TOMBSTONE_SECONDS = 7 * 86_400
 
 
 class FilePurpose(StrEnum):
-    """Purposes a client may upload for, and the one of our results."""
+    """The purposes that clients may upload files for, and the purpose of result files."""
 
     ASSISTANTS = "assistants"
     BATCH = "batch"
@@ -24,7 +24,7 @@ UPLOADABLE = tuple(purpose for purpose in FilePurpose if purpose is not FilePurp
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredFile:
-    """The record of a file; times in seconds since 1970, `size` in bytes."""
+    """The record of a file; times are seconds since 1970, `size` is in bytes."""
 
     id: str
     tenant: str

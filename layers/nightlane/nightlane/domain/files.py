@@ -1,4 +1,4 @@
-"""Files: what a tenant uploads, and what a batch leaves."""
+"""What clients do with files: upload, retrieve, list, download, delete."""
 
 from dataclasses import dataclass
 
@@ -12,15 +12,15 @@ from nightlane.domain.received import Received
 from nightlane.settings import ContentSettings, UploadSettings
 
 PRESIGNED_SECONDS = 900
-# Lambda's 6 MB, less the rest of an answer.
-ANSWER_BYTES = 6_000_000
-# OpenAI hands out what it made and what a batch reads, nothing else.
+# Lambda's limit of 6 MB, minus the rest of the response.
+MAX_RESPONSE_BYTES = 6_000_000
+# OpenAI refuses to return the content of files with any other purpose.
 DOWNLOADABLE = frozenset({FilePurpose.BATCH, FilePurpose.BATCH_OUTPUT, FilePurpose.FINE_TUNE})
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """A file's text, or where to get it if it is too long to hand through, or no text."""
+    """A file's text, or a URL to download it from if it is too long for a response or not text."""
 
     file: StoredFile
     text: str | None
@@ -59,12 +59,12 @@ def create_file(
 
 
 def _check_batch_input(content: Received, limits: UploadSettings) -> None:
-    """What OpenAI refuses at once: a first line that is no JSON, and too many bytes."""
+    """Refuse what OpenAI refuses on upload: a first line that is not JSON, or too many bytes."""
     if content.size > limits.max_batch_bytes:
         raise BadRequest(f"File is too large: a batch input file may have {limits.max_batch_bytes} bytes.")
     for start, line in split_lines(content.chunks(), limits.max_line_bytes):
         if line is None:
-            # Planning says so of every line that is too long.
+            # Planning reports every line that is too long.
             return
         text = line if start else line.removeprefix(BYTE_ORDER_MARK)
         if not is_blank(text):
@@ -74,7 +74,7 @@ def _check_batch_input(content: Received, limits: UploadSettings) -> None:
 
 
 def get_file(ports: Ports, tenant: str, file_id: str) -> StoredFile:
-    """A file of the tenant. Raises: NotFound, also for a foreign, deleted or expired one."""
+    """Return a file of the tenant. Raises: NotFound, also for another tenant's, a deleted or expired file."""
     file = ports.files.get_file(file_id)
     if file is None or file.tenant != tenant or file.is_expired(ports.now()):
         raise _no_such_file(file_id)
@@ -84,7 +84,7 @@ def get_file(ports: Ports, tenant: str, file_id: str) -> StoredFile:
 def list_files(
     ports: Ports, tenant: str, *, after: str | None, limit: int, purpose: str | None, newest_first: bool
 ) -> list[StoredFile]:
-    """One file more than `limit`, if there is one. Raises: NotFound, for an unknown cursor."""
+    """Return up to `limit` + 1 files. Raises: NotFound, for an unknown cursor."""
     position = None
     if after is not None:
         position = ports.files.list_position(after, tenant)
@@ -97,7 +97,7 @@ def list_files(
 
 
 def delete_file(ports: Ports, tenant: str, file_id: str) -> None:
-    """Remove a file and its object. Raises: NotFound, the second time as well."""
+    """Delete a file and its object. Raises: NotFound, also if it was already deleted."""
     file = get_file(ports, tenant, file_id)
     if not ports.files.delete_file(file, int(ports.now())):
         raise _no_such_file(file_id)
@@ -106,7 +106,7 @@ def delete_file(ports: Ports, tenant: str, file_id: str) -> None:
 
 
 def read_content(ports: Ports[ContentSettings], tenant: str, file_id: str) -> Content:
-    """What is in a file. Raises: NotFound; BadRequest, if its purpose forbids it."""
+    """Return the content of a file. Raises: NotFound; BadRequest, if its purpose forbids it."""
     file = get_file(ports, tenant, file_id)
     if file.purpose not in DOWNLOADABLE:
         raise BadRequest(f"Not allowed to download files of purpose: {file.purpose}")
@@ -116,10 +116,10 @@ def read_content(ports: Ports[ContentSettings], tenant: str, file_id: str) -> Co
 
 
 def _inline(ports: Ports, file: StoredFile) -> str | None:
-    """The text of a file; None for what a function cannot answer with.
+    """Return the text of a file, or None if a Lambda function cannot return it.
 
-    API Gateway turns base64 back into bytes only for a client that asks for the right type, so no bytes are
-    answered; and Lambda takes 6 MB at most, as JSON.
+    Bytes would have to be base64, which API Gateway decodes only for clients that send a matching Accept
+    header; and Lambda's limit for a response, as JSON, is 6 MB.
     https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-payload-encodings.html
     https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
     """
@@ -129,7 +129,7 @@ def _inline(ports: Ports, file: StoredFile) -> str | None:
         raise _no_such_file(file.id) from error
     except UnicodeDecodeError:
         return None
-    return text if len(msgspec.json.encode(text)) <= ANSWER_BYTES else None
+    return text if len(msgspec.json.encode(text)) <= MAX_RESPONSE_BYTES else None
 
 
 def _no_such_file(file_id: str) -> NotFound:

@@ -1,4 +1,4 @@
-"""API keys: how they are made, and what is kept of them."""
+"""API keys: how they are generated, and what is stored about them."""
 
 import hashlib
 import re
@@ -8,60 +8,61 @@ from dataclasses import dataclass
 PREFIX = "sk-nightlane-"
 RANDOM_BYTES = 32
 ID_DIGITS = 12
-LONGEST_NAME = 100
-# Four characters of a shorter key would give too much of it away.
-SHORTEST_SHOWN = 16
-# A tenant becomes part of S3 keys and of the table's sort keys: no slash, no number sign.
+MAX_NAME_LENGTH = 100
+# The last four characters would reveal too much of a shorter key.
+MIN_LENGTH_TO_SHOW_END = 16
+# Neither slash nor number sign: a tenant becomes part of S3 keys and of sort keys in the table.
 TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiKey:
-    """What is kept of a key; `created_at` in seconds since 1970."""
+    """The record of a key; `created_at` in seconds since 1970."""
 
     sha256: str
-    """Of the key, in hexadecimal: random keys of 256 bits need no slow hash."""
+    """Hash of the key, in hexadecimal. Random keys of 256 bits need no slow hash."""
     tenant: str
     name: str
     created_at: int
     ends_with: str
-    """Its last four characters, empty for a short key."""
+    """The key's last four characters; empty for a short key."""
 
     @property
     def id(self) -> str:
-        """What an operator calls the key by."""
+        """A short id for operators."""
         return self.sha256[:ID_DIGITS]
 
     @property
     def listed(self) -> str:
-        """Sort key of the list of keys: by tenant, then by time."""
+        """Sort key in the list of keys: by tenant, then by time."""
         return f"{self.tenant}#{self.created_at:010d}#{self.id}"
 
     @classmethod
     def of(cls, secret: str, tenant: str, created_at: int, name: str = "") -> "ApiKey":
-        """The record of a key somebody chose."""
+        """Return the record of a given key."""
         return cls(
             sha256=digest(secret),
             tenant=tenant,
             name=name,
             created_at=created_at,
-            ends_with=secret[-4:] if len(secret) >= SHORTEST_SHOWN else "",
+            ends_with=secret[-4:] if len(secret) >= MIN_LENGTH_TO_SHOW_END else "",
         )
 
 
 def digest(secret: str) -> str:
-    """By which a key is found again."""
+    """Return the hash that a key is stored under."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
 def issue(tenant: str, name: str, created_at: int) -> tuple[str, ApiKey]:
-    """A new random key, to be shown once, and its record.
+    """Return a new random key, to be shown once, and its record.
 
-    Raises: ValueError, if the tenant or the name is none.
+    Raises: ValueError, if the tenant or the name is invalid.
     """
     if not TENANT.fullmatch(tenant):
-        raise ValueError("a tenant is 1 to 64 of A-Z a-z 0-9 . _ - and begins with a letter or digit")
-    if not name.isprintable() or len(name) > LONGEST_NAME:
-        raise ValueError(f"a name is at most {LONGEST_NAME} printable characters")
+        message = "a tenant must be 1 to 64 characters of A-Z a-z 0-9 . _ - and begin with a letter or digit"
+        raise ValueError(message)
+    if not name.isprintable() or len(name) > MAX_NAME_LENGTH:
+        raise ValueError(f"a name must be at most {MAX_NAME_LENGTH} printable characters")
     secret = PREFIX + secrets.token_urlsafe(RANDOM_BYTES)
     return secret, ApiKey.of(secret, tenant, created_at, name)

@@ -1,4 +1,7 @@
-"""What the domain asks of the world. The AWS room fulfils these; a store method is one verb."""
+"""The interfaces that the domain uses, implemented on AWS and on a single machine.
+
+A store method is one verb of the domain and one atomic write.
+"""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -19,15 +22,15 @@ from nightlane.settings import SettingsGroup
 
 
 class Fenced(Exception):
-    """This worker was replaced, or its batch was closed: nothing it has may be committed."""
+    """This worker was replaced, or its batch was closed: it can no longer commit."""
 
 
 class BlobMissing(Exception):
-    """There is no object at that key."""
+    """The object does not exist."""
 
 
 class Admission(Enum):
-    """The answer to one attempt to admit a batch."""
+    """The result of an attempt to admit a batch."""
 
     ADMITTED = auto()
     FULL = auto()
@@ -35,133 +38,136 @@ class Admission(Enum):
 
 
 def list_key(now: float, identifier: str) -> str:
-    """Sort key of a tenant's list: creation in milliseconds, then the id."""
+    """Return the sort key in a tenant's list: creation time in milliseconds, then the id."""
     return f"{int(now * 1000):013d}#{identifier}"
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """Something whose time to be looked at has come."""
+    """A batch or a file that the sweeper should handle now."""
 
     batch_id: str | None = None
     file_id: str | None = None
 
 
 class StepStore(Protocol):
-    """Planning and assembly: `batch` is as `begin_planning` or `begin_assembly` answered it."""
+    """The store methods of planning and assembly. `batch` is what the step's `begin_…` method returned."""
 
     def begin_planning(self, batch_id: str, wake_at: int) -> Batch | None:
-        """Take the next epoch of a batch that is validating, unplanned; None if it is not."""
+        """Take the next epoch of a validating, unplanned batch; None if it is not one."""
 
     def begin_assembly(self, batch_id: str, wake_at: int) -> Batch | None:
-        """Take the next epoch of a batch that is closed and has not ended; None if it is not."""
+        """Take the next epoch of a closed batch that is not yet terminal; None if it is not one."""
 
     def hold_step(self, batch: Batch, wake_at: int) -> bool:
-        """Set when the sweeper looks next; False if another began, or the status is another."""
+        """Postpone the sweeper's redrive; False if a newer epoch began or the status changed."""
 
     def fail_batch(self, batch: Batch, errors: Sequence[BatchError], at: int) -> bool:
-        """validating, unplanned → failed; False if it was neither, or another began."""
+        """validating and unplanned → failed; False if it is not, or a newer epoch began."""
 
     def record_plan(
         self, batch: Batch, *, manifest_key: str, shards: int, total: int, model: str | None
     ) -> bool:
-        """Planned: from now on the batch waits for admission; False as of `fail_batch`."""
+        """Store the plan, after which the batch waits for admission; False as in `fail_batch`."""
 
     def finish_batch(
         self, batch: Batch, outcome: Outcome, at: int, output: StoredFile | None, error: StoredFile | None
     ) -> bool:
-        """Terminal status, file ids, file records and the free admission slot, in one write.
+        """Set the terminal status and file ids, add the file records and free the admission slot, atomically.
 
-        False if the status is another, or another began.
+        False if the status changed or a newer epoch began.
         """
 
 
 class BatchStore(StepStore, Protocol):
-    """Batches, each verb one conditional write. Times are seconds since 1970."""
+    """Batches. Each method is one conditional write. Times are seconds since 1970."""
 
     def create_batch(self, batch: Batch, wake_at: int) -> Batch | None:
-        """Put a new batch; answers the batch that already has this id, if there is one."""
+        """Store a new batch. If a batch with this id exists, return that and change nothing."""
 
     def get_batch(self, batch_id: str) -> Batch | None:
-        """Read consistently."""
+        """Return a batch, read consistently."""
 
     def list_batches(self, tenant: str, after: str | None, limit: int) -> list[Batch]:
-        """The tenant's batches, newest first, after the `listed` key of a batch."""
+        """Return the tenant's batches, newest first, from after a `listed` key."""
 
     def waiting_batches(self) -> Iterator[str]:
-        """Ids of the planned batches that wait, oldest first. May hold some that wait no more."""
+        """Yield the ids of the batches waiting for admission, oldest first; some may have been admitted."""
 
     def admit_batch(self, batch: Batch, limit: int, at: int, wake_at: int) -> Admission:
-        """validating → in_progress, if fewer than `limit` batches are admitted."""
+        """validating → in_progress, if fewer than `limit` batches hold admission slots."""
 
     def record_dispatch(self, batch_id: str, attempt: int, wake_at: int) -> None:
-        """Every shard's message of this attempt was sent."""
+        """Record that the messages of all shards were sent in this attempt."""
 
     def request_cancel(self, batch_id: str, at: int, wake_at: int) -> Batch | None:
-        """validating, in_progress, finalizing → cancelling; None if it was none of these."""
+        """validating, in_progress or finalizing → cancelling; None if it was in another status."""
 
     def close_batch(self, batch: Batch, outcome: Outcome, at: int, wake_at: int, *, drained: bool) -> bool:
-        """Shut out the workers; with `drained` only if every shard has ended. False if not so."""
+        """Set the outcome, so that workers can no longer commit.
+
+        False if the status changed, it was already closed, or with `drained` if a shard is not finished.
+        """
 
     def begin_shard(self, batch_id: str, index: int, forget_at: int | None = None) -> Shard:
-        """Take the next epoch; a finished shard is returned as it is. Its item may go at `forget_at`."""
+        """Take the next epoch; a finished shard is returned unchanged. Its item expires at `forget_at`."""
 
     def get_shard(self, batch_id: str, index: int) -> Shard:
-        """Read consistently; a shard that never began is answered empty."""
+        """Return a shard, read consistently; an empty one if it never began."""
 
     def shards(self, batch_id: str) -> Iterator[Shard]:
-        """Every shard that ever began."""
+        """Yield every shard that ever began."""
 
     def commit_checkpoint(self, shard: Shard, checkpoint: Checkpoint) -> Shard:
-        """Commit; answers the shard as it now is.
+        """Commit a checkpoint and return the updated shard.
 
         Raises:
             Fenced: another worker began, or the batch was closed.
         """
 
     def mark_suspect(self, shard: Shard, line: int) -> Shard:
-        """Note the line that is about to be run alone.
+        """Record the line that is about to be run alone.
 
         Raises:
             Fenced: another worker began.
         """
 
     def release_shard(self, shard: Shard, suspicions: Mapping[int, Suspicion]) -> None:
-        """An orderly end: clears the strikes and the suspect, if no other worker began.
+        """Clear the strikes and the suspect after an orderly end, unless another worker began.
 
-        What the run holds against lines is kept for the next one.
+        The suspicions are stored for the next worker.
         """
 
     def note_trouble(self, batch_id: str, trouble: Trouble) -> None:
-        """What the upstream last said to an open batch; the next line that completes clears it."""
+        """Record the upstream's last refusal or failure on an open batch, until a line completes."""
 
     def rest_batch(self, batch_id: str, wake_at: int) -> bool:
-        """Its messages are given up: the sweeper sends its shards again then. False if it is not running."""
+        """Mark a batch as resting: the sweeper sends its shards again at `wake_at`. False if not running."""
 
     def forget_shards(self, batch_id: str) -> None:
-        """Delete every shard of a batch that has ended; there may be none."""
+        """Delete all shards of a terminal batch, if there are any."""
 
     def record_sweep(self, batch: Batch, progress: int, wake_at: int) -> None:
-        """Set when the sweeper looks next, and what it saw."""
+        """Record the progress that the sweeper saw, and when it should check the batch again."""
 
     def due(self, now: int) -> Iterator[Due]:
-        """Batches and files whose time to be looked at has come."""
+        """Yield the batches and files that the sweeper should handle now."""
 
     def admitted_batches(self) -> frozenset[str]:
-        """The holders of the admission slots."""
+        """Return the ids of the batches that hold admission slots."""
 
 
 class UpstreamStore(Protocol):
-    """What all lanes know of an upstream, by its URL."""
+    """The state of an upstream, by its URL, that all lanes share."""
 
     def get_rest(self, upstream: str) -> Rest | None:
-        """The rest that was agreed last, over or not; None if the upstream has answered since."""
+        """Return the last rest, even if it is over; None if the upstream has answered since."""
 
     def begin_rest(self, upstream: str, rest: Rest, previous: Rest | None) -> Rest:
-        """Agree on a rest in place of the previous one; returns the one that holds, maybe another's."""
+        """Replace the previous rest, unless another lane already has; return the rest that now applies."""
 
     def end_rest(self, upstream: str) -> None:
-        """The upstream answers again."""
+        """Record that the upstream answers again."""
 
 
 class FileStore(Protocol):
@@ -171,10 +177,10 @@ class FileStore(Protocol):
         """Store a new record."""
 
     def get_file(self, file_id: str, *, deleted: bool = False) -> StoredFile | None:
-        """None also for a deleted file, unless those are asked for."""
+        """Return a file; None if it is unknown, or was deleted and `deleted` is false."""
 
     def list_position(self, file_id: str, tenant: str) -> str | None:
-        """The `listed` key of a file of the tenant, also of one deleted a while ago."""
+        """Return the `listed` key of a file of the tenant, even if it was deleted recently."""
 
     def list_files(
         self,
@@ -186,37 +192,37 @@ class FileStore(Protocol):
         *,
         newest_first: bool,
     ) -> list[StoredFile]:
-        """The tenant's files that live, in the order of their `listed` keys, after a key."""
+        """Return the tenant's files, neither deleted nor expired, in order of and after a `listed` key."""
 
     def delete_file(self, file: StoredFile, at: int) -> bool:
-        """Leaves a tombstone, so that cursors hold; False if it was deleted before."""
+        """Replace a file by a tombstone, so that cursors stay valid; False if it was already deleted."""
 
     def forget_file(self, file_id: str) -> None:
-        """The object is gone: stop waking for it."""
+        """Stop waking the sweeper for a deleted file, once its object is deleted."""
 
 
 class Tenants(Protocol):
-    """Who has which API key."""
+    """Looks up the tenant of an API key."""
 
     def tenant_of(self, secret: str) -> str | None:
-        """The owner of a key; None if nobody has it."""
+        """Return the tenant of a key; None if the key is unknown."""
 
 
 class KeyStore(Tenants, Protocol):
-    """API keys, by the SHA-256 of each."""
+    """API keys, stored under their SHA-256."""
 
     def create_key(self, key: ApiKey) -> None:
-        """Store a key; one that exists stays as it is."""
+        """Store a key; one that exists is left unchanged."""
 
     def list_keys(self, tenant: str | None = None, digits: str = "") -> Iterator[ApiKey]:
-        """The keys whose SHA-256 begins with the digits, by tenant and time."""
+        """Return the keys whose SHA-256 begins with `digits`, by tenant and time."""
 
     def revoke_key(self, key: ApiKey) -> bool:
-        """Remove a key; False if there is none any more."""
+        """Remove a key; False if it does not exist."""
 
 
 class BlobWriter(Protocol):
-    """Writes one object in constant memory; visible once the context closes well, if not empty."""
+    """Writes an object in constant memory. It appears when the context exits normally, unless empty."""
 
     def write(self, data: bytes) -> None: ...
 
@@ -237,22 +243,22 @@ class Blobs(Protocol):
         """Raises: BlobMissing."""
 
     def stream(self, key: str, start: int = 0, end: int | None = None) -> Iterator[bytes]:
-        """The object, or bytes `start` to `end` (exclusive) of it, in chunks of bounded size.
+        """Yield the object, or its bytes from `start` to `end` (exclusive), in chunks of bounded size.
 
         Raises:
-            BlobMissing: with the first chunk.
+            BlobMissing: when the first chunk is read.
         """
 
     def copy(self, source: str, target: str) -> int:
-        """Copy within the store; answers the size in bytes. Raises: BlobMissing."""
+        """Copy an object and return its size in bytes. Raises: BlobMissing."""
 
     def writer(self, key: str) -> AbstractContextManager[BlobWriter]: ...
 
     def delete(self, keys: Iterable[str]) -> None:
-        """Deleting what is not there is no error."""
+        """Delete the objects that exist."""
 
     def presigned_get(self, key: str, filename: str, seconds: int) -> str:
-        """A URL anyone may read the object with for so long."""
+        """Return a URL that gives anyone access to the object for a number of seconds."""
 
 
 class Queues(Protocol):
@@ -261,7 +267,7 @@ class Queues(Protocol):
     def send_plan(self, batch_id: str) -> None: ...
 
     def send_shards(self, messages: Sequence[ShardMessage], attempt: int) -> None:
-        """One FIFO message a shard, group = lane of the batch; all are sent or it raises."""
+        """Send one FIFO message per shard, in the message group of its lane. Raises if any is not sent."""
 
     def send_assemble(self, batch_id: str) -> None: ...
 
@@ -270,17 +276,17 @@ class UpstreamModels(Protocol):
     """The model list of the upstream."""
 
     def model_ids(self) -> frozenset[str] | None:
-        """None when the upstream cannot tell."""
+        """Return the ids of the upstream's models; None if they cannot be listed."""
 
     def list_models(self) -> dict[str, Any]:
-        """As the upstream tells it. Raises: UpstreamError."""
+        """Return the upstream's response. Raises: UpstreamError."""
 
     def retrieve_model(self, model: str) -> dict[str, Any]:
-        """As the upstream tells it. Raises: UpstreamError, NotFound."""
+        """Return the upstream's response. Raises: UpstreamError, NotFound."""
 
 
 class Log(Protocol):
-    """Where an operator reads what happened."""
+    """Writes a log entry for the operator."""
 
     def __call__(self, event: str, **details: object) -> None: ...
 
@@ -290,10 +296,10 @@ Declared = TypeVar("Declared", bound=SettingsGroup, covariant=True, default=Sett
 
 @dataclass(frozen=True, slots=True)
 class Ports(Generic[Declared]):
-    """Everything a domain function may touch.
+    """Everything outside the domain that its functions may use.
 
-    A function that takes `Ports[ClosingSettings]` reads the settings of that group, directly or through what
-    it calls; a function that takes plain `Ports` reads none.
+    A function that takes `Ports[ClosingSettings]` reads settings of that group, directly or through the
+    functions it calls; a function that takes plain `Ports` reads none.
     """
 
     batches: BatchStore
@@ -307,5 +313,5 @@ class Ports(Generic[Declared]):
     """Seconds since 1970."""
     monotonic: Callable[[], float]
     new_id: Callable[[], str]
-    """32 hexadecimal digits nobody can guess."""
+    """Returns 32 random hexadecimal digits."""
     settings: Declared

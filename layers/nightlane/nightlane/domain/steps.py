@@ -1,4 +1,4 @@
-"""Planning and assembly are steps of a batch: each takes an epoch, and only the newest may commit."""
+"""The steps of a batch, planning and assembly: each takes an epoch, and only the newest may commit."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -8,55 +8,55 @@ from nightlane.domain.batch import Batch
 from nightlane.domain.ports import BlobMissing, Fenced, Ports
 from nightlane.settings import StepSettings
 
-# So often within `redrive_seconds`: one that is late still comes before the sweeper.
-HOLDS = 3
+# More than one renewal per `redrive_seconds`, so that a late one still comes before the sweeper.
+RENEWALS_PER_REDRIVE = 3
 
-Thing = TypeVar("Thing")
+Item = TypeVar("Item")
 
 
 def redrive_at(ports: Ports[StepSettings]) -> int:
-    """When the sweeper shall see to what is not done by then, in seconds since 1970."""
+    """Return when the sweeper should redrive what is not done by then, in seconds since 1970."""
     return int(ports.now()) + ports.settings.redrive_seconds
 
 
 class Hold:
-    """What a step has of its batch while it works."""
+    """Keeps the sweeper from redriving a step while it is running."""
 
     def __init__(self, ports: Ports[StepSettings], batch: Batch) -> None:
         self._ports = ports
         self._batch = batch
         self._due = self._next()
 
-    def during(self, things: Iterable[Thing]) -> Iterator[Thing]:
-        """The same things, with the sweeper kept away from the batch as long as they come.
+    def during(self, items: Iterable[Item]) -> Iterator[Item]:
+        """Yield the same items, and renew the hold as needed in between.
 
         Raises:
-            Fenced: another took the step over, or the batch moved on.
+            Fenced: the step was taken over, or the status of the batch changed.
         """
-        for thing in things:
+        for item in items:
             if self._ports.now() >= self._due:
                 self.renew()
-            yield thing
+            yield item
 
     def renew(self) -> None:
-        """Push the sweeper's next look on. Raises: Fenced."""
+        """Postpone the redrive. Raises: Fenced."""
         if not self._ports.batches.hold_step(self._batch, redrive_at(self._ports)):
             raise Fenced(f"epoch {self._batch.epoch} of {self._batch.id}")
         self._due = self._next()
 
     def _next(self) -> float:
-        return self._ports.now() + self._ports.settings.redrive_seconds / HOLDS
+        return self._ports.now() + self._ports.settings.redrive_seconds / RENEWALS_PER_REDRIVE
 
 
 @contextmanager
 def held(ports: Ports[StepSettings], batch: Batch) -> Iterator[Hold]:
-    """A step that has begun; one that was replaced stops quietly, wherever it notices."""
+    """Hold a step that has begun. If it was taken over, the context ends without an exception."""
     hold = Hold(ports, batch)
     try:
         try:
             yield hold
         except BlobMissing:
-            # Whoever took over may have ended the batch and deleted what it was made of.
+            # If the step was taken over, the other one may have ended the batch and deleted its objects.
             hold.renew()
             raise
     except Fenced:

@@ -1,4 +1,4 @@
-"""sweep: looks again at whatever a lost message or a dead function may have left behind."""
+"""sweep: redrives whatever a lost message or a crashed function may have left unfinished."""
 
 from itertools import islice
 
@@ -10,18 +10,18 @@ from nightlane.domain.metrics import Metric
 from nightlane.domain.ports import Ports
 from nightlane.settings import SweepingSettings
 
-# The tenth minute after its expiry is the last that a batch may take.
+# Every batch must end within ten minutes of its expiry.
 OVERDUE_SECONDS = 600
-MOST_WAITING_COUNTED = 1_000
+MAX_WAITING_COUNTED = 1_000
 
 
 def sweep(ports: Ports[SweepingSettings]) -> None:
-    """Look at everything that is due, and gauge what runs, waits and is overdue.
+    """Handle everything that is due, and measure how many batches are running, waiting and overdue.
 
-    One thing that fails does not keep the others waiting.
+    A failure does not stop the sweep: the other batches and files are still handled.
 
     Raises:
-        ExceptionGroup: what failed; it stays due.
+        ExceptionGroup: the failures; what failed stays due.
     """
     failures: list[Exception] = []
     overdue = 0
@@ -35,9 +35,9 @@ def sweep(ports: Ports[SweepingSettings]) -> None:
         except Exception as error:
             failures.append(error)
     admit_waiting(ports)
-    _gauge(ports, overdue)
+    _measure(ports, overdue)
     if failures:
-        raise ExceptionGroup("could not be looked at", failures)
+        raise ExceptionGroup("could not be swept", failures)
 
 
 def _unfinished(ports: Ports[SweepingSettings], batch_id: str) -> Batch | None:
@@ -45,8 +45,8 @@ def _unfinished(ports: Ports[SweepingSettings], batch_id: str) -> Batch | None:
     return None if batch is None or batch.status.is_terminal else batch
 
 
-def _gauge(ports: Ports, overdue: int) -> None:
-    waiting = sum(1 for _ in islice(ports.batches.waiting_batches(), MOST_WAITING_COUNTED))
+def _measure(ports: Ports, overdue: int) -> None:
+    waiting = sum(1 for _ in islice(ports.batches.waiting_batches(), MAX_WAITING_COUNTED))
     ports.metrics.add(Metric.BATCHES_RUNNING, len(ports.batches.admitted_batches()))
     ports.metrics.add(Metric.BATCHES_WAITING, waiting)
     ports.metrics.add(Metric.BATCHES_OVERDUE, overdue)
@@ -62,7 +62,7 @@ def remove_file(ports: Ports, file_id: str) -> None:
 
 
 def _redrive(ports: Ports[SweepingSettings], batch: Batch) -> None:
-    """Send again what should have been done by now. Every step is safe to repeat."""
+    """Send the messages of the batch's next step again. Every step is safe to repeat."""
     settings, progress = ports.settings, _progress(ports, batch)
     wait = settings.redrive_seconds
     if batch.outcome is not None or batch.status is BatchStatus.CANCELLING:
@@ -86,7 +86,7 @@ def _redrive(ports: Ports[SweepingSettings], batch: Batch) -> None:
 
 
 def _progress(ports: Ports, batch: Batch) -> int:
-    """Grows whenever a worker begins or commits."""
+    """Return a number that grows whenever a worker begins or commits."""
     if batch.status is not BatchStatus.IN_PROGRESS:
         return 0
     return sum(shard.epoch + shard.commits for shard in ports.batches.shards(batch.id))

@@ -1,1 +1,1 @@
-"""What clients see: OpenAI's requests, responses and errors, read and written. Pure."""
+"""Parses and formats what clients see: OpenAI's requests, responses and errors. No I/O."""

@@ -1,4 +1,4 @@
-"""Errors as clients get them, in OpenAI's envelope.
+"""Error responses in OpenAI's format.
 
 Source: https://platform.openai.com/docs/guides/error-codes
 """
@@ -9,11 +9,11 @@ from nightlane.domain.errors import ApiError, Conflict
 
 
 def envelope(error: ApiError) -> dict[str, Any]:
-    """The response body: all four keys, always."""
+    """Return the response body. All four keys are always present."""
     return {"error": {"message": error.message, "type": error.type, "param": error.param, "code": error.code}}
 
 
 def error_headers(error: ApiError) -> dict[str, str]:
-    """What the official clients must be told beside the status."""
-    # They retry a 409 unless this header tells them not to.
+    """Return the headers that an error response needs."""
+    # The official clients retry a 409 unless this header forbids it.
     return {"x-should-retry": "false"} if isinstance(error, Conflict) else {}

@@ -1,4 +1,4 @@
-"""What clients send, and the one mapping from a validation error to OpenAI's error.
+"""Requests of clients, and the mapping from validation errors to OpenAI's errors.
 
 Source: https://platform.openai.com/docs/api-reference/batch/create, …/files/create, …/files/list
 """
@@ -31,20 +31,20 @@ SUPPORTED: Mapping[str, tuple[str, ...]] = {
 
 
 class Request(BaseModel):
-    """Strict: a string is no number, and an unknown key is an error."""
+    """A JSON body. Strict: a string is not accepted as a number, and unknown keys are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class ExpiresAfter(Request):
-    """Both members are required; `seconds` count from the creation of the file."""
+    """Both members are required; `seconds` after the file was created."""
 
     anchor: Literal["created_at"]
     seconds: ExpirySeconds
 
 
 class CreateBatch(Request):
-    """`idem_tok`, later called `idempotency_key`, is Llama Stack's extension."""
+    """`idem_tok`, later renamed `idempotency_key`, is an extension by Llama Stack."""
 
     input_file_id: str
     endpoint: Endpoint
@@ -65,7 +65,7 @@ class CreateBatch(Request):
         )
 
     def token(self, header: str | None) -> str | None:
-        """The idempotency token, wherever it was given. Raises: BadRequest, if there are two."""
+        """Return the idempotency token from the body or the header. Raises: BadRequest, if they differ."""
         tokens = {token for token in (self.idem_tok, self.idempotency_key, header) if token}
         if len(tokens) > 1:
             raise BadRequest("More than one idempotency key was given.", param="idempotency_key")
@@ -73,7 +73,7 @@ class CreateBatch(Request):
 
 
 class Query(BaseModel):
-    """Query parameters and form fields arrive as text; unknown ones are ignored, as OpenAI does."""
+    """Query parameters or form fields. They arrive as text; unknown ones are ignored, as OpenAI does."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -96,7 +96,7 @@ class FileExpiry(Query):
 
 
 class CreateFile(Query):
-    """The fields beside the file; `expires_after[anchor]` comes in brackets."""
+    """The form fields besides the file; clients send `expires_after[anchor]` and `expires_after[seconds]`."""
 
     purpose: Purpose
     expires_after: FileExpiry | None = None
@@ -110,10 +110,10 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def read_json(body: bytes) -> Any:
-    """The JSON of a request body. Raises: BadRequest."""
+    """Parse the JSON of a request body. Raises: BadRequest."""
     try:
         value = json.loads(body)
-        # A lone surrogate is valid JSON, but no text that could be stored.
+        # A lone surrogate is valid JSON, but cannot be encoded, so it could not be stored.
         json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         message = "We could not parse the JSON body of your request. The body must be a JSON object."
@@ -122,7 +122,7 @@ def read_json(body: bytes) -> Any:
 
 
 def read(model: type[Model], values: Any) -> Model:
-    """A request of that model. Raises: BadRequest, for the first thing that is wrong."""
+    """Validate a request. Raises: BadRequest, for the first error."""
     try:
         return model.model_validate(values)
     except ValidationError as error:
@@ -188,13 +188,15 @@ def _explain(problem: ErrorDetails, name: str) -> tuple[str, str]:
 def _invalid_value(name: str, value: str) -> str:
     supported = [f"'{each}'" for each in SUPPORTED.get(name, ("created_at",))]
     listed = supported[0] if len(supported) == 1 else f"{', '.join(supported[:-1])}, and {supported[-1]}"
-    # The official clients show only the message: the words a program looks for are in it.
+    # The official clients show only the message, so it contains the code and the parameter, too.
     verb = "is" if len(supported) == 1 else "are"
     noun = "value" if len(supported) == 1 else "values"
-    return f"Invalid value: '{_shown(value)}'. Supported {noun} {verb}: {listed}. (invalid_value for {name})"
+    return (
+        f"Invalid value: '{_shorten(value)}'. Supported {noun} {verb}: {listed}. (invalid_value for {name})"
+    )
 
 
-def _shown(value: str) -> str:
+def _shorten(value: str) -> str:
     return value if len(value) <= 100 else value[:100] + "…"
 
 

@@ -1,4 +1,4 @@
-"""What clients get: OpenAI's objects, every key always there, null when unset.
+"""OpenAI's response objects. Every key is always present, and null when unset.
 
 Source: https://platform.openai.com/docs/api-reference/batch/object and …/files/object
 """
@@ -12,11 +12,11 @@ from nightlane.domain.file import StoredFile
 from nightlane.domain.progress import Progress
 
 Json = dict[str, Any]
-Thing = TypeVar("Thing", Batch, StoredFile)
+Listed = TypeVar("Listed", Batch, StoredFile)
 
 
 def batch_object(batch: Batch) -> Json:
-    # Counts show once the batch runs; a batch that never ran shows them at its end.
+    # Zero until the batch has started, or has ended without starting.
     shows_counts = batch.in_progress_at is not None or batch.status.is_terminal
     return {
         "id": batch.id,
@@ -51,7 +51,7 @@ def batch_object(batch: Batch) -> Json:
 
 
 def progress_object(progress: Progress) -> Json:
-    """Nightlane's own; rates are lines per second, times whole seconds since 1970."""
+    """An extension. Rates are in lines per second, times in whole seconds since 1970."""
     batch, trouble, rate = progress.batch, progress.trouble, progress.lines_per_second
     return {
         "object": "batch.progress",
@@ -101,13 +101,13 @@ def deleted_file(file_id: str) -> Json:
     return {"id": file_id, "object": "file", "deleted": True}
 
 
-def page(things: Sequence[Thing], limit: int, show: Callable[[Thing], Json]) -> Json:
-    """A list page of `limit`; one thing more than that says that there is another page."""
-    data = [show(thing) for thing in things[:limit]]
+def page(entries: Sequence[Listed], limit: int, show: Callable[[Listed], Json]) -> Json:
+    """Return a page of at most `limit` entries. One entry more than that means there is another page."""
+    data = [show(entry) for entry in entries[:limit]]
     return {
         "object": "list",
         "data": data,
         "first_id": data[0]["id"] if data else None,
         "last_id": data[-1]["id"] if data else None,
-        "has_more": len(things) > limit,
+        "has_more": len(entries) > limit,
     }

@@ -1,4 +1,4 @@
-"""Answers and the caller, as every route needs them."""
+"""What every route needs: the tenant and the body of a request, and JSON responses."""
 
 import base64
 from collections.abc import Mapping
@@ -11,11 +11,11 @@ from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
 from nightlane.domain.errors import ApiError
 from nightlane.wire.multipart import Form, read_form
 
-# The official clients parse an answer only if its type says that it is JSON.
+# The official clients parse a response only if its content type is JSON.
 JSON = "application/json"
 
 
-def json_answer(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response[str]:
+def json_response(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response[str]:
     return Response(
         status_code=status,
         content_type=JSON,
@@ -25,12 +25,12 @@ def json_answer(body: Any, status: int = 200, headers: Mapping[str, str] | None 
 
 
 def tenant_of(event: APIGatewayProxyEvent) -> str:
-    """Whom the authorizer let in."""
+    """Return the authenticated tenant."""
     return str(event.request_context.authorizer["tenant"])
 
 
 def body_of(event: APIGatewayProxyEvent) -> bytes:
-    """The body's bytes: API Gateway hands binary media types over in base64."""
+    """Return the bytes of the body. API Gateway encodes binary media types in base64."""
     body = event.body or ""
     return base64.b64decode(body) if event.is_base64_encoded else body.encode()
 
