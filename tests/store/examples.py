@@ -1,4 +1,4 @@
-"""Batches, shards and files that the store's tests begin with."""
+"""Batches, shards and files for the tests of the stores."""
 
 from nightlane.domain.batch import Batch, BatchRequest, BatchStatus, Outcome, Usage
 from nightlane.domain.file import FilePurpose, StoredFile

@@ -1,4 +1,4 @@
-"""Batches from creation to the end of their life, on every store."""
+"""Batches from creation to their terminal status, on every store."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -26,7 +26,7 @@ def test_a_batch_is_created_once(store: BatchStore) -> None:
     assert store.get_batch("batch_none") is None
 
 
-def test_racing_creates_have_one_winner(store: BatchStore) -> None:
+def test_concurrent_creates_have_one_winner(store: BatchStore) -> None:
     with ThreadPoolExecutor(16) as pool:
         answers = list(pool.map(lambda _: store.create_batch(new_batch(), NOW), range(16)))
     assert answers.count(None) == 1
@@ -42,7 +42,7 @@ def test_batches_are_listed_by_tenant_newest_first(store: BatchStore) -> None:
     assert [batch.id for batch in rest] == [new_batch(number).id for number in (2, 1, 0)]
 
 
-def test_waiting_batches_come_in_the_order_of_creation(store: BatchStore) -> None:
+def test_waiting_batches_are_in_order_of_creation(store: BatchStore) -> None:
     for number in (2, 0, 1):
         planned(store, number)
     assert list(store.waiting_batches()) == [new_batch(number).id for number in range(3)]
@@ -61,7 +61,7 @@ def test_no_more_batches_are_admitted_than_the_limit(store: BatchStore) -> None:
     assert store.admit_batch(again, 2, NOW, NOW) is Admission.NOT_WAITING
 
 
-def test_what_is_due_is_found_and_nothing_else(store: BatchStore, files: FileStore) -> None:
+def test_only_batches_and_files_that_are_due_are_returned(store: BatchStore, files: FileStore) -> None:
     batch = new_batch()
     store.create_batch(batch, NOW + 60)
     files.put_file(file(1))
@@ -93,7 +93,7 @@ def test_the_trouble_of_an_open_batch_lasts_until_a_line_completes(store: BatchS
     assert store.get_batch("batch_none") is None
 
 
-def test_a_batch_at_rest_is_due_then_and_rests_no_more_once_it_is_dispatched(store: BatchStore) -> None:
+def test_a_resting_batch_becomes_due_and_stops_resting_when_it_is_dispatched(store: BatchStore) -> None:
     batch = running(store)
     store.record_dispatch(batch.id, 1, NOW + 600)
     assert store.rest_batch(batch.id, NOW + 300)
@@ -106,7 +106,7 @@ def test_a_batch_at_rest_is_due_then_and_rests_no_more_once_it_is_dispatched(sto
     assert list(store.due(NOW + 899)) == []
 
 
-def test_only_a_batch_that_runs_can_rest(store: BatchStore) -> None:
+def test_only_a_running_batch_can_rest(store: BatchStore) -> None:
     assert not store.rest_batch(planned(store).id, NOW)
     assert not store.rest_batch("batch_none", NOW)
     closed, cancelled = running(store, 1), running(store, 2)

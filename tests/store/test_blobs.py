@@ -1,4 +1,4 @@
-"""Objects, on S3 and in a folder."""
+"""Objects in S3 and in a folder."""
 
 from contextlib import suppress
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from nightlane.domain.ports import BlobMissing, Blobs
 
 
-def test_an_object_is_as_it_was_put(blobs: Blobs) -> None:
+def test_the_last_content_put_is_returned(blobs: Blobs) -> None:
     blobs.put("work/a/1", b"first")
     blobs.put("work/a/1", b"second")
     blobs.put("work/a/empty", b"")
@@ -25,7 +25,7 @@ def test_a_part_of_an_object_can_be_read(blobs: Blobs, start: int, length: int) 
     assert b"".join(blobs.stream("work/a", start, start + length)) == data[start : start + length]
 
 
-def test_what_is_missing_is_said_to_be_missing(blobs: Blobs) -> None:
+def test_reading_or_copying_a_missing_object_raises_an_error(blobs: Blobs) -> None:
     with pytest.raises(BlobMissing):
         blobs.get("work/none")
     with pytest.raises(BlobMissing):
@@ -43,7 +43,7 @@ def test_a_copy_outlives_its_source(blobs: Blobs) -> None:
         blobs.get("files/acme/1")
 
 
-def test_an_object_is_visible_once_it_is_whole(blobs: Blobs) -> None:
+def test_an_object_appears_only_once_it_is_complete(blobs: Blobs) -> None:
     data = bytes(range(256)) * 4_096
     with blobs.writer("work/large") as writer:
         for _ in range(11):
@@ -54,7 +54,7 @@ def test_an_object_is_visible_once_it_is_whole(blobs: Blobs) -> None:
     assert blobs.get("work/large") == data * 11
 
 
-def test_nothing_written_and_nothing_finished_leave_no_object(blobs: Blobs) -> None:
+def test_an_empty_or_aborted_write_leaves_no_object(blobs: Blobs) -> None:
     with blobs.writer("work/empty"):
         pass
     with suppress(KeyError), blobs.writer("work/broken") as writer:
@@ -65,7 +65,7 @@ def test_nothing_written_and_nothing_finished_leave_no_object(blobs: Blobs) -> N
             blobs.get(key)
 
 
-def test_thousands_can_be_deleted_at_once(blobs: Blobs) -> None:
+def test_more_than_a_thousand_objects_can_be_deleted_at_once(blobs: Blobs) -> None:
     keys = [f"work/parts/{number:05d}" for number in range(1_200)]
     for key in keys[::100]:
         blobs.put(key, b"x")

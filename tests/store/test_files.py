@@ -5,7 +5,7 @@ from nightlane.domain.ports import BatchStore, Due, FileStore
 from tests.store.examples import NOW, file
 
 
-def test_files_are_listed_both_ways_across_purposes(files: FileStore) -> None:
+def test_files_are_listed_in_either_order_across_purposes(files: FileStore) -> None:
     purposes = (FilePurpose.BATCH, FilePurpose.VISION, FilePurpose.BATCH_OUTPUT)
     for number in range(6):
         files.put_file(file(number, purposes[number % 3]))
@@ -18,7 +18,7 @@ def test_files_are_listed_both_ways_across_purposes(files: FileStore) -> None:
     assert files.list_position("file-2", "other") is None
 
 
-def test_a_deleted_file_leaves_its_place(files: FileStore, store: BatchStore) -> None:
+def test_a_deleted_file_keeps_its_position_in_the_list(files: FileStore, store: BatchStore) -> None:
     files.put_file(file(1))
     assert files.delete_file(file(1), NOW)
     assert not files.delete_file(file(1), NOW)

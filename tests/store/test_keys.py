@@ -4,7 +4,7 @@ from nightlane.domain.keys import ApiKey, digest
 from nightlane.domain.ports import KeyStore
 
 
-def test_a_key_has_one_tenant(keys: KeyStore) -> None:
+def test_a_key_keeps_its_first_tenant(keys: KeyStore) -> None:
     keys.create_key(ApiKey.of("sk-1", "acme", 1))
     keys.create_key(ApiKey.of("sk-1", "other", 2))
     assert (keys.tenant_of("sk-1"), keys.tenant_of("sk-2")) == ("acme", None)
@@ -19,7 +19,7 @@ def test_keys_are_listed_by_tenant_and_time_and_found_by_their_digits(keys: KeyS
     assert list(keys.list_keys(digits=digest("sk-2")[:12])) == [made[2]]
 
 
-def test_a_revoked_key_is_nobodys(keys: KeyStore) -> None:
+def test_a_revoked_key_belongs_to_no_tenant(keys: KeyStore) -> None:
     key = ApiKey.of("sk-1", "acme", 1)
     keys.create_key(key)
     assert keys.revoke_key(key)

@@ -16,11 +16,11 @@ from tests.store.examples import (
 )
 
 
-def test_a_checkpoint_counts_once(store: BatchStore) -> None:
+def test_a_repeated_checkpoint_counts_once(store: BatchStore) -> None:
     batch = running(store)
     shard = store.begin_shard(batch.id, 0)
     saved = store.commit_checkpoint(shard, checkpoint(shard, 0, 2))
-    # The answer was lost: the same checkpoint is sent again.
+    # As if the response was lost: the same checkpoint is sent again.
     assert store.commit_checkpoint(shard, checkpoint(shard, 0, 2)).commits == 1
     assert saved == store.get_shard(batch.id, 0) == next(store.shards(batch.id))
     store.commit_checkpoint(saved, checkpoint(saved, 1, finished=True))
@@ -49,7 +49,7 @@ def test_a_replaced_worker_is_fenced_off(store: BatchStore) -> None:
     assert (calm.suspect, calm.strikes) == (None, 0)
 
 
-def test_what_is_held_against_lines_is_kept_by_commits_and_by_an_orderly_end(store: BatchStore) -> None:
+def test_suspicions_are_stored_by_commits_and_by_an_orderly_end(store: BatchStore) -> None:
     batch = running(store)
     shard = store.begin_shard(batch.id, 0)
     first = {4_799: Suspicion(failures=3), 0: Suspicion(1, NOW, 17, others_answered=True)}
@@ -58,7 +58,7 @@ def test_what_is_held_against_lines_is_kept_by_commits_and_by_an_orderly_end(sto
     then = {2: Suspicion(refused_since=NOW)}
     store.release_shard(saved, then)
     assert store.begin_shard(batch.id, 0).suspicions == then
-    # A worker that was replaced says nothing any more.
+    # A worker that was replaced can no longer change them.
     store.release_shard(saved, first)
     assert store.get_shard(batch.id, 0).suspicions == then
 
@@ -74,7 +74,7 @@ def test_an_orderly_end_clears_the_suspect_and_the_strikes(store: BatchStore) ->
     assert (calm.strikes, calm.suspect, calm.suspect_strikes, calm.suspicions) == (0, None, 0, {})
 
 
-def test_lanes_that_commit_at_once_all_count(store: BatchStore) -> None:
+def test_concurrent_commits_of_all_lanes_are_counted(store: BatchStore) -> None:
     batch = running(store, shards=8)
     shards = [store.begin_shard(batch.id, index) for index in range(8)]
     with ThreadPoolExecutor(8) as pool:
@@ -87,7 +87,7 @@ def test_lanes_that_commit_at_once_all_count(store: BatchStore) -> None:
     assert (counted.completed, counted.shards_done) == (16, 8)
 
 
-def test_a_closed_batch_takes_no_commit(store: BatchStore) -> None:
+def test_a_closed_batch_accepts_no_commit(store: BatchStore) -> None:
     batch = running(store)
     shard = store.begin_shard(batch.id, 0)
     assert not store.close_batch(batch, Outcome.COMPLETED, NOW, NOW, drained=True)
@@ -99,7 +99,7 @@ def test_a_closed_batch_takes_no_commit(store: BatchStore) -> None:
     assert (closed.status, closed.finalizing_at) == (BatchStatus.FINALIZING, NOW + 9)
 
 
-def test_the_shards_of_a_batch_can_be_forgotten(store: BatchStore) -> None:
+def test_the_shards_of_a_batch_can_be_deleted(store: BatchStore) -> None:
     batch, other = running(store), running(store, 1)
     for index in range(60):
         store.begin_shard(batch.id, index)

@@ -1,4 +1,4 @@
-"""Planning and assembly: only the newest step writes, whatever races, on every store."""
+"""Planning and assembly: of concurrent steps only the newest can write, on every store."""
 
 from nightlane.domain.batch import BatchError, BatchStatus, Outcome
 from nightlane.domain.file import FilePurpose
@@ -10,7 +10,7 @@ def test_only_an_unplanned_batch_fails(store: BatchStore) -> None:
     batch = planning(store)
     errors = [BatchError("invalid_url", "no", "url", 3), BatchError("empty_file", "none")]
     assert store.fail_batch(batch, errors, NOW + 5)
-    # As after an answer that was lost: it was this planner that failed the batch, and it stays as it is.
+    # As if the response was lost: this planner has failed the batch, so repeating it changes nothing.
     assert store.fail_batch(batch, errors, NOW + 6)
     failed = look(store, batch)
     assert (failed.status, failed.failed_at, failed.errors) == (BatchStatus.FAILED, NOW + 5, tuple(errors))
@@ -19,7 +19,7 @@ def test_only_an_unplanned_batch_fails(store: BatchStore) -> None:
     assert not store.fail_batch(planned(store, 1), errors, NOW)
 
 
-def test_finishing_is_one_write(store: BatchStore, files: FileStore) -> None:
+def test_finishing_a_batch_is_one_write(store: BatchStore, files: FileStore) -> None:
     batch = running(store, shards=1)
     shard = store.begin_shard(batch.id, 0)
     store.commit_checkpoint(shard, checkpoint(shard, 0, 1, 2, finished=True))
@@ -27,7 +27,7 @@ def test_finishing_is_one_write(store: BatchStore, files: FileStore) -> None:
     closed = assembling(store, look(store, batch), Outcome.COMPLETED)
     output = file(1, FilePurpose.BATCH_OUTPUT)
     assert store.finish_batch(closed, Outcome.COMPLETED, NOW + 20, output, None)
-    # As after an answer that was lost: it was this assembler that ended the batch, and it stays as it is.
+    # As if the response was lost: this assembler has ended the batch, so repeating it changes nothing.
     assert store.finish_batch(closed, Outcome.COMPLETED, NOW + 21, None, None)
     ended = look(store, batch)
     assert (ended.status, ended.completed_at) == (BatchStatus.COMPLETED, NOW + 20)
@@ -37,7 +37,7 @@ def test_finishing_is_one_write(store: BatchStore, files: FileStore) -> None:
     assert store.request_cancel(batch.id, NOW, NOW) is None
 
 
-def test_a_cancel_and_an_end_have_one_winner(store: BatchStore) -> None:
+def test_of_a_concurrent_cancel_and_finish_only_one_succeeds(store: BatchStore) -> None:
     batch = running(store)
     closed = assembling(store, batch)
     cancelling = store.request_cancel(batch.id, NOW + 3, NOW + 3)
@@ -49,7 +49,7 @@ def test_a_cancel_and_an_end_have_one_winner(store: BatchStore) -> None:
     assert look(store, batch).cancelled_at == NOW + 5
 
 
-def test_of_two_planners_only_the_later_one_plans_or_fails_the_batch(store: BatchStore) -> None:
+def test_only_the_later_of_two_planners_can_plan_or_fail_the_batch(store: BatchStore) -> None:
     for number, fails in enumerate((False, True)):
         earlier = planning(store, number)
         later = store.begin_planning(earlier.id, NOW + 90)
@@ -67,14 +67,14 @@ def test_of_two_planners_only_the_later_one_plans_or_fails_the_batch(store: Batc
         assert look(store, earlier).manifest_key == (None if fails else "work/2")
 
 
-def test_a_plan_whose_answer_was_lost_is_recorded_once(store: BatchStore) -> None:
+def test_a_plan_whose_response_was_lost_is_recorded_once(store: BatchStore) -> None:
     batch = planning(store)
     for _ in range(2):
         assert store.record_plan(batch, manifest_key="work/m", shards=2, total=6, model="m")
     assert list(store.waiting_batches()) == [batch.id]
 
 
-def test_of_two_assemblers_only_the_later_one_ends_the_batch(store: BatchStore, files: FileStore) -> None:
+def test_only_the_later_of_two_assemblers_can_end_the_batch(store: BatchStore, files: FileStore) -> None:
     earlier = assembling(store, running(store))
     later = store.begin_assembly(earlier.id, NOW + 90)
     assert later is not None
@@ -87,7 +87,7 @@ def test_of_two_assemblers_only_the_later_one_ends_the_batch(store: BatchStore, 
     assert store.begin_assembly(earlier.id, NOW) is None
 
 
-def test_a_batch_that_is_open_or_unknown_is_not_assembled(store: BatchStore) -> None:
+def test_an_open_or_unknown_batch_is_not_assembled(store: BatchStore) -> None:
     assert store.begin_assembly(running(store).id, NOW) is None
     assert store.begin_assembly(planning(store, 1).id, NOW) is None
     assert store.begin_assembly("batch_none", NOW) is None
@@ -95,7 +95,7 @@ def test_a_batch_that_is_open_or_unknown_is_not_assembled(store: BatchStore) -> 
     assert store.get_batch("batch_none") is None
 
 
-def test_only_the_newest_step_keeps_the_sweeper_away(store: BatchStore) -> None:
+def test_only_the_newest_step_can_postpone_the_redrive(store: BatchStore) -> None:
     earlier = planning(store)
     later = store.begin_planning(earlier.id, NOW + 70)
     assert later is not None
@@ -108,7 +108,7 @@ def test_only_the_newest_step_keeps_the_sweeper_away(store: BatchStore) -> None:
     assert list(store.due(NOW + 60)) == [Due(batch_id=later.id)]
 
 
-def test_a_step_of_a_batch_that_has_ended_does_not_wake_the_sweeper(store: BatchStore) -> None:
+def test_a_step_of_a_terminal_batch_does_not_wake_the_sweeper(store: BatchStore) -> None:
     batch = assembling(store, running(store))
     assert store.finish_batch(batch, Outcome.EXPIRED, NOW, None, None)
     assert not store.hold_step(look(store, batch), NOW)

@@ -1,4 +1,4 @@
-"""What all lanes know of an upstream, on every store."""
+"""The state of an upstream that all lanes share, on every store."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -11,7 +11,7 @@ from tests.store.examples import (
 )
 
 
-def test_a_rest_is_agreed_on_and_ends(upstreams: UpstreamStore) -> None:
+def test_a_rest_can_begin_be_replaced_and_end(upstreams: UpstreamStore) -> None:
     here, there = "https://one.example/v1", "https://two.example/v1"
     assert upstreams.get_rest(here) is None
     first = Rest(NOW + 60, 1, BUSY)
@@ -25,11 +25,11 @@ def test_a_rest_is_agreed_on_and_ends(upstreams: UpstreamStore) -> None:
         upstreams.end_rest(here)
         assert upstreams.get_rest(here) is None
     upstreams.end_rest(there)
-    # Who saw the earlier rest may still begin the next, though it was ended meanwhile.
+    # A lane that saw the earlier rest may still begin the next one, although that rest was ended meanwhile.
     assert upstreams.begin_rest(here, second, first) == second
 
 
-def test_of_lanes_that_find_out_together_one_says_how_long_all_rest(upstreams: UpstreamStore) -> None:
+def test_lanes_that_begin_a_rest_concurrently_agree_on_one(upstreams: UpstreamStore) -> None:
     for round_ in range(2):
         previous = upstreams.get_rest("https://one.example/v1")
         rests = [Rest(NOW + 1_000 * round_ + lane, round_ + 1, BUSY) for lane in range(8)]

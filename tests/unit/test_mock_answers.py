@@ -1,4 +1,4 @@
-"""The mock model answers as a strict client of OpenAI expects, and refuses what OpenAI refuses."""
+"""The mock model's responses are valid for a strict OpenAI client, and it refuses what OpenAI refuses."""
 
 import json
 from collections.abc import Iterator
@@ -135,7 +135,7 @@ def send(upstream: MockUpstream, method: str, path: str, body: Any = None) -> tu
 
 
 def unknown_fields(value: Any) -> set[str]:
-    """Fields, at any depth, that the official client has no name for."""
+    """Return the fields, at any depth, that the official client does not declare."""
     if isinstance(value, list):
         return set().union(*map(unknown_fields, value))
     if not isinstance(value, BaseModel):
@@ -145,21 +145,21 @@ def unknown_fields(value: Any) -> set[str]:
 
 
 @pytest.mark.parametrize(("path", "body", "model"), GOOD)
-def test_an_answer_is_valid_by_the_official_clients_types(
+def test_responses_match_the_types_of_the_official_client(
     upstream: MockUpstream, path: str, body: dict[str, Any], model: type[BaseModel]
 ) -> None:
     status, data = send(upstream, "POST", path, body)
     assert status == 200, data
     answer = model.model_validate_json(data, strict=True)
-    # `store` is documented, but missing from the type of the client.
+    # `store` is documented, but missing in the client's type.
     assert unknown_fields(answer) <= {"store"}
 
 
-def test_every_endpoint_of_a_batch_is_tried() -> None:
+def test_every_batch_endpoint_is_tested() -> None:
     assert {f"/v1/{path}" for path, _, _ in GOOD} == set(ROUTES)
 
 
-def test_a_response_repeats_what_it_was_asked(upstream: MockUpstream) -> None:
+def test_a_response_repeats_the_parameters_of_its_request(upstream: MockUpstream) -> None:
     body = next(body for path, body, _ in GOOD if path == "responses" and "tools" in body)
     _, data = send(upstream, "POST", "responses", body)
     answer = json.loads(data)
@@ -175,7 +175,7 @@ def test_a_response_repeats_what_it_was_asked(upstream: MockUpstream) -> None:
         assert defaults[name] is None
 
 
-def test_the_official_client_reads_every_endpoint(client: openai.OpenAI) -> None:
+def test_the_official_client_can_call_every_endpoint(client: openai.OpenAI) -> None:
     chat = client.chat.completions.create(
         model="mock-small", messages=[{"role": "user", "content": "hi"}], n=2
     )
@@ -191,9 +191,9 @@ def test_the_official_client_reads_every_endpoint(client: openai.OpenAI) -> None
     assert [result.flagged for result in moderation.results] == [False, False]
 
 
-def test_embeddings_are_the_same_numbers_as_floats_and_in_base64(client: openai.OpenAI) -> None:
+def test_embeddings_are_equal_as_floats_and_in_base64(client: openai.OpenAI) -> None:
     texts = ["a", "b"]
-    # Unless it is told otherwise, the client asks for base64 and decodes it.
+    # By default, the client asks for base64 and decodes it.
     packed = client.embeddings.create(model="mock-embedding", input=texts, dimensions=8)
     plain = client.embeddings.create(
         model="mock-embedding", input=texts, dimensions=8, encoding_format="float"
@@ -208,7 +208,7 @@ def test_embeddings_are_the_same_numbers_as_floats_and_in_base64(client: openai.
 
 
 @pytest.mark.parametrize(("path", "body", "code", "param"), BAD)
-def test_what_is_malformed_is_refused_with_400(
+def test_malformed_requests_are_refused_with_400(
     upstream: MockUpstream, path: str, body: Any, code: str | None, param: str | None
 ) -> None:
     status, data = send(upstream, "POST", path, body)
@@ -231,7 +231,7 @@ def test_what_is_malformed_is_refused_with_400(
         ),
     )
 )
-def test_any_json_is_answered_or_refused(body: Any) -> None:
+def test_any_json_gets_a_response_or_a_refusal(body: Any) -> None:
     for route in ROUTES.values():
         try:
             asked = read(route.decoder, json.dumps(body).encode())

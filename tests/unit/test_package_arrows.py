@@ -69,6 +69,6 @@ def test_shipped_code_imports_no_tests_and_no_benchmarks() -> None:
     assert offenders(shipped, "tests", "bench") == []
 
 
-def test_only_the_aws_room_imports_boto3() -> None:
+def test_only_the_aws_package_imports_boto3() -> None:
     elsewhere = (file for file in PACKAGE.rglob("*.py") if PACKAGE / "aws" not in file.parents)
     assert offenders(elsewhere, *AWS_LIBRARIES) == []

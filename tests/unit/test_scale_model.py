@@ -31,7 +31,7 @@ from infra.cost import (
 from nightlane.settings import Settings
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "cost-and-scale.md"
-# What `python -m bench cost` runs: short lines, a constant latency, 100 in flight.
+# The batch of `python -m bench cost`: short lines, a constant latency, 100 requests in flight.
 MEASURED = Shape(lines=10_000, sigma=0.0, input_bytes=167, output_bytes=700)
 TIMED = ("dynamodb:GetItem", "sqs:ChangeMessageVisibility")
 CHECKPOINTS = ("dynamodb:TransactWriteItems", "s3:PutObject", "s3:GetObject")
@@ -86,7 +86,7 @@ def test_a_pool_takes_as_long_as_in_the_simulation(lines: int, slots: int, sigma
 
 
 @pytest.mark.parametrize(("slots", "load"), [(1, 0.7), (4, 0.8)])
-def test_batches_wait_for_admission_as_long_as_in_the_simulation(slots: int, load: float) -> None:
+def test_batches_wait_as_long_for_admission_as_in_the_simulation(slots: int, load: float) -> None:
     model, simulated = scale.waiting_agreement(5_000, slots, load)
     assert model == pytest.approx(simulated, rel=0.1)
 

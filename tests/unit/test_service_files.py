@@ -40,7 +40,7 @@ def environment() -> dict[str, str]:
 
 
 def parsed_options(arguments: list[str]) -> dict[str, Any]:
-    """The options of `nightlane local`, as the command itself parses them."""
+    """Return the options of `nightlane local`, parsed by the command itself."""
     command, name, *options = arguments
     assert (Path(command).name, name) == ("nightlane", "local")
     app = typer.Typer()

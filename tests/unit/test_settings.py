@@ -1,4 +1,4 @@
-"""A function has the settings that it declares, and using another one fails at once."""
+"""A function has only the settings that it declares; using another one raises an error."""
 
 import pytest
 from pydantic import ValidationError
@@ -20,19 +20,19 @@ def test_a_setting_that_a_function_does_not_declare_cannot_be_read() -> None:
         _ = AuthorizeSettings().bucket_name  # type: ignore[attr-defined]
 
 
-def test_a_group_that_a_function_does_not_declare_is_refused_by_name() -> None:
+def test_using_an_undeclared_group_raises_an_error_that_names_it() -> None:
     assert SweepSettings(plan_queue_url="a").need(PlanQueueSettings).plan_queue_url == "a"
     with pytest.raises(UndeclaredSettings, match="SweepSettings does not declare upstream_url"):
         SweepSettings().need(EndpointSettings)
 
 
-def test_a_functions_settings_are_its_part_of_all_settings() -> None:
+def test_a_function_gets_its_own_part_of_all_settings() -> None:
     settings = Settings(table_name="table", checkpoint_seconds=7, max_upload_bytes=9)
     assert AuthorizeSettings.of(settings) == AuthorizeSettings(table_name="table")
     assert InferSettings.of(settings) == InferSettings(table_name="table", checkpoint_seconds=7)
 
 
-def test_settings_survive_the_way_through_an_environment() -> None:
+def test_settings_can_be_written_to_an_environment_and_read_back() -> None:
     settings = InferSettings(infer_queue_url="https://q", upstream_timeout_seconds=1.5)
     environment = settings.to_environment()
     assert set(environment) == {"NIGHTLANE_INFER_QUEUE_URL", "NIGHTLANE_UPSTREAM_TIMEOUT_SECONDS"}

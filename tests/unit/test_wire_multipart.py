@@ -1,4 +1,4 @@
-"""Multipart bodies as the official clients send them, and broken ones."""
+"""Multipart bodies as the official clients send them, and malformed ones."""
 
 from itertools import pairwise
 
@@ -45,7 +45,7 @@ def test_the_order_of_the_fields_is_free(filename: str) -> None:
         st.sampled_from([b"--b0undary", b"b0undary", b"\r\n", b"--", b"\n--b0undary", "é中".encode(), b"x"])
     ).map(b"".join)
 )
-def test_a_file_comes_through_as_it_is_unless_it_holds_the_delimiter(data: bytes) -> None:
+def test_a_file_is_read_unchanged_unless_it_contains_the_delimiter(data: bytes) -> None:
     if b"\r\n--b0undary" in b"\r\n" + data + b"\r\n":
         return
     form = read_form(TYPE, body(('name="file"; filename="f"', data), PURPOSE))
@@ -66,7 +66,7 @@ def test_a_file_comes_through_as_it_is_unless_it_holds_the_delimiter(data: bytes
         (TYPE, body(('name="purpose"', b"\xff\xfe"))),
     ],
 )
-def test_a_broken_form_is_a_bad_request(content_type: str, data: bytes) -> None:
+def test_a_malformed_form_is_a_bad_request(content_type: str, data: bytes) -> None:
     with pytest.raises(BadRequest):
         read_form(content_type, data)
 
