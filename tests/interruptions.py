@@ -1,4 +1,4 @@
-"""Something that happens in the middle of planning or assembly, at a point that a test chooses."""
+"""Lets a test run something in the middle of planning or assembly."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -9,20 +9,20 @@ from nightlane.aws.blobs import ObjectWriter, S3Blobs
 from tests.world import World
 
 
-def nothing() -> None:
-    """Happens usually."""
+def do_nothing() -> None:
+    """The default of every interruption."""
 
 
 class InterruptedBlobs(S3Blobs):
-    """The bucket, and what happens in the world while it is used."""
+    """The bucket, with functions that are called while it is used."""
 
     def __init__(self, nightlane: World) -> None:
         super().__init__(nightlane.clients.s3, nightlane.ports.settings.bucket_name)
-        self.before_a_read = nothing
-        self.after_a_chunk = nothing
-        self.after_a_line = nothing
-        self.before_an_object_appears = nothing
-        self.before_a_deletion = nothing
+        self.before_a_read = do_nothing
+        self.after_a_chunk = do_nothing
+        self.after_a_line = do_nothing
+        self.before_an_object_appears = do_nothing
+        self.before_a_deletion = do_nothing
 
     def stream(self, key: str, start: int = 0, end: int | None = None) -> Iterator[bytes]:
         self.before_a_read()
@@ -50,10 +50,10 @@ class InterruptedBlobs(S3Blobs):
 
 @dataclass
 class InterruptedModels:
-    """The upstream's list of models, and what happens before it is told."""
+    """The upstream's list of models, with a function that is called before it is returned."""
 
     known: frozenset[str] | None = None
-    meanwhile: Callable[[], None] = field(default=nothing)
+    meanwhile: Callable[[], None] = field(default=do_nothing)
 
     def model_ids(self) -> frozenset[str] | None:
         self.meanwhile()
@@ -66,7 +66,7 @@ class InterruptedModels:
         raise NotImplementedError
 
 
-def once(happens: Callable[[], None]) -> Callable[[], None]:
-    """The first time only."""
-    left = [happens]
-    return lambda: left.pop()() if left else None
+def once(function: Callable[[], None]) -> Callable[[], None]:
+    """Return a function that calls the given one only the first time."""
+    remaining = [function]
+    return lambda: remaining.pop()() if remaining else None

@@ -1,4 +1,4 @@
-"""DynamoDB takes conditional writes one after the other; moto in threads does not."""
+"""Serializes writes: DynamoDB applies conditional writes one after the other, threaded moto does not."""
 
 import threading
 from typing import Any
@@ -8,12 +8,12 @@ from moto.dynamodb.responses import DynamoHandler
 
 
 def one_write_at_a_time(patch: pytest.MonkeyPatch) -> None:
-    """Let moto in this process serve DynamoDB's calls one at a time."""
+    """Make moto in this process handle one DynamoDB call at a time."""
     lock = threading.Lock()
-    usual = DynamoHandler.call_action
+    original = DynamoHandler.call_action
 
     def locked(handler: DynamoHandler) -> Any:
         with lock:
-            return usual(handler)
+            return original(handler)
 
     patch.setattr(DynamoHandler, "call_action", locked)

@@ -1,4 +1,4 @@
-"""A scripted inference endpoint on 127.0.0.1: it remembers what it was asked, and how much at once."""
+"""A scripted inference endpoint on 127.0.0.1 that records its requests and how many were in flight."""
 
 import asyncio
 import json
@@ -16,26 +16,26 @@ Body = dict[str, Any]
 
 
 def question(body: Body) -> str:
-    """What a chat request asks."""
+    """Return the question in a chat request."""
     return str(body["messages"][-1]["content"])
 
 
 @dataclass
 class Upstream:
-    """Answers every chat request, unless `script` has another answer for it."""
+    """Answers every chat request, unless `script` returns another response."""
 
     url: str = ""
     script: Callable[[Body, int], web.Response | None] = lambda _body, _seen: None
-    """Gets the body and how often it was seen before."""
+    """Called with the body and the number of earlier requests with the same question."""
     delay_seconds: float = 0.0
     asked: Counter[str] = field(default_factory=Counter)
     raw: list[bytes] = field(default_factory=list)
     in_flight: int = 0
-    most_in_flight: int = 0
+    max_in_flight: int = 0
 
     async def answer(self, request: web.Request) -> web.Response:
         self.in_flight += 1
-        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        self.max_in_flight = max(self.max_in_flight, self.in_flight)
         try:
             raw = await request.read()
             self.raw.append(raw)
@@ -80,7 +80,7 @@ def refusal(status: int, **headers: str) -> web.Response:
 
 @contextmanager
 def serving(upstream: Upstream) -> Iterator[Upstream]:
-    """Serve it from a thread of its own."""
+    """Serve the upstream from a thread of its own."""
 
     async def serve(ready: Callable[[], None], stopping: asyncio.Event) -> None:
         app = web.Application()

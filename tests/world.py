@@ -1,7 +1,7 @@
-"""A whole Nightlane in this process, on moto: the real handlers, one delivery at a time.
+"""A complete Nightlane in this process, on moto: the real handlers, one delivery at a time.
 
-Nothing runs by itself. A test delivers messages, moves the clock and looks at the table,
-so that the order of everything is the test's, and the same each time.
+Nothing runs by itself: a test delivers messages, moves the clock and reads the table, so that
+everything happens in the same order each time.
 """
 
 import asyncio
@@ -49,18 +49,18 @@ ACCESSES = recorder_from_environment()
 
 
 @contextmanager
-def running(function: str | None) -> Iterator[None]:
-    """What asks of IAM within is this function; none, where it is Lambda's poller or the test."""
-    before = RUNNING.set(function)
+def acting_as(function: str | None) -> Iterator[None]:
+    """Attribute AWS calls to this function; to none for those of Lambda's poller or of the test."""
+    token = CURRENT_FUNCTION.set(function)
     try:
         yield
     finally:
-        RUNNING.reset(before)
+        CURRENT_FUNCTION.reset(token)
 
 
 @dataclass
 class LambdaContext:
-    """What a handler sees of its invocation."""
+    """The context object that a handler gets."""
 
     function_name: str
     seconds: float = 900
@@ -75,18 +75,18 @@ class LambdaContext:
 
 @dataclass
 class World:
-    """Handlers, queues, clock."""
+    """Handlers, queues and a clock."""
 
     ports: Ports[Settings]
     models: UpstreamModels
     function_clients: Clients
     clients: Clients
-    """The test's own, and those of Lambda's poller."""
-    jump: list[float]
-    """Seconds the clock is ahead; a list, for `ports.now` reads it."""
+    """Used by the test and by Lambda's poller."""
+    clock_offset: list[float]
+    """Seconds that the clock is ahead; a list, so that `ports.now` can read it."""
     urls: dict[str, str]
     connect: infer.Connect | None = None
-    """Replaces HTTP as the workers' connection to the upstream."""
+    """Replaces HTTP as the connection from the workers to the upstream."""
     run_loop: Callable[[Coroutine[Any, Any, Ending]], Ending] = asyncio.run
     make_leases: Callable[..., Leases] = Leases
     ports_of: dict[str, Ports[Settings]] = field(default_factory=dict)
@@ -95,15 +95,15 @@ class World:
     deliveries: list[str] = field(default_factory=list)
 
     def pass_time(self, seconds: float) -> None:
-        self.jump[0] += seconds
+        self.clock_offset[0] += seconds
 
     def invoke(self, function: str, event: dict[str, Any]) -> Any:
-        """What a new process of the function returns for an event."""
-        with running(function):
+        """Return what a new process of the function returns for an event."""
+        with acting_as(function):
             return self.handler(function)(event, LambdaContext(function, self.context_seconds))
 
     def handler(self, function: str) -> Handler:
-        """A function's handler, with only the settings that the function declares."""
+        """Build a function's handler, with only the settings that the function declares."""
         (spec,) = (each for each in functions(self.ports.settings) if each.name == function)
         ports: Any = self.ports_of.get(function, self.ports)
         clients = self.function_clients
@@ -142,13 +142,13 @@ class World:
         tenant: str = TENANT,
         **headers: str,
     ) -> tuple[int, Any]:
-        """A request to the API, past the authorizer: the status and the JSON of the answer."""
-        given = [(name.replace("_", "-"), value) for name, value in headers.items()]
+        """Call the API as an authorized tenant; return the status and the JSON of the response."""
+        header_list = [(name.replace("_", "-"), value) for name, value in headers.items()]
         authorizer = {"principalId": tenant, "tenant": tenant}
-        event = proxy_event(method, path, list((query or {}).items()), given, body, authorizer)
-        answer = self.invoke("api", json.loads(json.dumps(event)))
-        assert answer["multiValueHeaders"]["x-request-id"][0].startswith("req_")
-        return answer["statusCode"], json.loads(answer["body"])
+        event = proxy_event(method, path, list((query or {}).items()), header_list, body, authorizer)
+        response = self.invoke("api", json.loads(json.dumps(event)))
+        assert response["multiValueHeaders"]["x-request-id"][0].startswith("req_")
+        return response["statusCode"], json.loads(response["body"])
 
     def upload(self, data: bytes, tenant: str = TENANT, file_id: str | None = None) -> str:
         file_id = file_id or "file-" + self.ports.new_id()[:24]
@@ -168,7 +168,7 @@ class World:
         return file_id
 
     def create(self, file_id: str, batch_id: str | None = None, endpoint: str = ENDPOINT) -> str:
-        """A batch as the API makes it, without the API."""
+        """Create a batch as the API does, without calling it."""
         batch_id = batch_id or "batch_" + self.ports.new_id()
         now = self.ports.now()
         batch = Batch(
@@ -190,37 +190,37 @@ class World:
         return batch
 
     def consumer_of(self, queue: str) -> str:
-        """The function that a queue feeds."""
+        """Return the function that consumes a queue."""
         return next(spec.name for spec in functions(self.ports.settings) if queue in spec.queues)
 
     def receive(self, name: str) -> dict[str, Any] | None:
-        """One message of a queue, as Lambda's poller would take it."""
-        with running(None):
-            answer = self.clients.sqs.receive_message(
+        """Receive a message from a queue, as Lambda's poller would."""
+        with acting_as(None):
+            response = self.clients.sqs.receive_message(
                 QueueUrl=self.urls[name], MaxNumberOfMessages=1, MessageSystemAttributeNames=["All"]
             )
-        messages: Any = answer.get("Messages", [])
+        messages: Any = response.get("Messages", [])
         return messages[0] if messages else None
 
     def queue_name(self, name: str) -> str:
-        """What SQS calls a queue."""
+        """Return a queue's name in SQS."""
         return self.urls[name].rsplit("/", 1)[1]
 
     def deliver(self, name: str) -> bool:
-        """Take one message of a queue through its function; False if there was none."""
+        """Deliver one message from a queue to its function; False if there was none."""
         message = self.receive(name)
         if message is None:
             return False
         self.deliveries.append(f"{name} {message['Body']}")
-        answer = self.invoke(self.consumer_of(name), sqs_event(self.queue_name(name), message))
-        if not (answer or {}).get("batchItemFailures"):
-            where, receipt = self.urls[name], message["ReceiptHandle"]
-            with running(None):
-                self.clients.sqs.delete_message(QueueUrl=where, ReceiptHandle=receipt)
+        result = self.invoke(self.consumer_of(name), sqs_event(self.queue_name(name), message))
+        if not (result or {}).get("batchItemFailures"):
+            url, receipt = self.urls[name], message["ReceiptHandle"]
+            with acting_as(None):
+                self.clients.sqs.delete_message(QueueUrl=url, ReceiptHandle=receipt)
         return True
 
     def run(self, *, limit: int = 200) -> None:
-        """Deliver until nothing is left to deliver."""
+        """Deliver messages until there are none."""
         for _ in range(limit):
             if not any(self.deliver(queue.name) for queue in QUEUES):
                 return
@@ -230,7 +230,7 @@ class World:
         self.invoke("sweep", scheduled_event())
 
     def lines(self, file_id: str | None) -> list[dict[str, Any]]:
-        """The lines of a result file; none for no file."""
+        """Return the lines of a result file; none if there is no file."""
         if file_id is None:
             return []
         file = self.ports.files.get_file(file_id)
@@ -240,7 +240,7 @@ class World:
         return [json.loads(line) for line in data.splitlines()]
 
     def waiting_messages(self) -> int:
-        """Messages in all queues, dead letters included, visible or not."""
+        """Count the messages in all queues, including dead letters, visible or not."""
         return sum(self.count(url) for url in self.urls.values())
 
     def count(self, url: str) -> int:
@@ -250,7 +250,7 @@ class World:
 
 
 def requests(count: int, **body: Any) -> bytes:
-    """That many chat requests as JSONL."""
+    """Return chat requests as JSONL."""
     return b"".join(
         json.dumps(
             {
@@ -270,36 +270,40 @@ def requests(count: int, **body: Any) -> bytes:
 
 
 @contextmanager
-def world(settings: Settings) -> Iterator[World]:
-    """A new Nightlane with these settings."""
+def moto_world(settings: Settings) -> Iterator[World]:
+    """Start moto, with a new Nightlane that has these settings."""
     with mock_aws():
-        yield found(settings, new_clients())
+        yield build_world(settings, new_clients())
 
 
 def new_clients(session: boto3.Session | None = None) -> Clients:
-    """Clients for moto, whatever the environment holds."""
+    """Return clients for moto, independent of the environment."""
     session = session or boto3.Session("testing", "testing", region_name=REGION)
     if ACCESSES is not None:
-        ACCESSES.watch(session, RUNNING.get)
+        ACCESSES.watch(session, CURRENT_FUNCTION.get)
     return Clients(session)
 
 
-def found(
+def build_world(
     settings: Settings,
     clients: Clients,
     clock: Callable[[], float] = time.time,
-    bare: Clients | None = None,
+    plain_clients: Clients | None = None,
     models: UpstreamModels | None = None,
     **ports: Any,
 ) -> World:
-    """Make the resources, by `bare` clients if given; let the handlers use `clients` and `ports`."""
-    settings = provision(bare or clients, settings)
-    jump = [0.0]
+    """Create the resources and a world on them. The handlers use `clients` and `ports`.
+
+    Args:
+        plain_clients: used by everything but the handlers, if those have clients that inject faults.
+    """
+    settings = provision(plain_clients or clients, settings)
+    clock_offset = [0.0]
     return World(
-        ports=replace(ports_on_aws(settings, clients), now=lambda: clock() + jump[0], **ports),
+        ports=replace(ports_on_aws(settings, clients), now=lambda: clock() + clock_offset[0], **ports),
         models=models or models_on_aws(settings, clients),
         function_clients=clients,
-        clients=bare or clients,
-        jump=jump,
+        clients=plain_clients or clients,
+        clock_offset=clock_offset,
         urls=queue_urls(settings),
     )

@@ -1,4 +1,4 @@
-"""Nightlane at home and on the rig, and the official client pointed at it."""
+"""Running instances of Nightlane, on one machine and on the rig, with the official client."""
 
 import contextlib
 import subprocess
@@ -24,11 +24,11 @@ ENDED = {"completed", "failed", "expired", "cancelled"}
 
 
 @dataclass
-class Place:
-    """A Nightlane somewhere, its mock model and a client of tenant acme."""
+class Instance:
+    """A running Nightlane, its mock model and a client of the tenant acme."""
 
     redirects_content: ClassVar[bool] = True
-    """Content that is large or no text comes from S3."""
+    """Whether content that is large or not text is downloaded from S3."""
 
     base_url: str
     keys: Mapping[str, str]
@@ -46,7 +46,7 @@ class Place:
         )
 
     def wait(self, batch_id: str, until: Callable[[Batch], bool] | None = None, seconds: float = 60) -> Batch:
-        """Poll until the batch has ended, or is as asked."""
+        """Poll until the batch has ended or the condition holds."""
         deadline = time.monotonic() + seconds
         while True:
             batch = self.client.batches.retrieve(batch_id)
@@ -58,7 +58,7 @@ class Place:
     def wait_for_progress(
         self, batch_id: str, until: Callable[[Any], bool], seconds: float = 60
     ) -> dict[str, Any]:
-        """Poll the progress of a batch until it is as asked."""
+        """Poll the progress of a batch until the condition holds."""
         deadline = time.monotonic() + seconds
         while True:
             progress: Any = self.client.get(f"/batches/{batch_id}/progress", cast_to=object)
@@ -71,21 +71,21 @@ class Place:
         return self.client.files.content(file_id).text if file_id else ""
 
 
-class HomePlace(Place):
-    """A Nightlane on this machine, in processes of its own."""
+class HomeInstance(Instance):
+    """A `nightlane local` server."""
 
     redirects_content = False
 
 
 @dataclass
-class RigPlace(Place):
+class RigInstance(Instance):
     """A Nightlane on the rig."""
 
     rig: Rig
 
 
 @contextlib.contextmanager
-def living(mock: dict[str, Any] | None = None, **settings: Any) -> Iterator[RigPlace]:
+def running_rig(mock: dict[str, Any] | None = None, **settings: Any) -> Iterator[RigInstance]:
     """Start a rig with these settings over its defaults."""
     with MockUpstream(**(mock or {})) as upstream:
         values = Settings(**{**RIG_DEFAULTS, "upstream_url": upstream.url, **settings})
@@ -93,11 +93,11 @@ def living(mock: dict[str, Any] | None = None, **settings: Any) -> Iterator[RigP
             Rig(values, {key: tenant for tenant, key in KEYS.items()}, tick_seconds=1) as rig,
             openai.OpenAI(base_url=rig.base_url, api_key=ACME) as client,
         ):
-            yield RigPlace(rig.base_url, KEYS, upstream, client, rig)
+            yield RigInstance(rig.base_url, KEYS, upstream, client, rig)
 
 
 @contextlib.contextmanager
-def at_home(mock: dict[str, Any] | None = None, **settings: Any) -> Iterator[HomePlace]:
+def running_home(mock: dict[str, Any] | None = None, **settings: Any) -> Iterator[HomeInstance]:
     """Start `nightlane local` with these settings."""
     keys = [f"--api-key={tenant}={key}" for tenant, key in KEYS.items()]
     given = [f"--set={name}={value}" for name, value in settings.items()]
@@ -108,16 +108,16 @@ def at_home(mock: dict[str, Any] | None = None, **settings: Any) -> Iterator[Hom
             base_url = process.stdout.readline().removeprefix("ready ").strip()
             try:
                 with openai.OpenAI(base_url=base_url, api_key=ACME) as client:
-                    yield HomePlace(base_url, KEYS, upstream, client)
+                    yield HomeInstance(base_url, KEYS, upstream, client)
             finally:
                 process.terminate()
 
 
-PLACES = pytest.mark.parametrize("start", [at_home, living], ids=["home", "rig"])
+ON_HOME_AND_RIG = pytest.mark.parametrize("start", [running_home, running_rig], ids=["home", "rig"])
 
 
-@pytest.fixture(scope="session", params=[at_home, living], ids=["home", "rig"])
-def place(request: pytest.FixtureRequest) -> Iterator[Place]:
-    """What most tests share: every one of them runs at home and on the rig."""
+@pytest.fixture(scope="session", params=[running_home, running_rig], ids=["home", "rig"])
+def instance(request: pytest.FixtureRequest) -> Iterator[Instance]:
+    """The instance that most tests share; each of them runs on one machine and on the rig."""
     with request.param(max_concurrent_batches=4) as made:
         yield made

@@ -1,4 +1,4 @@
-"""The official Python client, unmodified, against a Nightlane wherever it is."""
+"""The official Python client, unmodified, against every kind of instance."""
 
 import json
 from collections.abc import Iterator
@@ -9,34 +9,34 @@ import httpx2
 import openai
 import pytest
 
-from tests.e2e.conftest import Place
+from tests.e2e.conftest import Instance
 from tests.world import requests
 
 GSM8K = Path(__file__).parents[3] / "shared/data/gsm8k-test.jsonl"
 CREATE = {"endpoint": "/v1/chat/completions", "completion_window": "24h"}
 
 
-def test_a_batch_from_upload_to_results(place: Place) -> None:
-    created = place.create(requests(20), metadata={"job": "nightly"})
+def test_a_batch_from_upload_to_results(instance: Instance) -> None:
+    created = instance.create(requests(20), metadata={"job": "nightly"})
     assert created.status == "validating"
-    batch = place.wait(created.id)
+    batch = instance.wait(created.id)
     assert batch.status == "completed"
     assert batch.request_counts is not None
     assert (batch.request_counts.total, batch.request_counts.completed) == (20, 20)
     assert batch.metadata == {"job": "nightly"}
     assert batch.error_file_id is None
     assert batch.output_file_id is not None
-    file = place.client.files.retrieve(batch.output_file_id)
+    file = instance.client.files.retrieve(batch.output_file_id)
     assert (file.purpose, file.filename) == ("batch_output", f"{batch.id}_output.jsonl")
     assert file.expires_at == file.created_at + 2_592_000
-    lines = [json.loads(line) for line in place.text(batch.output_file_id).splitlines()]
+    lines = [json.loads(line) for line in instance.text(batch.output_file_id).splitlines()]
     assert [line["custom_id"] for line in lines] == [f"request-{number}" for number in range(20)]
-    listed = [each.id for each in place.client.batches.list(limit=2)]
+    listed = [each.id for each in instance.client.batches.list(limit=2)]
     assert batch.id in listed
 
 
 @pytest.mark.skipif(not GSM8K.exists(), reason="the GSM8K questions are not beside this checkout")
-def test_1319_school_questions_are_each_answered_once(place: Place) -> None:
+def test_all_1319_gsm8k_questions_are_answered_once(instance: Instance) -> None:
     questions = [json.loads(line)["question"] for line in GSM8K.read_text().splitlines()]
     lines = [
         {
@@ -48,7 +48,7 @@ def test_1319_school_questions_are_each_answered_once(place: Place) -> None:
         for number, question in enumerate(questions)
     ]
     data = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode()
-    batch = place.wait(place.create(data).id)
+    batch = instance.wait(instance.create(data).id)
     assert batch.status == "completed"
     assert batch.request_counts is not None
     counts = batch.request_counts
@@ -57,7 +57,7 @@ def test_1319_school_questions_are_each_answered_once(place: Place) -> None:
     times = (batch.created_at, batch.in_progress_at, batch.finalizing_at, batch.completed_at)
     assert list(times) == sorted(time for time in times if time is not None)
     assert batch.expires_at == batch.created_at + 86_400
-    results = [json.loads(line) for line in place.text(batch.output_file_id).splitlines()]
+    results = [json.loads(line) for line in instance.text(batch.output_file_id).splitlines()]
     assert [line["custom_id"] for line in results] == [line["custom_id"] for line in lines]
     bodies = [line["response"]["body"] for line in results]
     assert all(isinstance(body, dict) and body["object"] == "chat.completion" for body in bodies)
@@ -76,21 +76,21 @@ def test_1319_school_questions_are_each_answered_once(place: Place) -> None:
         ("/v1/moderations", {"model": "mock-moderation", "input": "hi"}),
     ],
 )
-def test_every_endpoint_runs(place: Place, endpoint: str, body: dict[str, object]) -> None:
+def test_every_endpoint_runs(instance: Instance, endpoint: str, body: dict[str, object]) -> None:
     line = json.dumps({"custom_id": "a", "method": "POST", "url": endpoint, "body": body}).encode()
-    file = place.client.files.create(file=("a.jsonl", line, "application/jsonl"), purpose="batch")
-    batch = place.client.batches.create(
+    file = instance.client.files.create(file=("a.jsonl", line, "application/jsonl"), purpose="batch")
+    batch = instance.client.batches.create(
         input_file_id=file.id,
         endpoint=endpoint,  # type: ignore[arg-type]
         completion_window="24h",
     )
-    ended = place.wait(batch.id)
+    ended = instance.wait(batch.id)
     assert (ended.status, ended.error_file_id) == ("completed", None)
-    assert json.loads(place.text(ended.output_file_id))["response"]["body"]["model"] == body["model"]
+    assert json.loads(instance.text(ended.output_file_id))["response"]["body"]["model"] == body["model"]
 
 
-def test_a_model_the_upstream_does_not_have_fails_the_batch(place: Place) -> None:
-    batch = place.wait(place.create(requests(2, model="nonsense")).id)
+def test_a_model_the_upstream_does_not_have_fails_the_batch(instance: Instance) -> None:
+    batch = instance.wait(instance.create(requests(2, model="nonsense")).id)
     assert (batch.status, batch.output_file_id) == ("failed", None)
     assert batch.errors is not None
     assert batch.errors.data is not None
@@ -100,37 +100,37 @@ def test_a_model_the_upstream_does_not_have_fails_the_batch(place: Place) -> Non
     ]
 
 
-def test_models_come_from_the_upstream(place: Place) -> None:
-    assert "mock-small" in [model.id for model in place.client.models.list()]
-    assert place.client.models.retrieve("mock-large").owned_by == "nightlane"
+def test_models_come_from_the_upstream(instance: Instance) -> None:
+    assert "mock-small" in [model.id for model in instance.client.models.list()]
+    assert instance.client.models.retrieve("mock-large").owned_by == "nightlane"
     with pytest.raises(openai.NotFoundError, match="The model 'a/b' does not exist") as caught:
-        place.client.models.retrieve("a/b")
+        instance.client.models.retrieve("a/b")
     assert caught.value.code == "model_not_found"
 
 
-def test_keys_decide_who_sees_what(place: Place) -> None:
-    batch = place.create(requests(1))
-    with place.client_of("other") as other, pytest.raises(openai.NotFoundError, match="No batch found"):
+def test_a_key_gives_access_to_its_tenant_only(instance: Instance) -> None:
+    batch = instance.create(requests(1))
+    with instance.client_of("other") as other, pytest.raises(openai.NotFoundError, match="No batch found"):
         other.batches.retrieve(batch.id)
     with (
-        openai.OpenAI(base_url=place.base_url, api_key="sk-nobody-0123456789abcdef") as nobody,
+        openai.OpenAI(base_url=instance.base_url, api_key="sk-nobody-0123456789abcdef") as nobody,
         pytest.raises(openai.AuthenticationError) as caught,
     ):
         nobody.batches.list()
     assert caught.value.code == "invalid_api_key"
     assert caught.value.request_id
-    answer = httpx2.get(f"{place.base_url}/batches")
-    assert (answer.status_code, answer.json()["error"]["type"]) == (401, "invalid_request_error")
-    answer = httpx2.get(f"{place.base_url}/batches", headers={"Authorization": "Basic abc"})
-    assert answer.status_code == 401
-    assert set(answer.json()["error"]) == {"message", "type", "param", "code"}
+    response = httpx2.get(f"{instance.base_url}/batches")
+    assert (response.status_code, response.json()["error"]["type"]) == (401, "invalid_request_error")
+    response = httpx2.get(f"{instance.base_url}/batches", headers={"Authorization": "Basic abc"})
+    assert response.status_code == 401
+    assert set(response.json()["error"]) == {"message", "type", "param", "code"}
 
 
-def test_32_racing_creates_with_one_token_are_one_batch(place: Place) -> None:
-    file = place.client.files.create(file=requests(1), purpose="batch")
+def test_32_concurrent_creates_with_one_token_create_one_batch(instance: Instance) -> None:
+    file = instance.client.files.create(file=requests(1), purpose="batch")
 
     def create(metadata: dict[str, str]) -> str:
-        batch = place.client.batches.create(
+        batch = instance.client.batches.create(
             input_file_id=file.id,
             endpoint="/v1/chat/completions",
             completion_window="24h",
@@ -146,22 +146,22 @@ def test_32_racing_creates_with_one_token_are_one_batch(place: Place) -> None:
         create({"a": "other"})
     assert caught.value.response.headers["x-should-retry"] == "false"
     assert caught.value.request.headers.get("x-stainless-retry-count") == "0"
-    place.wait(ids.pop())
+    instance.wait(ids.pop())
 
 
 @pytest.mark.parametrize("name", ["spaß 中.jsonl", "upload", 'a"b.txt'])
-def test_a_file_comes_back_as_it_was_sent(place: Place, name: str) -> None:
+def test_a_file_is_downloaded_exactly_as_it_was_uploaded(instance: Instance, name: str) -> None:
     data = b"\xef\xbb\xbf" + '{"text": "é中🙂"}\r\n{"x": "--boundary"}'.encode()
-    file = place.client.files.create(file=(name, data), purpose="batch")
-    assert place.client.files.wait_for_processing(file.id).status == "processed"
-    assert place.client.files.content(file.id).read() == data
-    assert place.client.files.delete(file.id).deleted
+    file = instance.client.files.create(file=(name, data), purpose="batch")
+    assert instance.client.files.wait_for_processing(file.id).status == "processed"
+    assert instance.client.files.content(file.id).read() == data
+    assert instance.client.files.delete(file.id).deleted
     with pytest.raises(openai.NotFoundError, match="No such File object") as caught:
-        place.client.files.retrieve(file.id)
+        instance.client.files.retrieve(file.id)
     assert caught.value.param == "id"
 
 
-def test_a_chunked_body_with_the_file_first_is_accepted(place: Place) -> None:
+def test_a_chunked_body_with_the_file_first_is_accepted(instance: Instance) -> None:
     data = b'{"a": 1}\n'
     head = b'--x\r\nContent-Disposition: form-data; name="file"; filename="in.jsonl"\r\n\r\n'
     tail = b'\r\n--x\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nbatch\r\n--x--\r\n'
@@ -169,36 +169,38 @@ def test_a_chunked_body_with_the_file_first_is_accepted(place: Place) -> None:
     def chunks() -> Iterator[bytes]:
         yield from (head, data, tail)
 
-    answer = httpx2.post(
-        f"{place.base_url}/files",
+    response = httpx2.post(
+        f"{instance.base_url}/files",
         content=chunks(),
         headers={
-            "Authorization": f"Bearer {place.client.api_key}",
+            "Authorization": f"Bearer {instance.client.api_key}",
             "Content-Type": "multipart/form-data; boundary=x",
         },
     )
-    assert answer.status_code == 200, answer.text
-    assert answer.json()["bytes"] == len(data)
+    assert response.status_code == 200, response.text
+    assert response.json()["bytes"] == len(data)
 
 
-def test_large_content_comes_whole_and_on_aws_by_redirect(place: Place) -> None:
+def test_large_content_is_complete_and_on_aws_sent_by_redirect(instance: Instance) -> None:
     data = b'{"a": 1}\n' * 480_000
-    file = place.client.files.create(file=data, purpose="batch")
-    answer = place.client.files.content(file.id)
-    assert [each.status_code for each in answer.response.history] == [302] * place.redirects_content
-    assert answer.read() == data
+    file = instance.client.files.create(file=data, purpose="batch")
+    content = instance.client.files.content(file.id)
+    assert [each.status_code for each in content.response.history] == [302] * instance.redirects_content
+    assert content.read() == data
 
 
 @pytest.mark.parametrize("data", [b"\xff\xfe\x00", b"\x01" * 1_100_000], ids=["no text", "long as JSON"])
-def test_content_that_no_function_can_answer_with_comes_on_aws_by_redirect(place: Place, data: bytes) -> None:
-    file = place.client.files.create(file=data, purpose="fine-tune")
-    answer = place.client.files.content(file.id)
-    assert [each.status_code for each in answer.response.history] == [302] * place.redirects_content
-    assert answer.read() == data
+def test_content_that_a_function_cannot_return_is_on_aws_sent_by_redirect(
+    instance: Instance, data: bytes
+) -> None:
+    file = instance.client.files.create(file=data, purpose="fine-tune")
+    content = instance.client.files.content(file.id)
+    assert [each.status_code for each in content.response.history] == [302] * instance.redirects_content
+    assert content.read() == data
 
 
-def test_files_can_be_deleted_while_they_are_listed(place: Place) -> None:
-    with place.client_of("other") as client:
+def test_files_can_be_deleted_while_they_are_listed(instance: Instance) -> None:
+    with instance.client_of("other") as client:
         made = {client.files.create(file=requests(1), purpose="batch").id for _ in range(5)}
         deleted = {file.id for file in client.files.list(limit=2) if client.files.delete(file.id).deleted}
         assert deleted == made

@@ -1,4 +1,4 @@
-"""The command `nightlane`, as a shell would run it."""
+"""The `nightlane` command, run as from a shell."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 import openai
 import pytest
 
-from tests.e2e.conftest import ACME, Place
+from tests.e2e.conftest import ACME, Instance
 from tests.world import requests
 
 NIGHTLANE = [sys.executable, "-m", "infra.cli.app"]
@@ -55,7 +55,7 @@ def children_of(pid: int) -> set[int]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_local_prints_one_line_serves_and_ends_with_its_children(
+def test_local_prints_one_line_serves_and_ends_its_child_processes(
     served: "subprocess.Popen[str]", number: int
 ) -> None:
     assert served.stdout is not None
@@ -84,7 +84,7 @@ def test_local_prints_one_line_serves_and_ends_with_its_children(
         ("--api-key", "="),
     ],
 )
-def test_local_refuses_what_it_does_not_know(arguments: tuple[str, str]) -> None:
+def test_local_refuses_invalid_options(arguments: tuple[str, str]) -> None:
     ended = run("local", "--port", "0", *arguments)
     assert ended.returncode == 2
     assert arguments[0] in ended.stderr
@@ -92,17 +92,17 @@ def test_local_refuses_what_it_does_not_know(arguments: tuple[str, str]) -> None
     assert ended.stdout == ""
 
 
-def test_local_says_when_the_port_is_taken(place: Place) -> None:
-    port = place.base_url.split(":")[2].split("/")[0]
+def test_local_reports_that_the_port_is_taken(instance: Instance) -> None:
+    port = instance.base_url.split(":")[2].split("/")[0]
     ended = run("local", "--port", port, "--data", ":memory:")
     assert ended.returncode == 2
     assert f"cannot serve on port {port}" in ended.stderr
 
 
-def test_run_writes_the_results(place: Place, tmp_path: Path) -> None:
+def test_run_writes_the_results(instance: Instance, tmp_path: Path) -> None:
     source = tmp_path / "in.jsonl"
     source.write_bytes(requests(10) + requests(3, mock={"status": 400}).replace(b"request-", b"bad-"))
-    where = ("--base-url", place.base_url, "--api-key", ACME)
+    where = ("--base-url", instance.base_url, "--api-key", ACME)
     ended = run("run", source, *where, "-o", tmp_path / "out.jsonl")
     assert ended.returncode == 1, ended.stderr
     assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 10
@@ -111,10 +111,10 @@ def test_run_writes_the_results(place: Place, tmp_path: Path) -> None:
     assert "10 completed, 3 failed, 13 in total" in ended.stderr
 
 
-def test_run_shows_why_a_file_did_not_validate(place: Place, tmp_path: Path) -> None:
+def test_run_shows_why_a_file_is_invalid(instance: Instance, tmp_path: Path) -> None:
     source = tmp_path / "in.jsonl"
     source.write_bytes(requests(2) + b"{}\n")
-    ended = run("run", source, "--base-url", place.base_url, "--api-key", ACME)
+    ended = run("run", source, "--base-url", instance.base_url, "--api-key", ACME)
     assert ended.returncode == 3
     assert "missing_required_parameter" in ended.stderr
 
@@ -127,7 +127,7 @@ def test_run_shows_why_a_file_did_not_validate(place: Place, tmp_path: Path) -> 
         (requests(1), ("--base-url", "http://127.0.0.1:9/v1"), 6),
     ],
 )
-def test_run_tells_its_trouble_by_its_exit_code(
+def test_the_exit_code_of_run_shows_what_went_wrong(
     tmp_path: Path, content: bytes, options: tuple[str, ...], code: int
 ) -> None:
     source = tmp_path / "in.jsonl"
@@ -137,7 +137,7 @@ def test_run_tells_its_trouble_by_its_exit_code(
     assert "Traceback" not in ended.stderr
 
 
-def test_demo_runs_a_batch_and_estimates_its_bill_without_moto(tmp_path: Path) -> None:
+def test_demo_runs_a_batch_and_estimates_its_cost_without_moto(tmp_path: Path) -> None:
     (tmp_path / "moto.py").write_text("raise ImportError")
     command = [*NIGHTLANE, "demo", "--lines", "20", "--latency", "0.01"]
     environment = os.environ | {"PYTHONPATH": str(tmp_path)}
@@ -151,23 +151,23 @@ def test_demo_runs_a_batch_and_estimates_its_bill_without_moto(tmp_path: Path) -
     assert len(answers.splitlines()) == 20
 
 
-def test_ctrl_c_cancels_a_running_batch(place: Place, tmp_path: Path) -> None:
+def test_ctrl_c_cancels_a_running_batch(instance: Instance, tmp_path: Path) -> None:
     source = tmp_path / "in.jsonl"
     source.write_bytes(requests(500, mock={"latency": 0.3}))
-    command = [*NIGHTLANE, "run", str(source), "--base-url", place.base_url, "--api-key", ACME]
+    command = [*NIGHTLANE, "run", str(source), "--base-url", instance.base_url, "--api-key", ACME]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
     assert process.stderr is not None
     for line in process.stderr:
         if line.startswith("in_progress"):
             break
         if line.startswith("validating"):
-            # The next line comes ten seconds later; the batch runs long before that.
-            place.wait(
-                place.client.batches.list(limit=1).data[0].id, lambda each: each.status == "in_progress"
+            # The next line is printed ten seconds later; the batch starts running long before that.
+            instance.wait(
+                instance.client.batches.list(limit=1).data[0].id, lambda each: each.status == "in_progress"
             )
             break
     os.kill(process.pid, signal.SIGINT)
-    said = process.stderr.read()
-    assert process.wait(30) == 5, said
+    output = process.stderr.read()
+    assert process.wait(30) == 5, output
     process.stderr.close()
-    assert "cancelled:" in said
+    assert "cancelled:" in output

@@ -1,4 +1,4 @@
-"""`nightlane keys` against CloudFormation and DynamoDB of moto's server."""
+"""`nightlane keys` against CloudFormation and DynamoDB in a moto server."""
 
 import json
 import subprocess
@@ -32,7 +32,7 @@ def endpoint() -> Iterator[str]:
 
 @pytest.fixture(autouse=True)
 def environment(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An operator's shell, with nothing of this machine's own AWS settings."""
+    """The environment of an operator's shell, without this machine's own AWS settings."""
     for name in ("AWS_PROFILE", "AWS_DEFAULT_REGION", "AWS_SESSION_TOKEN"):
         monkeypatch.delenv(name, raising=False)
     for name, value in {
@@ -75,20 +75,20 @@ def keys(*arguments: str) -> Result:
 
 
 def refused(*arguments: str) -> str:
-    """The one message of a command that ends with 1."""
+    """Run a command that exits with 1, and return its error message."""
     result = keys(*arguments)
     assert (result.exit_code, result.stdout) == (1, "")
     return result.stderr.removesuffix("\n")
 
 
 def misused(*arguments: str) -> str:
-    """What is said of wrong usage, without the frame around it."""
+    """Run a command that exits with a usage error, and return the message without its frame."""
     result = keys(*arguments)
     assert (result.exit_code, result.stdout) == (2, "")
     return " ".join(Text.from_ansi(result.stderr).plain.replace("│", " ").split())
 
 
-def test_a_key_is_created_listed_and_revoked_by_the_stacks_name(clients: Clients, table: str) -> None:
+def test_keys_are_created_listed_and_revoked_in_a_stack(clients: Clients, table: str) -> None:
     deploy("Nightlane", {"ApiUrl": "https://example.com/v1", "TableName": table})
     created = keys("create", "--tenant", "acme", "--name", "ci [nightly]")
     assert created.exit_code == 0
@@ -111,13 +111,13 @@ def test_a_key_is_created_listed_and_revoked_by_the_stacks_name(clients: Clients
     assert store.tenant_of(secret) is None
 
 
-def test_a_shell_gets_nothing_but_the_key(clients: Clients, table: str) -> None:
+def test_create_prints_only_the_key_to_standard_output(clients: Clients, table: str) -> None:
     command = [sys.executable, "-m", "infra.cli.app", "keys", "create", "--tenant", "acme", "--table", table]
     secret = subprocess.check_output(command, text=True, stderr=subprocess.DEVNULL).removesuffix("\n")
     assert DynamoKeys(clients.dynamodb, table).tenant_of(secret) == "acme"
 
 
-def test_the_list_may_be_of_one_tenant_and_empty(table: str) -> None:
+def test_the_list_can_be_for_one_tenant_and_can_be_empty(table: str) -> None:
     for tenant in ("acme", "other"):
         assert keys("create", "--tenant", tenant, "--table", table).exit_code == 0
     listed = keys("list", "--tenant", "acme", "--table", table).stdout
@@ -127,7 +127,7 @@ def test_the_list_may_be_of_one_tenant_and_empty(table: str) -> None:
     assert (nothing.exit_code, nothing.stdout, nothing.stderr) == (0, "", "no keys of tenant nobody\n")
 
 
-def test_the_id_stays_whole_in_a_narrow_terminal(
+def test_the_id_is_complete_even_in_a_narrow_terminal(
     clients: Clients, table: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "60")
@@ -136,7 +136,7 @@ def test_the_id_stays_whole_in_a_narrow_terminal(
     assert key.id in keys("list", "--table", table).stdout
 
 
-def test_an_id_must_name_one_key(clients: Clients, table: str) -> None:
+def test_an_id_must_identify_exactly_one_key(clients: Clients, table: str) -> None:
     store = DynamoKeys(clients.dynamodb, table)
     for number in (1, 2):
         sha256 = f"abcd{number:060d}"
@@ -152,19 +152,19 @@ def test_an_id_must_name_one_key(clients: Clients, table: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["abc", "sk-nightlane-secret", "g" * 12, "ABCD"])
-def test_what_is_no_id_is_wrong_usage_and_is_not_repeated(text: str) -> None:
+def test_an_invalid_id_is_a_usage_error_and_is_not_echoed(text: str) -> None:
     message = misused("revoke", text)
     assert "an id is 4 to 64 hexadecimal digits" in message
     assert text not in message.split()
 
 
-def test_a_tenant_and_a_name_have_their_rules() -> None:
+def test_an_invalid_tenant_or_name_is_a_usage_error() -> None:
     assert "a tenant must be 1 to 64 characters of" in misused("create", "--tenant", "a/b")
     assert "a name must be at most 100 printable" in misused("create", "--tenant", "a", "--name", "n" * 101)
     assert "Missing option '--tenant'" in misused("create")
 
 
-def test_a_missing_stack_or_table_is_named() -> None:
+def test_a_missing_stack_or_table_is_reported_by_name() -> None:
     assert refused("list", "--stack", "Nowhere") == (
         "no stack named Nowhere in eu-west-1: give --stack or --table"
     )
@@ -172,14 +172,14 @@ def test_a_missing_stack_or_table_is_named() -> None:
         assert refused(*command, "--table", "nowhere") == "no table named nowhere in eu-west-1"
 
 
-def test_a_stack_that_is_not_nightlanes_is_told() -> None:
+def test_a_stack_of_something_else_is_reported() -> None:
     deploy("Other", {"Url": "https://example.com"})
     assert refused("list", "--stack", "Other") == (
         "the stack Other has no output TableName: is it Nightlane's, and deployed to its end?"
     )
 
 
-def test_a_table_of_another_make_is_refused_in_awss_words(clients: Clients) -> None:
+def test_a_table_with_another_schema_is_refused_with_the_error_of_aws(clients: Clients) -> None:
     name = f"table-{uuid.uuid4().hex}"
     clients.dynamodb.create_table(
         TableName=name,
@@ -191,11 +191,13 @@ def test_a_table_of_another_make_is_refused_in_awss_words(clients: Clients) -> N
 
 
 @pytest.mark.parametrize("where", [["--table", "any"], ["--stack", "any"]])
-def test_what_boto3_lacks_is_told(where: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_or_invalid_aws_settings_are_reported(
+    where: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     with monkeypatch.context() as without:
         without.delenv("AWS_REGION")
         assert refused("list", *where).startswith("no AWS region: set AWS_REGION")
-        # boto3's own name for it will do.
+        # boto3's own variable for the region is accepted, too.
         without.setenv("AWS_DEFAULT_REGION", "eu-north-1")
         assert refused("list", *where).startswith("no ")
         assert "eu-north-1" in refused("list", *where)

@@ -1,4 +1,4 @@
-"""A batch always ends, and ends right: cancel, expiry, admission, and kill -9 of everything."""
+"""Every batch ends correctly: cancel, expiry, admission, and killing every function."""
 
 import json
 import os
@@ -12,15 +12,15 @@ from typing import Any
 from infra.resources import functions
 from nightlane.aws.table import DynamoBatches
 from nightlane.settings import Settings
-from tests.e2e.conftest import Place, RigPlace, living
+from tests.e2e.conftest import Instance, RigInstance, running_rig
 from tests.rig.provision import queue_urls
 from tests.world import requests
 
 FUNCTIONS = tuple(spec.name for spec in functions(Settings()))
 
 
-def names_in(place: Place, *file_ids: str | None) -> Counter[str]:
-    lines = [line for file_id in file_ids for line in place.text(file_id).splitlines()]
+def names_in(instance: Instance, *file_ids: str | None) -> Counter[str]:
+    lines = [line for file_id in file_ids for line in instance.text(file_id).splitlines()]
     return Counter(json.loads(line)["custom_id"] for line in lines)
 
 
@@ -32,8 +32,8 @@ def is_running(batch: Any) -> bool:
     return bool(batch.status == "in_progress" and batch.request_counts.completed)
 
 
-def assert_nothing_is_left(place: RigPlace) -> None:
-    clients, settings = place.rig.clients(), place.rig.settings
+def assert_nothing_is_left(instance: RigInstance) -> None:
+    clients, settings = instance.rig.clients(), instance.rig.settings
     names: Any = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
     deadline = time.monotonic() + 60
     while True:
@@ -48,84 +48,84 @@ def assert_nothing_is_left(place: RigPlace) -> None:
     assert DynamoBatches(clients.dynamodb, settings.table_name).admitted_batches() == frozenset()
 
 
-def test_a_running_batch_is_cancelled_within_seconds(place: Place) -> None:
-    batch = place.create(requests(1_000, mock={"latency": 0.2}))
-    place.wait(batch.id, is_running)
+def test_a_running_batch_is_cancelled_within_seconds(instance: Instance) -> None:
+    batch = instance.create(requests(1_000, mock={"latency": 0.2}))
+    instance.wait(batch.id, is_running)
     began = time.monotonic()
-    cancelling = place.client.batches.cancel(batch.id)
+    cancelling = instance.client.batches.cancel(batch.id)
     assert cancelling.status in ("cancelling", "cancelled")
     assert cancelling.cancelling_at is not None
-    ended = place.wait(batch.id, seconds=10)
+    ended = instance.wait(batch.id, seconds=10)
     assert time.monotonic() - began < 10
     assert ended.status == "cancelled"
     assert ended.request_counts is not None
-    output, errors = place.text(ended.output_file_id), place.text(ended.error_file_id)
+    output, errors = instance.text(ended.output_file_id), instance.text(ended.error_file_id)
     error_lines = [json.loads(line) for line in errors.splitlines()]
     assert ended.request_counts.completed == len(output.splitlines())
     assert ended.request_counts.completed + len(error_lines) == 1_000
     assert {line["error"]["code"] for line in error_lines} == {"batch_cancelled"}
     assert ended.request_counts.failed == 0
-    assert names_in(place, ended.output_file_id, ended.error_file_id) == each_once(1_000)
-    assert place.client.batches.cancel(batch.id).status == "cancelled"
+    assert names_in(instance, ended.output_file_id, ended.error_file_id) == each_once(1_000)
+    assert instance.client.batches.cancel(batch.id).status == "cancelled"
 
 
-def test_what_is_unfinished_at_the_end_of_the_window_expires() -> None:
-    with living(completion_window_seconds=15) as place:
-        slow = place.create(requests(200, mock={"latency": 1.5}))
-        waiting = place.create(requests(3))
-        ended = place.wait(slow.id)
+def test_unfinished_lines_expire_at_the_end_of_the_window() -> None:
+    with running_rig(completion_window_seconds=15) as instance:
+        slow = instance.create(requests(200, mock={"latency": 1.5}))
+        waiting = instance.create(requests(3))
+        ended = instance.wait(slow.id)
         assert ended.status == "expired"
         assert ended.expired_at is not None
         assert ended.request_counts is not None
         counts = ended.request_counts
         assert 0 < counts.completed < 200
         assert (counts.total, counts.failed) == (200, 0)
-        errors = [json.loads(line) for line in place.text(ended.error_file_id).splitlines()]
+        errors = [json.loads(line) for line in instance.text(ended.error_file_id).splitlines()]
         assert {line["error"]["code"] for line in errors} == {"batch_expired"}
-        assert names_in(place, ended.output_file_id, ended.error_file_id) == each_once(200)
-        late = place.wait(waiting.id)
+        assert names_in(instance, ended.output_file_id, ended.error_file_id) == each_once(200)
+        late = instance.wait(waiting.id)
         assert late.status == "expired"
-        assert names_in(place, late.error_file_id) == each_once(3)
-        assert_nothing_is_left(place)
+        assert names_in(instance, late.error_file_id) == each_once(3)
+        assert_nothing_is_left(instance)
 
 
-def test_batches_run_one_after_the_other_and_a_bad_one_fails_at_once() -> None:
-    with living() as place:
-        good = [place.create(requests(30, mock={"latency": 0.2})) for _ in range(3)]
-        bad = place.create(b'{"custom_id": "a"}\n')
-        failed = place.wait(bad.id)
+def test_batches_run_one_after_the_other_and_an_invalid_one_fails_at_once() -> None:
+    with running_rig() as instance:
+        good = [instance.create(requests(30, mock={"latency": 0.2})) for _ in range(3)]
+        bad = instance.create(b'{"custom_id": "a"}\n')
+        failed = instance.wait(bad.id)
         assert failed.status == "failed"
-        assert place.client.batches.retrieve(good[2].id).status == "validating"
-        ended = [place.wait(batch.id) for batch in good]
+        assert instance.client.batches.retrieve(good[2].id).status == "validating"
+        ended = [instance.wait(batch.id) for batch in good]
         assert {batch.status for batch in ended} == {"completed"}
         for before, after in pairwise(ended):
             assert before.completed_at is not None
             assert after.in_progress_at is not None
             assert after.in_progress_at >= before.completed_at
-        assert place.upstream.statistics()["max_in_flight"] == 10
-        assert_nothing_is_left(place)
+        assert instance.upstream.statistics()["max_in_flight"] == 10
+        assert_nothing_is_left(instance)
 
 
 def test_killing_every_function_in_turn_loses_nothing() -> None:
-    with living({"latency_mean": 0.05}) as place:
-        batch = place.create(requests(2_000))
+    with running_rig({"latency_mean": 0.05}) as instance:
+        batch = instance.create(requests(2_000))
         rounds = 0
-        while place.client.with_options(max_retries=10).batches.retrieve(batch.id).status not in (
+        while instance.client.with_options(max_retries=10).batches.retrieve(batch.id).status not in (
             "completed",
             "failed",
         ):
             for function in FUNCTIONS:
-                for pid in place.rig.pids(function):
+                for pid in instance.rig.pids(function):
                     with suppress(ProcessLookupError):
                         os.kill(pid, signal.SIGKILL)
                 time.sleep(2)
             rounds += 1
             assert rounds < 8
-        ended = place.client.with_options(max_retries=10).batches.retrieve(batch.id)
+        ended = instance.client.with_options(max_retries=10).batches.retrieve(batch.id)
         assert ended.status == "completed"
         assert ended.request_counts is not None
         assert (ended.request_counts.completed, ended.request_counts.failed) == (2_000, 0)
-        assert names_in(place, ended.output_file_id) == each_once(2_000)
+        assert names_in(instance, ended.output_file_id) == each_once(2_000)
         assert rounds > 1
-        assert place.upstream.statistics()["max_in_flight"] <= 10
-        assert_nothing_is_left(place)
+        assert instance.upstream.statistics()["max_in_flight"] <= 10
+        assert_nothing_is_left(instance)

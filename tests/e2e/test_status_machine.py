@@ -1,4 +1,4 @@
-"""The status machine, walked at random over HTTP."""
+"""Random walks through the status machine, over HTTP."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precondition, rule
 from openai.types import Batch
 
-from tests.e2e.conftest import ENDED, PLACES, Place
+from tests.e2e.conftest import ENDED, ON_HOME_AND_RIG, Instance
 from tests.faults.watch import EDGES, TIMES
 from tests.world import requests
 
-# One call may see several edges taken since the last.
+# Between two calls a batch may have passed several edges.
 REACHABLE: dict[str, set[str]] = {}
 for start in {edge[0] for edge in EDGES}:
     seen, todo = {start}, [start]
@@ -27,9 +27,9 @@ for start in {edge[0] for edge in EDGES}:
 
 
 class StatusMachine(RuleBasedStateMachine):
-    """Creates, cancels and looks; what was seen must follow from what was seen before."""
+    """Creates, cancels and retrieves batches; each status must be reachable from the one seen before."""
 
-    place: Place
+    instance: Instance
     batches = Bundle("batches")
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ class StatusMachine(RuleBasedStateMachine):
     )
     def create(self, lines: int, latency: float, good: bool) -> str:
         data = requests(lines, mock={"latency": latency}) + (b"" if good else b"{}\n")
-        batch = self.place.create(data)
+        batch = self.instance.create(data)
         assert batch.status == "validating"
         self.known[batch.id] = batch
         return batch.id
@@ -53,11 +53,11 @@ class StatusMachine(RuleBasedStateMachine):
     def cancel(self, batch_id: str) -> None:
         refusal = ""
         try:
-            self.see(self.place.client.batches.cancel(batch_id))
+            self.see(self.instance.client.batches.cancel(batch_id))
         except openai.ConflictError as error:
             refusal = error.message
         if refusal:
-            batch = self.place.client.batches.retrieve(batch_id)
+            batch = self.instance.client.batches.retrieve(batch_id)
             assert batch.status in ("completed", "failed", "expired")
             assert refusal.endswith(f"Cannot cancel a batch with status '{batch.status}'.")
 
@@ -65,7 +65,7 @@ class StatusMachine(RuleBasedStateMachine):
     @invariant()
     def statuses_follow_the_edges(self) -> None:
         for batch_id in self.known:
-            self.see(self.place.client.batches.retrieve(batch_id))
+            self.see(self.instance.client.batches.retrieve(batch_id))
 
     def see(self, batch: Batch) -> None:
         before = self.known[batch.id]
@@ -78,18 +78,18 @@ class StatusMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         for batch_id in self.known:
-            batch = self.place.wait(batch_id)
+            batch = self.instance.wait(batch_id)
             self.see(batch)
             counts: Any = batch.request_counts
-            output = self.place.text(batch.output_file_id).splitlines()
-            errors = self.place.text(batch.error_file_id).splitlines()
+            output = self.instance.text(batch.output_file_id).splitlines()
+            errors = self.instance.text(batch.error_file_id).splitlines()
             assert counts.completed == len(output)
             assert len(output) + len(errors) == counts.total
 
 
-@PLACES
-def test_the_status_machine(start: Callable[..., AbstractContextManager[Place]]) -> None:
-    with start(max_concurrent_batches=2) as StatusMachine.place:
+@ON_HOME_AND_RIG
+def test_the_status_machine(start: Callable[..., AbstractContextManager[Instance]]) -> None:
+    with start(max_concurrent_batches=2) as StatusMachine.instance:
         machine: Any = StatusMachine.TestCase
         machine.settings = settings(
             max_examples=6,

@@ -67,10 +67,10 @@ class Lab:
         for url in clients.sqs.list_queues().get("QueueUrls", []):
             clients.sqs.delete_queue(QueueUrl=url)
         ids = itertools.count()
-        self.world: World = found(
+        self.world: World = build_world(
             SETTINGS.model_copy(update=names | settings),
             bench.faulty,
-            bare=clients,
+            plain_clients=clients,
             clock=self.clock.now,
             monotonic=self.clock.monotonic,
             new_id=lambda: f"{next(ids):032x}",
@@ -138,7 +138,7 @@ class Lab:
     def pass_time(self, seconds: float) -> None:
         self.clock.pass_time(seconds)
 
-    @running(None)
+    @acting_as(None)
     def deliver(self, name: str, times: int = 1) -> bool:
         """Deliver a message to its function; an unfinished one becomes visible again after its delay."""
         self._end_rests()

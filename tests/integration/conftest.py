@@ -1,4 +1,4 @@
-"""An upstream that the test scripts, and a Nightlane before it."""
+"""A scripted upstream, and a Nightlane that uses it."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,7 @@ import pytest
 
 from nightlane.settings import Settings
 from tests.upstream import Upstream, serving
-from tests.world import World, world
+from tests.world import World, moto_world
 
 
 @pytest.fixture
@@ -18,5 +18,5 @@ def upstream() -> Iterator[Upstream]:
 @pytest.fixture
 def nightlane(upstream: Upstream) -> Iterator[World]:
     settings = Settings(upstream_url=upstream.url, shard_max_lines=4, worker_lease_seconds=5)
-    with world(settings) as made:
-        yield made
+    with moto_world(settings) as world:
+        yield world

@@ -1,4 +1,4 @@
-"""The API's handler behind API Gateway's events, on moto."""
+"""The API's handler with events of API Gateway, on moto."""
 
 import json
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from openai.types import Batch, FileObject
 
 from nightlane.settings import Settings
 from tests.moto_lock import one_write_at_a_time
-from tests.world import ENDPOINT, World, requests, world
+from tests.world import ENDPOINT, World, moto_world, requests
 
 CREATE = {"input_file_id": "file-x", "endpoint": ENDPOINT, "completion_window": "24h"}
 
@@ -20,8 +20,8 @@ CREATE = {"input_file_id": "file-x", "endpoint": ENDPOINT, "completion_window": 
 @pytest.fixture
 def nightlane(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     one_write_at_a_time(monkeypatch)
-    with world(Settings(upstream_url="http://127.0.0.1:9")) as made:
-        yield made
+    with moto_world(Settings(upstream_url="http://127.0.0.1:9")) as world:
+        yield world
 
 
 def create(nightlane: World, **changes: Any) -> tuple[int, Any]:
@@ -38,9 +38,9 @@ def upload(nightlane: World, data: bytes, **fields: str) -> tuple[int, Any]:
     return nightlane.call("POST", "/files", body, content_type="multipart/form-data; boundary=x")
 
 
-def error_of(answer: tuple[int, Any], status: int) -> dict[str, Any]:
-    assert answer[0] == status, answer
-    error = answer[1]["error"]
+def error_of(response: tuple[int, Any], status: int) -> dict[str, Any]:
+    assert response[0] == status, response
+    error = response[1]["error"]
     assert set(error) == {"message", "type", "param", "code"}
     return dict(error)
 
@@ -94,7 +94,7 @@ def test_a_new_batch_has_every_key(nightlane: World) -> None:
         ({"input_file_id": 7}, "invalid_type", "input_file_id", "expected a string, but got an integer"),
     ],
 )
-def test_a_bad_create_says_what_is_wrong(
+def test_an_invalid_create_returns_the_reason(
     nightlane: World, changes: dict[str, Any], code: str, param: str | None, words: str
 ) -> None:
     body = {key: value for key, value in (CREATE | changes).items() if value is not ...}
@@ -118,7 +118,7 @@ def test_a_bad_create_says_what_is_wrong(
         b'{"input_file_id": "\xff"}',
     ],
 )
-def test_a_body_that_is_no_object_is_a_bad_request(nightlane: World, body: bytes) -> None:
+def test_a_body_that_is_not_an_object_is_a_bad_request(nightlane: World, body: bytes) -> None:
     error_of(nightlane.call("POST", "/batches", body, content_type="application/json"), 400)
 
 
@@ -129,21 +129,21 @@ def test_a_body_that_is_no_object_is_a_bad_request(nightlane: World, body: bytes
     )
 )
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-def test_any_json_is_answered(nightlane: World, body: Any) -> None:
-    status, answer = nightlane.call("POST", "/batches", json.dumps(body).encode())
-    assert status == 200 or error_of((status, answer), 400)
+def test_any_json_gets_a_response(nightlane: World, body: Any) -> None:
+    status, response = nightlane.call("POST", "/batches", json.dumps(body).encode())
+    assert status == 200 or error_of((status, response), 400)
 
 
-def test_racing_creates_with_one_token_make_one_batch(nightlane: World) -> None:
+def test_concurrent_creates_with_one_token_create_one_batch(nightlane: World) -> None:
     with ThreadPoolExecutor(32) as pool:
-        answers = list(
+        responses = list(
             pool.map(lambda _: create(nightlane, idem_tok="tok", metadata={"a": "1", "b": "2"}), range(32))
         )
-    assert {status for status, _ in answers} == {200}
-    assert len({json.dumps(body, sort_keys=True) for _, body in answers}) == 1
+    assert {status for status, _ in responses} == {200}
+    assert len({json.dumps(body, sort_keys=True) for _, body in responses}) == 1
     assert nightlane.waiting_messages() == 1
     reordered = create(nightlane, idempotency_key="tok", metadata={"b": "2", "a": "1"})
-    assert reordered[1]["id"] == answers[0][1]["id"]
+    assert reordered[1]["id"] == responses[0][1]["id"]
     error = error_of(create(nightlane, idem_tok="tok", metadata={"a": "other"}), 409)
     assert "conflict" in error["message"]
     by_header = nightlane.call(
@@ -152,7 +152,7 @@ def test_racing_creates_with_one_token_make_one_batch(nightlane: World) -> None:
         json.dumps(CREATE | {"metadata": {"a": "1", "b": "2"}}).encode(),
         idempotency_key="tok",
     )
-    assert by_header[1]["id"] == answers[0][1]["id"]
+    assert by_header[1]["id"] == responses[0][1]["id"]
 
 
 def test_a_token_belongs_to_its_tenant(nightlane: World) -> None:
@@ -161,7 +161,7 @@ def test_a_token_belongs_to_its_tenant(nightlane: World) -> None:
     assert len(ids) == 2
 
 
-def test_another_tenants_things_are_not_there(nightlane: World) -> None:
+def test_batches_and_files_of_another_tenant_are_not_found(nightlane: World) -> None:
     batch = create(nightlane)[1]
     file = upload(nightlane, requests(1), purpose="batch")[1]
     for method, path in (
@@ -197,7 +197,7 @@ def test_batches_are_listed_newest_first_page_by_page(nightlane: World) -> None:
     error_of(nightlane.call("GET", "/batches", query={"after": "batch_unknown"}), 404)
 
 
-def test_files_are_listed_both_ways_and_by_purpose(nightlane: World) -> None:
+def test_files_are_listed_in_either_order_and_by_purpose(nightlane: World) -> None:
     ids = []
     for purpose in ("batch", "user_data", "batch", "vision"):
         ids.append(upload(nightlane, requests(1), purpose=purpose)[1]["id"])
@@ -213,7 +213,7 @@ def test_files_are_listed_both_ways_and_by_purpose(nightlane: World) -> None:
     assert [each["id"] for each in batches["data"]] == [ids[0]]
 
 
-def test_a_file_is_stored_read_and_deleted(nightlane: World) -> None:
+def test_a_file_can_be_uploaded_retrieved_and_deleted(nightlane: World) -> None:
     data = '{"text": "é中"}\n'.encode() + b'{"a": "--x"}\n'
     status, body = upload(nightlane, data, purpose="batch")
     assert status == 200
@@ -236,7 +236,7 @@ def test_a_file_is_stored_read_and_deleted(nightlane: World) -> None:
     assert error["param"] == "id"
 
 
-def test_expired_files_do_not_hide_those_that_live(nightlane: World) -> None:
+def test_pages_are_full_even_if_the_newest_files_have_expired(nightlane: World) -> None:
     living = [upload(nightlane, requests(1), purpose="batch")[1]["id"] for _ in range(3)]
     nightlane.pass_time(1)
     expiry = {"expires_after[anchor]": "created_at", "expires_after[seconds]": "3600"}
@@ -251,7 +251,7 @@ def test_expired_files_do_not_hide_those_that_live(nightlane: World) -> None:
     assert {each["id"] for each in page["data"] + rest["data"]} == set(living)
 
 
-def test_an_expired_file_is_gone_at_once(nightlane: World) -> None:
+def test_an_expired_file_is_not_found_before_it_is_swept(nightlane: World) -> None:
     expiry = {"expires_after[anchor]": "created_at", "expires_after[seconds]": "3600"}
     file = upload(nightlane, requests(1), purpose="batch", **expiry)[1]
     assert file["expires_at"] == file["created_at"] + 3_600
@@ -278,19 +278,19 @@ def test_an_expired_file_is_gone_at_once(nightlane: World) -> None:
         ),
     ],
 )
-def test_a_bad_upload_says_what_is_wrong(
+def test_an_invalid_upload_returns_the_reason(
     nightlane: World, data: bytes, fields: dict[str, str], words: str
 ) -> None:
     assert words in error_of(upload(nightlane, data, **fields), 400)["message"]
 
 
-def test_some_purposes_are_not_for_download(nightlane: World) -> None:
+def test_files_of_some_purposes_cannot_be_downloaded(nightlane: World) -> None:
     file = upload(nightlane, b"x", purpose="user_data")[1]
     error = error_of(nightlane.call("GET", f"/files/{file['id']}/content"), 400)
     assert error["message"] == "Not allowed to download files of purpose: user_data"
 
 
-def test_cancelling_before_the_plan_ends_the_batch_at_once(nightlane: World) -> None:
+def test_a_batch_cancelled_before_planning_ends_at_once(nightlane: World) -> None:
     batch = create(nightlane)[1]
     status, body = nightlane.call("POST", f"/batches/{batch['id']}/cancel", content_type="application/json")
     assert (status, body["status"]) == (200, "cancelling")
@@ -322,5 +322,7 @@ def test_a_batch_that_has_ended_cannot_be_cancelled(nightlane: World) -> None:
         ("GET", "/models", 502),
     ],
 )
-def test_what_is_not_there_is_an_envelope(nightlane: World, method: str, path: str, status: int) -> None:
+def test_unknown_paths_and_ids_return_an_error_body(
+    nightlane: World, method: str, path: str, status: int
+) -> None:
     error_of(nightlane.call(method, path), status)

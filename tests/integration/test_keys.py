@@ -1,4 +1,4 @@
-"""API keys from their making to their revocation, on moto and by the real authorizer."""
+"""API keys from creation to revocation, on moto and with the real authorizer."""
 
 import hashlib
 from collections.abc import Iterator
@@ -9,15 +9,15 @@ from infra.home.events import authorizer_event
 from nightlane.aws.table import DynamoKeys
 from nightlane.domain.keys import ApiKey, issue
 from nightlane.settings import Settings
-from tests.world import World, world
+from tests.world import World, moto_world
 
 NOW = 1_800_000_000
 
 
 @pytest.fixture
 def nightlane() -> Iterator[World]:
-    with world(Settings()) as made:
-        yield made
+    with moto_world(Settings()) as world:
+        yield world
 
 
 @pytest.fixture
@@ -25,10 +25,10 @@ def keys(nightlane: World) -> DynamoKeys:
     return DynamoKeys(nightlane.clients.dynamodb, nightlane.ports.settings.table_name)
 
 
-def ask(nightlane: World, secret: str) -> tuple[str, dict[str, str]]:
-    """What the authorizer says of a key: the effect, and the context for API Gateway."""
-    answer = nightlane.invoke("authorize", authorizer_event(f"Bearer {secret}", "GET", "/batches"))
-    return answer["policyDocument"]["Statement"][0]["Effect"], answer["context"]
+def authorize(nightlane: World, secret: str) -> tuple[str, dict[str, str]]:
+    """Return the authorizer's decision on a key: the effect, and the context for API Gateway."""
+    policy = nightlane.invoke("authorize", authorizer_event(f"Bearer {secret}", "GET", "/batches"))
+    return policy["policyDocument"]["Statement"][0]["Effect"], policy["context"]
 
 
 def create(keys: DynamoKeys, tenant: str, name: str = "", at: int = NOW) -> tuple[str, ApiKey]:
@@ -37,13 +37,13 @@ def create(keys: DynamoKeys, tenant: str, name: str = "", at: int = NOW) -> tupl
     return secret, key
 
 
-def test_a_key_lets_its_tenant_in_until_it_is_revoked(nightlane: World, keys: DynamoKeys) -> None:
+def test_a_key_authenticates_its_tenant_until_it_is_revoked(nightlane: World, keys: DynamoKeys) -> None:
     secret, key = create(keys, "acme", "ci")
-    assert ask(nightlane, secret) == ("Allow", {"tenant": "acme"})
+    assert authorize(nightlane, secret) == ("Allow", {"tenant": "acme"})
     assert list(keys.list_keys()) == [key]
     assert keys.revoke_key(key)
     assert list(keys.list_keys()) == []
-    assert ask(nightlane, secret) == (
+    assert authorize(nightlane, secret) == (
         "Deny",
         {
             "message": f"Incorrect API key provided: sk-****{secret[-4:]}. "
@@ -52,7 +52,7 @@ def test_a_key_lets_its_tenant_in_until_it_is_revoked(nightlane: World, keys: Dy
     )
 
 
-def test_the_key_itself_is_nowhere_in_the_table(nightlane: World, keys: DynamoKeys) -> None:
+def test_the_table_does_not_contain_the_key_itself(nightlane: World, keys: DynamoKeys) -> None:
     secret, key = create(keys, "acme", "ci")
     keys.put_key("sk-1", "acme")
     stored = nightlane.clients.dynamodb.scan(TableName=nightlane.ports.settings.table_name)["Items"]
@@ -72,18 +72,18 @@ def test_a_key_is_43_random_url_safe_characters() -> None:
         assert random.replace("-", "").replace("_", "").isalnum()
 
 
-def test_the_list_is_by_tenant_and_time_and_may_be_of_one_tenant(keys: DynamoKeys) -> None:
+def test_keys_are_listed_by_tenant_and_time_or_for_one_tenant(keys: DynamoKeys) -> None:
     beta = create(keys, "beta")[1]
     newer = create(keys, "acme", at=NOW + 1)[1]
     older = create(keys, "acme")[1]
-    # Its name begins with another tenant's.
+    # Its name begins with that of another tenant.
     longer = create(keys, "acme-2")[1]
     assert list(keys.list_keys()) == [older, newer, longer, beta]
     assert list(keys.list_keys("acme")) == [older, newer]
     assert list(keys.list_keys("nobody")) == []
 
 
-def test_a_long_list_is_read_to_its_end_and_by_no_scan(nightlane: World, keys: DynamoKeys) -> None:
+def test_a_long_list_is_complete_and_needs_no_scan(nightlane: World, keys: DynamoKeys) -> None:
     made = [create(keys, "acme", at=NOW + number)[1] for number in range(120)]
     calls: list[str] = []
     nightlane.clients.dynamodb.meta.events.register(
@@ -105,40 +105,40 @@ def test_the_authorizer_reads_one_item(nightlane: World, keys: DynamoKeys) -> No
     nightlane.clients.dynamodb.meta.events.register(
         "before-call.dynamodb", lambda model, **_: calls.append(model.name)
     )
-    ask(nightlane, secret)
-    ask(nightlane, "sk-unknown")
+    authorize(nightlane, secret)
+    authorize(nightlane, "sk-unknown")
     assert calls == ["GetItem", "GetItem"]
 
 
-def test_a_key_is_revoked_once(keys: DynamoKeys) -> None:
+def test_revoking_a_key_twice_returns_false(keys: DynamoKeys) -> None:
     _, key = create(keys, "acme")
     assert [keys.revoke_key(key), keys.revoke_key(key)] == [True, False]
 
 
-def test_keys_and_a_tenant_of_the_same_name_do_not_meet(nightlane: World, keys: DynamoKeys) -> None:
+def test_a_tenant_named_like_the_list_of_keys_is_separate_from_it(nightlane: World, keys: DynamoKeys) -> None:
     secret, key = create(keys, "KEYS")
     file_id = nightlane.upload(b"{}\n", tenant="KEYS")
     status, files = nightlane.call("GET", "/files", tenant="KEYS")
     assert (status, [each["id"] for each in files["data"]]) == (200, [file_id])
     assert list(keys.list_keys()) == [key]
-    assert ask(nightlane, secret) == ("Allow", {"tenant": "KEYS"})
+    assert authorize(nightlane, secret) == ("Allow", {"tenant": "KEYS"})
 
 
-def test_a_key_of_ones_own_choice_passes_and_is_listed(nightlane: World, keys: DynamoKeys) -> None:
+def test_a_key_chosen_by_the_operator_is_accepted_and_listed(nightlane: World, keys: DynamoKeys) -> None:
     keys.put_key("sk-acme-0123456789abcdef", "acme")
     keys.put_key("sk-acme-0123456789abcdef", "other")
-    assert ask(nightlane, "sk-acme-0123456789abcdef") == ("Allow", {"tenant": "acme"})
+    assert authorize(nightlane, "sk-acme-0123456789abcdef") == ("Allow", {"tenant": "acme"})
     (listed,) = keys.list_keys()
     assert (listed.tenant, listed.name, listed.ends_with) == ("acme", "", "cdef")
 
 
 @pytest.mark.parametrize("tenant", ["", "a/b", "a#b", "..", "-a", "a b", "a\n", "é", "a" * 65])
-def test_what_could_not_be_part_of_a_stored_name_is_no_tenant(tenant: str) -> None:
+def test_a_tenant_that_cannot_be_part_of_a_storage_key_is_invalid(tenant: str) -> None:
     with pytest.raises(ValueError, match="a tenant must be 1 to 64"):
         issue(tenant, "", NOW)
 
 
 @pytest.mark.parametrize("name", ["\x1b[31m", "a\nb", "n" * 101])
-def test_what_would_spoil_the_list_is_no_name(name: str) -> None:
+def test_a_name_that_would_break_the_listing_is_invalid(name: str) -> None:
     with pytest.raises(ValueError, match="a name must be at most 100 printable"):
         issue("acme", name, NOW)

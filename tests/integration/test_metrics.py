@@ -1,4 +1,4 @@
-"""What Nightlane says of itself: every metric in the story it is for, and nothing counted twice."""
+"""Every metric in the situation it is for, without counting anything twice."""
 
 import json
 import time
@@ -16,17 +16,17 @@ from nightlane.domain.metrics import Metric, unit_of
 from nightlane.domain.shard import Checkpoint, Shard
 from nightlane.observability import EmbeddedMetrics
 from nightlane.settings import Settings
-from tests.e2e.conftest import living
+from tests.e2e.conftest import running_rig
 from tests.rig.events import sqs_event
 from tests.rig.ledger import Point, points_of
 from tests.rig.runtime import HandlerOutput
 from tests.upstream import Body, Upstream, question, refusal, serving
-from tests.world import ENDPOINT, World, requests, world
+from tests.world import ENDPOINT, World, moto_world, requests
 
 
 @dataclass
 class Story:
-    """A world, and what its handlers printed so far."""
+    """A world, and what its handlers have printed so far."""
 
     world: World
     upstream: Upstream
@@ -47,7 +47,7 @@ class Story:
         return {metric: self.total(metric) for metric in metrics}
 
     def by_kind(self, metric: Metric) -> dict[str | None, float]:
-        """In all, under None, and of each kind."""
+        """Return the sum in total, under None, and of each kind."""
         sums: defaultdict[str | None, float] = defaultdict(float)
         for point in self.points(metric):
             sums[point.dimensions.get("kind")] += sum(point.values)
@@ -58,8 +58,8 @@ class Story:
 def story(capsys: pytest.CaptureFixture[str]) -> Iterator[Story]:
     with serving(Upstream()) as upstream:
         settings = Settings(upstream_url=upstream.url, shard_max_lines=4, worker_lease_seconds=5)
-        with world(settings) as made:
-            yield Story(made, upstream, capsys)
+        with moto_world(settings) as world:
+            yield Story(world, upstream, capsys)
 
 
 def create(story: Story, data: bytes, **more: Any) -> str:
@@ -101,7 +101,7 @@ def test_a_batch_that_completes_counts_its_lines_tokens_and_times_once(story: St
     assert 0 <= admission < 10_000
 
 
-def test_a_metric_has_its_unit_and_the_service_and_a_queue_its_function_too(story: Story) -> None:
+def test_metrics_have_a_unit_and_the_service_and_queue_waits_the_function(story: Story) -> None:
     create(story, requests(2))
     story.world.run()
     waits = story.points(Metric.QUEUE_WAIT)
@@ -118,7 +118,7 @@ def test_a_metric_has_its_unit_and_the_service_and_a_queue_its_function_too(stor
     assert unit_of(Metric.LINES_FAILED_SHARE) == "Percent"
 
 
-def test_a_message_waits_in_its_queue_until_its_first_receive_only(story: Story) -> None:
+def test_queue_wait_is_measured_only_on_the_first_delivery(story: Story) -> None:
     create(story, requests(1))
     message = story.world.receive("plan")
     assert message is not None
@@ -139,7 +139,7 @@ def test_a_repeated_create_counts_once(story: Story) -> None:
     assert story.total(Metric.BATCHES_CREATED) == 1
 
 
-def test_a_bad_file_is_one_failed_batch_however_often_it_is_planned(story: Story) -> None:
+def test_a_batch_that_fails_validation_counts_once_even_if_planned_twice(story: Story) -> None:
     create(story, b"no json\n")
     message = story.world.receive("plan")
     assert message is not None
@@ -149,7 +149,7 @@ def test_a_bad_file_is_one_failed_batch_however_often_it_is_planned(story: Story
     assert story.points(Metric.ADMISSION_WAIT) == []
 
 
-def test_a_batch_that_waits_is_gauged_and_its_wait_for_admission_is_measured(story: Story) -> None:
+def test_waiting_batches_and_their_wait_for_admission_are_measured(story: Story) -> None:
     for _ in range(3):
         create(story, requests(1))
         story.world.deliver("plan")
@@ -164,7 +164,7 @@ def test_a_batch_that_waits_is_gauged_and_its_wait_for_admission_is_measured(sto
     assert min(later) >= 100_000
 
 
-def test_lines_never_run_count_as_expired_and_a_batch_that_does_not_end_as_overdue(story: Story) -> None:
+def test_lines_never_run_count_as_expired_and_a_late_batch_as_overdue(story: Story) -> None:
     batch_id = create(story, requests(6))
     story.world.deliver("plan")
     story.world.deliver("infer")
@@ -182,7 +182,7 @@ def test_lines_never_run_count_as_expired_and_a_batch_that_does_not_end_as_overd
     assert story.values(Metric.BATCHES_OVERDUE) == [0, 1, 0]
 
 
-def test_a_batch_that_nobody_works_on_is_told_as_stalled_each_time_it_is_sent_again(story: Story) -> None:
+def test_a_batch_without_progress_counts_as_stalled_each_time_it_is_sent_again(story: Story) -> None:
     create(story, requests(6))
     story.world.deliver("plan")
     for _ in range(3):
@@ -202,7 +202,7 @@ def test_lines_never_run_count_as_cancelled_once(story: Story) -> None:
     assert story.count(*ends) == dict(zip(ends, (1, 2, 4, 0), strict=True))
 
 
-def test_dead_letters_are_counted_and_so_are_the_lines_they_leave_behind(story: Story) -> None:
+def test_dead_letters_and_the_lines_that_fail_with_them_are_counted(story: Story) -> None:
     create(story, requests(4))
     story.world.deliver("plan")
     message = story.world.receive("infer")
@@ -216,7 +216,7 @@ def test_dead_letters_are_counted_and_so_are_the_lines_they_leave_behind(story: 
     assert story.count(*counts) == dict(zip(counts, (2, 4, 1), strict=True))
 
 
-def test_tries_that_fail_are_measured_though_their_lines_are_not_lost(story: Story) -> None:
+def test_failed_attempts_are_measured_even_if_their_lines_complete(story: Story) -> None:
     def script(_body: Body, seen: int) -> web.Response | None:
         return refusal((429, 500)[seen], **{"retry-after": "0.01"}) if seen < 2 else None
 
@@ -232,12 +232,12 @@ def test_tries_that_fail_are_measured_though_their_lines_are_not_lost(story: Sto
     assert len(story.values(Metric.UPSTREAM_LATENCY)) == 12
 
 
-def test_an_upstream_that_cannot_be_reached_is_told_though_nothing_is_ever_committed(
+def test_an_unreachable_upstream_is_reported_even_if_nothing_is_committed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     settings = Settings(upstream_url="http://127.0.0.1:9/v1", max_concurrent_requests_per_batch=2)
-    with world(settings) as made:
-        story = Story(made, Upstream(), capsys)
+    with moto_world(settings) as world:
+        story = Story(world, Upstream(), capsys)
         story.world.create(story.world.upload(requests(3)))
         story.world.deliver("plan")
         story.world.deliver("infer")
@@ -249,7 +249,7 @@ def test_an_upstream_that_cannot_be_reached_is_told_though_nothing_is_ever_commi
         assert story.values(Metric.UPSTREAM_DOWN) == [1]
 
 
-def test_refusals_and_failures_are_told_by_upstream_and_kind(story: Story) -> None:
+def test_refusals_and_failures_are_reported_by_upstream_and_kind(story: Story) -> None:
     answers = (
         lambda: refusal(401, **{"retry-after": "0.01"}),
         lambda: web.Response(text="<html>", content_type="text/html", headers={"retry-after": "0.01"}),
@@ -264,7 +264,7 @@ def test_refusals_and_failures_are_told_by_upstream_and_kind(story: Story) -> No
     assert {point.dimensions["upstream"] for point in with_kinds} == {story.upstream.url}
 
 
-def test_requests_in_flight_are_their_mean_over_time(story: Story) -> None:
+def test_requests_in_flight_are_averaged_over_time(story: Story) -> None:
     story.world.ports.settings.__dict__["max_concurrent_requests_per_batch"] = 4
     story.upstream.delay_seconds = 0.5
     create(story, requests(4))
@@ -291,7 +291,7 @@ def test_a_long_run_publishes_after_each_checkpoint(story: Story) -> None:
     assert max(means) > 0.5
 
 
-def test_a_checkpoint_that_is_fenced_counts_nothing(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fenced_checkpoint_counts_nothing(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
     batch_id = create(story, requests(4))
     story.world.deliver("plan")
     batches = story.world.ports.batches
@@ -309,7 +309,7 @@ def test_a_checkpoint_that_is_fenced_counts_nothing(story: Story, monkeypatch: p
         assert story.points(metric) == []
 
 
-def test_a_handler_that_raises_publishes_what_it_measured(story: Story) -> None:
+def test_a_handler_that_raises_publishes_its_metrics(story: Story) -> None:
     create(story, requests(1))
     message = story.world.receive("plan")
     assert message is not None
@@ -325,7 +325,7 @@ def test_a_handler_that_measures_nothing_prints_nothing(story: Story) -> None:
     assert story.capture.readouterr().out == ""
 
 
-def test_no_line_has_more_values_of_a_metric_than_cloudwatch_takes(
+def test_a_log_line_has_no_more_values_per_metric_than_cloudwatch_accepts(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     meter = EmbeddedMetrics()
@@ -338,7 +338,7 @@ def test_no_line_has_more_values_of_a_metric_than_cloudwatch_takes(
     assert [value for points in lines for value in points[-1].values] == list(range(250))
 
 
-def test_what_a_local_handler_prints_besides_metrics_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+def test_output_of_a_rig_handler_other_than_metrics_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     output, meter = HandlerOutput(), EmbeddedMetrics()
     with redirect_stdout(output):
         print("before")
@@ -350,7 +350,7 @@ def test_what_a_local_handler_prints_besides_metrics_is_shown(capsys: pytest.Cap
     assert capsys.readouterr() == ("", "before\nafter\n")
 
 
-def test_the_local_home_shows_no_metrics_and_keeps_them_in_its_ledger(
+def test_the_rig_collects_metrics_in_its_ledger_and_does_not_print_them(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     expected = {
@@ -359,10 +359,10 @@ def test_the_local_home_shows_no_metrics_and_keeps_them_in_its_ledger(
         Metric.UPSTREAM_LATENCY,
         Metric.BATCHES_RUNNING,
     }
-    with living() as place:
-        ledger = place.rig.ledger
-        assert place.wait(place.create(requests(20)).id).status == "completed"
-        # A function's metrics arrive at the end of its invocation, and the sweeper's every second.
+    with running_rig() as instance:
+        ledger = instance.rig.ledger
+        assert instance.wait(instance.create(requests(20)).id).status == "completed"
+        # Metrics of a function arrive at the end of its invocation; the sweeper runs every second.
         deadline = time.monotonic() + 20
         while not expected <= {point.metric for point in ledger.points()}:
             assert time.monotonic() < deadline

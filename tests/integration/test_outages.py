@@ -17,7 +17,7 @@ from nightlane.observability import logger
 from nightlane.settings import Settings
 from tests.rig.events import sqs_event
 from tests.upstream import Body, Upstream, refusal, serving
-from tests.world import World, requests, world
+from tests.world import World, moto_world, requests
 
 AT_ONCE = {"retry-after": "0.001"}
 
@@ -178,7 +178,7 @@ def test_a_batch_whose_key_was_rotated_waits_for_the_new_one() -> None:
         settings = Settings(
             upstream_url=upstream.url, upstream_key_secret="acme/models", upstream_pause_seconds=0
         )
-        with world(settings) as nightlane:
+        with moto_world(settings) as nightlane:
             secrets = nightlane.clients.secrets
             secrets.create_secret(Name="acme/models", SecretString="sk-old")
             batch_id = nightlane.create(nightlane.upload(requests(6)))

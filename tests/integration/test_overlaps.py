@@ -12,7 +12,7 @@ from nightlane.domain.planning import plan_batch
 from nightlane.settings import Settings
 from tests.interruptions import InterruptedBlobs, InterruptedModels, once
 from tests.upstream import Upstream, serving
-from tests.world import World, requests, world
+from tests.world import World, moto_world, requests
 
 LINES = 6
 
@@ -21,7 +21,7 @@ LINES = 6
 def nightlane() -> Iterator[World]:
     with serving(Upstream()) as upstream:
         settings = Settings(upstream_url=upstream.url, shard_max_lines=4, worker_lease_seconds=5)
-        with world(settings) as running:
+        with moto_world(settings) as running:
             yield running
 
 

@@ -19,14 +19,14 @@ def run(spec: FunctionSpec, *events: str) -> tuple[list[object], FunctionUse]:
 
     async def calls() -> list[object]:
         function = Function(spec, dict(os.environ), use)
-        outcomes: list[object] = []
+        results: list[object] = []
         for event in events:
             try:
-                outcomes.append(await function.call({"do": event}))
+                results.append(await function.call({"do": event}))
             except (FunctionFailed, FunctionTimedOut) as error:
-                outcomes.append(error)
+                results.append(error)
         await function.stop()
-        return outcomes
+        return results
 
     use = FunctionUse(spec.memory)
     return asyncio.run(calls()), use
@@ -64,17 +64,17 @@ def test_a_crash_fails_only_its_own_invocation() -> None:
 def test_no_more_invocations_run_at_once_than_the_concurrency_allows() -> None:
     async def calls() -> tuple[set[int], int]:
         function = Function(PROBE, dict(os.environ), FunctionUse(256))
-        answers = await asyncio.gather(*(function.call({"do": "sleep 0.1"}) for _ in range(6)))
+        results = await asyncio.gather(*(function.call({"do": "sleep 0.1"}) for _ in range(6)))
         processes = len(function.pids)
         await function.stop()
-        return {answer["pid"] for answer in answers}, processes
+        return {result["pid"] for result in results}, processes
 
     pids, processes = asyncio.run(calls())
     assert len(pids) == processes == 2
 
 
 @pytest.mark.parametrize("text", ["x" * 3_000_000, "é中🙂\n"])
-def test_events_of_any_size_and_script_arrive(text: str) -> None:
-    ((answer,), _) = run(PROBE, text)
-    assert isinstance(answer, dict)
-    assert answer["echo"] == text
+def test_events_of_any_size_and_in_any_script_are_delivered(text: str) -> None:
+    ((result,), _) = run(PROBE, text)
+    assert isinstance(result, dict)
+    assert result["echo"] == text

@@ -1,4 +1,4 @@
-"""Event sources have SQS's semantics: lanes, redelivery, partial failures, dead letters."""
+"""Event sources of the rig behave as those of SQS: lanes, redelivery, partial failures, dead letters."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""The sweeper: what is due is done, what is healthy is left alone, what is idle costs little."""
+"""The sweeper: it handles what is due, leaves healthy batches alone, and costs little when idle."""
 
 from collections.abc import Iterator
 
@@ -7,7 +7,7 @@ import pytest
 from nightlane.domain.batch import BatchStatus
 from tests.faults.lab import Bench, Lab, laboratory
 
-# The index, the waiting list for admission, and the two gauges.
+# The index, the batches waiting for admission, and the two gauges.
 NOTHING_DUE = ["dynamodb:Query"] * 9 + ["dynamodb:Query", "dynamodb:GetItem"]
 
 
@@ -29,18 +29,18 @@ def calls_of_a_sweep(lab: Lab) -> list[str]:
     return lab.faults.names[before:]
 
 
-def test_an_idle_sweep_reads_the_index_the_waiting_list_and_the_slots_only(lab: Lab) -> None:
+def test_an_idle_sweep_only_reads_the_index_the_waiting_list_and_the_slots(lab: Lab) -> None:
     assert calls_of_a_sweep(lab) == NOTHING_DUE
 
 
-def test_a_healthy_batch_is_not_looked_at(lab: Lab) -> None:
+def test_a_healthy_batch_is_not_read(lab: Lab) -> None:
     lab.create(lab.upload(4, "one"), "one")
     lab.deliver("plan")
     lab.world.pass_time(20)
     assert calls_of_a_sweep(lab) == NOTHING_DUE
 
 
-def test_an_expired_file_goes_with_its_object(lab: Lab) -> None:
+def test_an_expired_file_is_deleted_with_its_object(lab: Lab) -> None:
     file_id = lab.upload(2, "one")
     file = lab.bare.files.get_file(file_id)
     assert file is not None
@@ -53,7 +53,7 @@ def test_an_expired_file_goes_with_its_object(lab: Lab) -> None:
     assert calls_of_a_sweep(lab) == NOTHING_DUE
 
 
-def test_an_object_whose_deletion_was_interrupted_goes_with_the_next_sweep(lab: Lab) -> None:
+def test_an_interrupted_deletion_is_completed_by_the_next_sweep(lab: Lab) -> None:
     file_id = lab.upload(2, "one")
     file = lab.bare.files.get_file(file_id)
     assert file is not None
@@ -63,7 +63,7 @@ def test_an_object_whose_deletion_was_interrupted_goes_with_the_next_sweep(lab: 
     assert found["KeyCount"] == 0
 
 
-def test_output_files_live_as_long_as_the_batch_asked(lab: Lab) -> None:
+def test_output_files_expire_when_the_batch_requested(lab: Lab) -> None:
     lab.upload(2, "one")
     body = (
         b'{"input_file_id": "file-one", "endpoint": "/v1/chat/completions", "completion_window": "24h",'
@@ -78,7 +78,7 @@ def test_output_files_live_as_long_as_the_batch_asked(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("left_behind", ["plan", "infer", "assemble"])
-def test_messages_that_are_gone_are_sent_again(lab: Lab, left_behind: str) -> None:
+def test_lost_messages_are_sent_again(lab: Lab, left_behind: str) -> None:
     batch_id = lab.create(lab.upload(4, "one"), "one")
     for name in ("plan", "infer", "assemble"):
         if name == left_behind:
@@ -92,7 +92,7 @@ def test_messages_that_are_gone_are_sent_again(lab: Lab, left_behind: str) -> No
     assert lab.batch(batch_id).status is BatchStatus.COMPLETED
 
 
-def test_workers_that_do_not_end_hold_a_cancel_up_for_ten_minutes_at_most(lab: Lab) -> None:
+def test_a_cancelled_batch_waits_at_most_ten_minutes_for_its_workers(lab: Lab) -> None:
     batch_id = lab.create(lab.upload(4, "one"), "one")
     lab.deliver("plan")
     lab.cancel(batch_id)

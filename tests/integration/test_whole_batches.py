@@ -1,4 +1,4 @@
-"""The way of a batch through the real handlers, on moto."""
+"""Whole batches through the real handlers, on moto."""
 
 import pytest
 from aiohttp import web
@@ -29,7 +29,7 @@ def test_a_batch_completes_with_every_line_once_in_input_order(nightlane: World,
     assert nightlane.waiting_messages() == 0
 
 
-def test_an_answer_that_is_no_success_is_an_error_line(nightlane: World, upstream: Upstream) -> None:
+def test_a_response_with_an_error_status_becomes_an_error_line(nightlane: World, upstream: Upstream) -> None:
     upstream.script = lambda body, _seen: refusal(400) if "Question 3?" in question(body) else None
     batch_id = nightlane.create(nightlane.upload(requests(6)))
     nightlane.run()
@@ -55,7 +55,7 @@ def test_a_batch_whose_every_line_fails_is_completed_without_output(
 
 
 @pytest.mark.parametrize("status", [401, 404, 405, 408, 409, 425, 429, 499, 500, 501, 502, 503, 529])
-def test_what_may_pass_is_tried_again(nightlane: World, upstream: Upstream, status: int) -> None:
+def test_temporary_errors_are_retried(nightlane: World, upstream: Upstream, status: int) -> None:
     upstream.script = lambda _body, seen: refusal(status, **{"retry-after": "0.01"}) if not seen else None
     batch_id = nightlane.create(nightlane.upload(requests(4)))
     nightlane.run()
@@ -64,9 +64,7 @@ def test_what_may_pass_is_tried_again(nightlane: World, upstream: Upstream, stat
     assert set(upstream.asked.values()) == {2}
 
 
-def test_the_body_goes_to_the_upstream_as_the_bytes_the_user_wrote(
-    nightlane: World, upstream: Upstream
-) -> None:
+def test_the_upstream_gets_the_exact_bytes_of_the_body(nightlane: World, upstream: Upstream) -> None:
     body = '{"model":"m",  "messages" : [{"role":"user","content":"caf\\u00e9 中"}], "temperature":1.0}'
     line = '{"custom_id":"a","method":"POST","url":"/v1/chat/completions","body":' + body + "}\r\n"
     nightlane.create(nightlane.upload(line.encode()))
@@ -96,7 +94,7 @@ def test_blank_lines_carriage_returns_and_a_byte_order_mark_are_tolerated(nightl
     ],
     ids=["empty", "blank", "no utf-8", "no object", "duplicate", "deep", "huge"],
 )
-def test_a_bad_file_is_a_failed_batch(nightlane: World, data: bytes, code: str, line: int | None) -> None:
+def test_an_invalid_file_fails_the_batch(nightlane: World, data: bytes, code: str, line: int | None) -> None:
     batch_id = nightlane.create(nightlane.upload(data))
     nightlane.run()
     batch = nightlane.batch(batch_id)
@@ -107,7 +105,7 @@ def test_a_bad_file_is_a_failed_batch(nightlane: World, data: bytes, code: str, 
     assert [(error.code, error.line) for error in batch.errors] == [(code, line)]
 
 
-def test_too_many_lines_are_a_failed_batch(nightlane: World) -> None:
+def test_too_many_lines_fail_the_batch(nightlane: World) -> None:
     nightlane.ports.settings.__dict__["max_batch_lines"] = 5
     batch_id = nightlane.create(nightlane.upload(requests(6)))
     nightlane.run()
@@ -116,7 +114,7 @@ def test_too_many_lines_are_a_failed_batch(nightlane: World) -> None:
     assert "more than the 5 requests" in error.message
 
 
-def test_a_missing_or_foreign_file_is_a_failed_batch(nightlane: World) -> None:
+def test_a_missing_file_or_one_of_another_tenant_fails_the_batch(nightlane: World) -> None:
     foreign = nightlane.upload(requests(1), tenant="somebody-else")
     for file_id in ("file-nowhere", foreign):
         batch_id = nightlane.create(file_id)
@@ -126,7 +124,7 @@ def test_a_missing_or_foreign_file_is_a_failed_batch(nightlane: World) -> None:
         assert error.message.startswith(f"Cannot find file {file_id}")
 
 
-def test_deleting_the_input_after_planning_changes_nothing(nightlane: World) -> None:
+def test_deleting_the_input_after_planning_does_not_affect_the_batch(nightlane: World) -> None:
     file_id = nightlane.upload(requests(5))
     batch_id = nightlane.create(file_id)
     assert nightlane.deliver("plan")
@@ -156,7 +154,7 @@ def test_batches_wait_for_admission_in_the_order_of_creation(nightlane: World) -
     assert [entry.split('"')[3] for entry in order] == [first, second, third]
 
 
-def test_working_objects_and_shards_are_removed_at_the_end(nightlane: World) -> None:
+def test_working_objects_and_shards_are_deleted_at_the_end(nightlane: World) -> None:
     batch_id = nightlane.create(nightlane.upload(requests(10)))
     nightlane.run()
     bucket = nightlane.ports.settings.bucket_name
@@ -165,20 +163,20 @@ def test_working_objects_and_shards_are_removed_at_the_end(nightlane: World) -> 
     assert list(nightlane.ports.batches.shards(batch_id)) == []
 
 
-def test_no_more_than_the_limit_is_in_flight(nightlane: World, upstream: Upstream) -> None:
+def test_requests_in_flight_do_not_exceed_the_limit(nightlane: World, upstream: Upstream) -> None:
     nightlane.ports.settings.__dict__["max_concurrent_requests_per_batch"] = 3
     nightlane.ports.settings.__dict__["shard_max_lines"] = 50
     upstream.delay_seconds = 0.01
     nightlane.create(nightlane.upload(requests(40)))
     nightlane.run()
-    assert upstream.most_in_flight == 3
+    assert upstream.max_in_flight == 3
 
 
-def test_a_worker_out_of_time_hands_its_shard_back_and_nothing_is_asked_twice(
+def test_a_worker_out_of_time_hands_its_shard_back_and_no_line_runs_twice(
     nightlane: World, upstream: Upstream
 ) -> None:
     nightlane.ports.settings.__dict__["shard_max_lines"] = 100
-    # A second until the worker winds down, a minute before its timeout.
+    # The worker winds down a minute before its timeout, so after one second.
     nightlane.context_seconds = 61
     upstream.delay_seconds = 0.3
     batch_id = nightlane.create(nightlane.upload(requests(60)))
@@ -194,7 +192,7 @@ def test_a_worker_out_of_time_hands_its_shard_back_and_nothing_is_asked_twice(
     assert set(upstream.asked.values()) == {1}
 
 
-def test_an_assembly_that_fails_leaves_no_unfinished_upload_and_can_be_done_again(
+def test_a_failed_assembly_leaves_no_incomplete_upload_and_can_be_repeated(
     nightlane: World, upstream: Upstream
 ) -> None:
     upstream.script = lambda body, _seen: web.json_response(
@@ -220,7 +218,7 @@ def test_an_assembly_that_fails_leaves_no_unfinished_upload_and_can_be_done_agai
     assert len(nightlane.lines(batch.output_file_id)) == 10
 
 
-def test_a_batch_that_expired_while_it_waited_is_ended_by_whoever_would_admit_it(nightlane: World) -> None:
+def test_a_batch_that_expired_while_waiting_is_closed_instead_of_admitted(nightlane: World) -> None:
     first, second = (nightlane.create(nightlane.upload(requests(2))) for _ in range(2))
     nightlane.deliver("plan")
     nightlane.deliver("plan")

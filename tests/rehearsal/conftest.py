@@ -13,7 +13,7 @@ import openai
 import pytest
 
 from infra.cli.mock.process import MockUpstream
-from tests.e2e.conftest import Place
+from tests.e2e.conftest import Instance
 from tests.rehearsal.emulator import ACCOUNT, BUILD, REGION, Emulator, running
 
 BIN = Path(sys.prefix) / "bin"
@@ -50,7 +50,7 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
 
 
 @pytest.fixture(scope="session")
-def place(aws: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+def instance(aws: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
     """The deployed stack, with a key for each of two tenants."""
     with MockUpstream(api_key=UPSTREAM_KEY) as upstream:
         secrets: Any = boto3.client("secretsmanager")
@@ -60,7 +60,7 @@ def place(aws: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
         base_url = f"{aws.endpoint_url}/_aws/execute-api/{api}/v1"
         keys = {tenant: create_key(tenant) for tenant in ("acme", "other")}
         with openai.OpenAI(base_url=base_url, api_key=keys["acme"]) as client:
-            yield Place(base_url, keys, upstream, client)
+            yield Instance(base_url, keys, upstream, client)
 
 
 def deploy(upstream_url: str, folder: Path) -> dict[str, str]:

@@ -6,7 +6,7 @@ from itertools import pairwise
 import openai
 import pytest
 
-from tests.e2e.conftest import Place
+from tests.e2e.conftest import Instance
 from tests.e2e.test_client import *  # noqa: F403
 from tests.e2e.test_lifecycle import test_a_running_batch_is_cancelled_within_seconds  # noqa: F401
 from tests.rehearsal.conftest import BIN, STACK, create_key, run
@@ -31,7 +31,7 @@ def test_a_revoked_key_is_rejected(place: Place) -> None:
     (row,) = [line for line in listed.splitlines() if key[-4:] in line]
     run(BIN / "nightlane", "keys", "revoke", row.split()[1], "--stack", STACK)
     with (
-        openai.OpenAI(base_url=place.base_url, api_key=key) as client,
+        openai.OpenAI(base_url=instance.base_url, api_key=key) as client,
         pytest.raises(openai.AuthenticationError) as caught,
     ):
         client.batches.list()
@@ -40,5 +40,5 @@ def test_a_revoked_key_is_rejected(place: Place) -> None:
 
 def test_an_unknown_path_gets_openais_error_envelope(place: Place) -> None:
     with pytest.raises(openai.NotFoundError) as caught:
-        place.client.get("/nonsense", cast_to=object)
+        instance.client.get("/nonsense", cast_to=object)
     assert set(json.loads(caught.value.response.text)["error"]) == {"message", "type", "param", "code"}
