@@ -36,9 +36,10 @@ def body_of(event: APIGatewayProxyEvent) -> bytes:
 
 
 def form_of(event: APIGatewayProxyEvent) -> Form:
-    """The form in the body. Raises: BadRequest, if it is none or broken; StorageFull.
+    """Return the form in the body. Raises: BadRequest, if it is not a form or malformed; StorageFull.
 
-    A server without API Gateway's limits reads it while it arrives, files going to disk, and hands it over.
+    A server without API Gateway's limits parses the form while it arrives, writes files to disk and passes it
+    in the event.
     """
     form: Form | ApiError | None = event.get("form")
     if isinstance(form, ApiError):

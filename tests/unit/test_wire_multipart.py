@@ -86,7 +86,7 @@ def test_any_bytes_are_a_form_or_a_bad_request(content_type: str, data: bytes) -
     end=st.sampled_from([b"--b0undary--\r\n", b"--b0undary--", b"--b0undary--\r\nepilogue"]),
     cuts=st.sets(st.integers(0, 400)),
 )
-def test_a_form_reads_the_same_in_whatever_pieces_it_arrives(data: bytes, end: bytes, cuts: set[int]) -> None:
+def test_a_form_is_parsed_the_same_however_it_is_split(data: bytes, end: bytes, cuts: set[int]) -> None:
     whole = body(('name="file"; filename="f"', data), PURPOSE, end=end)
     try:
         expected = read_form(TYPE, whole)

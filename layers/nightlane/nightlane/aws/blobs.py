@@ -33,7 +33,7 @@ class S3Blobs:
         self._client.put_object(Bucket=self._bucket, Key=key, Body=data)
 
     def put_received(self, key: str, content: Received) -> None:
-        # A request to the API is 6 MB at most here, and in memory.
+        # Lambda limits a request to 6 MB, so it is in memory.
         self.put(key, b"".join(content.chunks()))
 
     def get(self, key: str) -> bytes:

@@ -55,7 +55,7 @@ class ServerError(ApiError):
 
 
 class StorageFull(ApiError):
-    """507: there is no room for what was asked; nothing of it was done.
+    """507: the disk is full; nothing was changed.
 
     https://www.rfc-editor.org/rfc/rfc4918#section-11.5
     """

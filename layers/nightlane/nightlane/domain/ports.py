@@ -237,7 +237,7 @@ class Blobs(Protocol):
     def put(self, key: str, data: bytes) -> None: ...
 
     def put_received(self, key: str, content: Received) -> None:
-        """Store what a client sent; a file that it is in may be taken, not copied."""
+        """Store an upload. If it is in a file, the file may be moved instead of copied."""
 
     def get(self, key: str) -> bytes:
         """Raises: BlobMissing."""

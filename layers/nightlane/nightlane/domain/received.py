@@ -1,4 +1,4 @@
-"""The content of a file as a client sends it, before it has a place of its own."""
+"""The content of an upload before it is stored."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +10,7 @@ CHUNK_BYTES = 64 * KIB
 
 
 class Received(Protocol):
-    """Content that arrives piece by piece."""
+    """Content that arrives in chunks."""
 
     @property
     def size(self) -> int:
@@ -18,16 +18,16 @@ class Received(Protocol):
 
     @property
     def path(self) -> Path | None:
-        """The file it is in, which a store may take; None if it is in memory."""
+        """The file that contains it, which a store may move; None if it is in memory."""
 
     def write(self, data: bytes) -> None: ...
 
     def chunks(self) -> Iterator[bytes]:
-        """All of it, in pieces of bounded size."""
+        """Yield the content in chunks of bounded size."""
 
 
 class InMemory:
-    """`Received` for content small enough to be held."""
+    """`Received` for content that fits into memory."""
 
     path = None
 

@@ -1,6 +1,6 @@
-"""multipart/form-data, strictly: what the official clients send, and no guesses at what they do not.
+"""Parses multipart/form-data as the official clients send it. Anything malformed is refused.
 
-Source: RFC 7578; a field's order is free, a file's bytes may hold anything but the delimiter.
+Source: RFC 7578. Fields may be in any order; a file may contain any bytes except the delimiter.
 """
 
 from collections.abc import Callable, Iterator
@@ -33,21 +33,21 @@ class Form:
 
 
 def read_form(content_type: str, body: bytes) -> Form:
-    """The form in a request body that is held in memory. Raises: BadRequest, if it is none or broken."""
+    """Parse the form in a request body. Raises: BadRequest, if it is not a form or malformed."""
     reader = FormReader(content_type)
     reader.feed(body)
     return reader.close()
 
 
 class FormReader:
-    """Reads a form as its bytes arrive, and holds no more of it than its text fields.
+    """Parses a form as its bytes arrive, keeping only the text fields in memory.
 
     Args:
-        content_type: the request's, with the boundary.
-        new_file: returns what the content of a file is written to.
+        content_type: the Content-Type of the request, with the boundary.
+        new_file: returns an object that the content of a file is written to.
 
     Raises:
-        BadRequest: from every method: it is no form, or a broken one.
+        BadRequest: from any method, if the body is not a form or malformed.
     """
 
     def __init__(self, content_type: str, new_file: Callable[[], Received] = InMemory) -> None:
@@ -56,8 +56,8 @@ class FormReader:
             raise BadRequest("Expected a body of the type multipart/form-data.")
         if not (boundary := options.get("boundary")):
             raise BadRequest("The Content-Type has no boundary.")
-        with _broken():
-            # Its strict mode would refuse a line feed after the end that arrives in a piece of its own.
+        with _refuse_malformed():
+            # Not in strict mode, which would refuse a newline after the end that arrives separately.
             self._parser = PushMultipartParser(boundary, max_segment_count=MAX_FIELDS)
         self._new_file = new_file
         self._form = Form({}, {})
@@ -65,8 +65,8 @@ class FormReader:
         self._content: Received = InMemory()
 
     def feed(self, data: bytes) -> None:
-        """Read the next piece of the body."""
-        with _broken():
+        """Parse the next chunk of the body."""
+        with _refuse_malformed():
             for event in self._parser.parse(data):
                 if isinstance(event, MultipartSegment):
                     self._begin(event)
@@ -77,8 +77,8 @@ class FormReader:
                     self._segment = None
 
     def close(self) -> Form:
-        """The form, now that its body has ended."""
-        with _broken():
+        """Return the form, once its whole body has been parsed."""
+        with _refuse_malformed():
             self._parser.close()
         return self._form
 
@@ -106,7 +106,7 @@ class FormReader:
 
 
 @contextmanager
-def _broken() -> Iterator[None]:
+def _refuse_malformed() -> Iterator[None]:
     try:
         yield
     except (MultipartError, UnicodeError, ValueError) as error:
