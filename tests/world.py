@@ -43,8 +43,8 @@ from tests.rig.provision import provision, queue_urls
 
 TENANT = "acme"
 ENDPOINT = "/v1/chat/completions"
-RUNNING: ContextVar[str | None] = ContextVar("RUNNING", default=None)
-"""The function whose handler runs."""
+CURRENT_FUNCTION: ContextVar[str | None] = ContextVar("CURRENT_FUNCTION", default=None)
+"""The function whose handler is running."""
 ACCESSES = recorder_from_environment()
 
 

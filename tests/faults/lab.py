@@ -29,7 +29,7 @@ from tests.faults.stored import OnMoto
 from tests.faults.watch import Watch
 from tests.rig.events import scheduled_event, sqs_event
 from tests.rig.moto import limit_memory
-from tests.world import World, found, new_clients, requests, running
+from tests.world import World, acting_as, build_world, new_clients, requests
 
 LIMIT = 4
 SETTINGS = Settings(

@@ -13,10 +13,10 @@ from tests.rehearsal.conftest import BIN, STACK, create_key, run
 from tests.world import requests
 
 
-def test_twelve_batches_queue_behind_one_slot_and_all_complete(place: Place) -> None:
+def test_twelve_batches_queue_behind_one_slot_and_all_complete(instance: Instance) -> None:
     """One batch starts the next; the emulator has no loop detection, so `RecursiveLoop` is not tested."""
-    batches = [place.create(requests(5)) for _ in range(12)]
-    ended = [place.wait(batch.id, seconds=120) for batch in batches]
+    batches = [instance.create(requests(5)) for _ in range(12)]
+    ended = [instance.wait(batch.id, seconds=120) for batch in batches]
     assert {batch.status for batch in ended} == {"completed"}
     ended.sort(key=lambda batch: batch.in_progress_at or 0)
     for before, after in pairwise(ended):
@@ -25,7 +25,7 @@ def test_twelve_batches_queue_behind_one_slot_and_all_complete(place: Place) -> 
         assert after.in_progress_at >= before.completed_at
 
 
-def test_a_revoked_key_is_rejected(place: Place) -> None:
+def test_a_revoked_key_is_rejected(instance: Instance) -> None:
     key = create_key("short-lived")
     listed = run(BIN / "nightlane", "keys", "list", "--tenant", "short-lived", "--stack", STACK)
     (row,) = [line for line in listed.splitlines() if key[-4:] in line]
@@ -38,7 +38,7 @@ def test_a_revoked_key_is_rejected(place: Place) -> None:
     assert caught.value.code == "invalid_api_key"
 
 
-def test_an_unknown_path_gets_openais_error_envelope(place: Place) -> None:
+def test_an_unknown_path_gets_openais_error_envelope(instance: Instance) -> None:
     with pytest.raises(openai.NotFoundError) as caught:
         instance.client.get("/nonsense", cast_to=object)
     assert set(json.loads(caught.value.response.text)["error"]) == {"message", "type", "param", "code"}
