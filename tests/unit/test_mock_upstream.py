@@ -1,7 +1,13 @@
 """The mock model is deterministic, and fails as configured."""
 
+import signal
+import socket
 import statistics
+import subprocess
+import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlsplit
 
 import openai
 import pytest
@@ -65,3 +71,22 @@ def test_it_fails_limits_and_counts_requests_as_configured() -> None:
         assert seen["repeated"] >= 20
         upstream.reset()
         assert upstream.statistics()["requests"] == 0
+
+
+def test_it_ends_with_the_process_that_started_it() -> None:
+    starter = """
+import os, signal
+from infra.cli.mock.process import MockUpstream
+print(MockUpstream().__enter__().url, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    killed = subprocess.run([sys.executable, "-c", starter], stdout=subprocess.PIPE, text=True)
+    assert killed.returncode == -signal.SIGKILL
+    place = urlsplit(killed.stdout.strip())
+    for _ in range(500):
+        try:
+            socket.create_connection((place.hostname, place.port)).close()
+        except ConnectionRefusedError:
+            return
+        time.sleep(0.02)
+    raise AssertionError("it still listens")

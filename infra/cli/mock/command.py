@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import sys
 from typing import Annotated
 
 import typer
@@ -23,16 +24,21 @@ def mock_upstream(
     ] = None,
     seed: Annotated[int, typer.Option(help="Changes which requests are slow or fail.")] = 0,
     api_key: Annotated[str | None, typer.Option(help="Require this bearer key.")] = None,
+    until_input_ends: Annotated[
+        bool, typer.Option("--until-input-ends", help="Stop when standard input ends.")
+    ] = False,
 ) -> None:
     """Serve a deterministic, OpenAI-shaped mock model."""
     behaviour = Behaviour(latency_mean, latency_sigma, error_rate, rate_limit, seed, api_key)
-    asyncio.run(_serve(behaviour, port))
+    asyncio.run(_serve(behaviour, port, until_input_ends=until_input_ends))
 
 
-async def _serve(behaviour: Behaviour, port: int) -> None:
-    stopping = asyncio.Event()
+async def _serve(behaviour: Behaviour, port: int, *, until_input_ends: bool) -> None:
+    loop, stopping = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+        loop.add_signal_handler(number, stopping.set)
+    if until_input_ends:
+        loop.add_reader(sys.stdin.fileno(), stopping.set)
     url, stop = await start(behaviour, port)
     typer.echo(f"ready {url}")
     await stopping.wait()

@@ -18,8 +18,19 @@ class MockUpstream:
         ]
 
     def __enter__(self) -> Self:
-        command = [sys.executable, "-m", "infra.cli.app", "mock-upstream", "--port", "0", *self._arguments]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603
+        command = [
+            sys.executable,
+            "-m",
+            "infra.cli.app",
+            "mock-upstream",
+            "--port",
+            "0",
+            "--until-input-ends",
+        ]
+        # Its input ends with this process, however that ends.
+        self._process = subprocess.Popen(  # noqa: S603
+            [*command, *self._arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
         assert self._process.stdout is not None
         self.url = self._process.stdout.readline().removeprefix("ready ").strip()
         return self
@@ -29,8 +40,9 @@ class MockUpstream:
     ) -> None:
         self._process.kill()
         self._process.wait()
-        assert self._process.stdout is not None
-        self._process.stdout.close()
+        for pipe in (self._process.stdin, self._process.stdout):
+            assert pipe is not None
+            pipe.close()
 
     def statistics(self) -> dict[str, Any]:
         """How busy it has been since the last reset."""
