@@ -6,7 +6,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-# A command is imported when it is asked for: OpenAI's client alone would take a second of every start.
+# A command is imported only when it runs: OpenAI's client alone takes a second to import.
 COMMANDS = {
     "local": "infra.cli.local:local",
     "mock-upstream": "infra.cli.mock.command:mock_upstream",
@@ -41,7 +41,7 @@ app = typer.Typer(cls=Commands, no_args_is_help=True, add_completion=False, pret
 
 @app.callback(help=__doc__)
 def nightlane() -> None:
-    """What is common to all commands: nothing."""
+    """No options are common to all commands."""
 
 
 if __name__ == "__main__":

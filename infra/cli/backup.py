@@ -1,4 +1,4 @@
-"""nightlane backup: a copy of a data folder."""
+"""nightlane backup: copies a data folder."""
 
 import sqlite3
 from pathlib import Path
@@ -15,12 +15,14 @@ FAILED = 1
 
 def backup(
     target: Annotated[Path, typer.Argument(metavar="DEST", file_okay=False, help="A new or empty folder.")],
-    data: Annotated[Path, typer.Option(help="The folder of `nightlane local`, running or not.")] = USER_DATA,
+    data: Annotated[
+        Path, typer.Option(help="The data folder of `nightlane local`; it may be running.")
+    ] = USER_DATA,
 ) -> None:
-    """Copy everything that `nightlane local` keeps, also while it runs; --data DEST serves the copy."""
+    """Back up the data of `nightlane local`, even while it runs. Serve the copy with --data DEST."""
     try:
         made = back_up(data, target)
     except (NoData, TargetNotEmpty, OSError, sqlite3.Error) as error:
-        typer.echo(f"no backup: {error}", err=True)
+        typer.echo(f"backup failed: {error}", err=True)
         raise typer.Exit(FAILED) from error
     typer.echo(f"{target}: {made.objects:,} objects, {made.size:,} bytes")

@@ -1,4 +1,4 @@
-"""The settings of `nightlane local`, from every place that may hold some."""
+"""Reads the settings of `nightlane local` from all their sources."""
 
 import json
 from collections.abc import Mapping
@@ -14,8 +14,8 @@ KEY, KEY_SECRET, URL = f"{PREFIX}UPSTREAM_KEY", f"{PREFIX}UPSTREAM_KEY_SECRET", 
 NO_UPSTREAM = {"upstreams": [{"url": f"https://{PLACEHOLDER_HOST}/v1"}]}
 
 
-class BadSettings(Exception):
-    """A value, or the name of one, is invalid; the message says which."""
+class InvalidSettings(Exception):
+    """The name or the value of a setting is invalid; the message says which."""
 
 
 def read_settings(
@@ -24,15 +24,15 @@ def read_settings(
     environment: Mapping[str, str],
     chosen: Mapping[str, str],
 ) -> Settings:
-    """The settings; what stands in a later place wins.
+    """Merge the settings; later arguments take precedence.
 
     Args:
-        config: a file with the object that cdk.json has under `nightlane`.
-        environment: only its `NIGHTLANE_<NAME>` are read.
-        chosen: by name, on the command line.
+        config: a JSON file with the contents of `nightlane` in cdk.json.
+        environment: only variables named `NIGHTLANE_<NAME>` are read.
+        chosen: settings from the command line, by name.
 
     Raises:
-        BadSettings
+        InvalidSettings
     """
     values = _variables(defaults)
     values |= _read(config) if config else {}
@@ -40,25 +40,27 @@ def read_settings(
     values |= _variables(chosen)
     secret = values.pop(KEY_SECRET, None)
     if secret and not values.get(KEY):
-        raise BadSettings(f"the upstream's key is AWS's secret {secret!r}: give --upstream-key or {KEY}")
+        raise InvalidSettings(
+            f"the upstream's key is in the AWS secret {secret!r}: pass --upstream-key or set {KEY}"
+        )
     try:
         return Settings.from_environment(values)
     except ValidationError as error:
         problem = error.errors()[0]
         name = str(problem["loc"][0])
-        raise BadSettings(f"{name} (--set or {PREFIX}{name.upper()}): {problem['msg']}") from error
+        raise InvalidSettings(f"{name} (--set or {PREFIX}{name.upper()}): {problem['msg']}") from error
 
 
 def _read(config: Path) -> dict[str, str]:
-    """What a config file sets. What only a stack has, as alarms or a domain, is checked and means nothing."""
+    """The settings in a config file. Those of a stack, such as alarms, are validated but have no effect."""
     try:
         context = json.loads(config.read_bytes())
         if isinstance(context, dict):
             deployment = Deployment.from_context(NO_UPSTREAM | context)
         else:
-            raise InvalidContext("nightlane: the file needs an object")
+            raise InvalidContext("nightlane: the file must contain a JSON object")
     except (OSError, ValueError, InvalidContext) as error:
-        raise BadSettings(f"{config}: {error}") from error
+        raise InvalidSettings(f"{config}: {error}") from error
     values = _variables(deployment.settings.model_dump(include=deployment.settings.model_fields_set))
     if "upstreams" in context:
         values[URL] = deployment.upstream.url

@@ -1,4 +1,4 @@
-"""nightlane demo: what `make demo` shows."""
+"""nightlane demo: the command behind `make demo`."""
 
 import json
 from pathlib import Path
@@ -23,8 +23,10 @@ KEY = "demo-key"
 
 
 def demo(
-    lines: Annotated[int, typer.Option(min=1, max=50_000, help="Questions to ask.")] = 300,
-    latency: Annotated[float, typer.Option(min=0.001, help="Mean seconds of the mock model.")] = 0.2,
+    lines: Annotated[int, typer.Option(min=1, max=50_000, help="Number of questions.")] = 300,
+    latency: Annotated[
+        float, typer.Option(min=0.001, help="Mean latency of the mock model in seconds.")
+    ] = 0.2,
 ) -> None:
     """Run a batch of generated questions on this machine, and show what AWS would have billed."""
     console = Console()
@@ -42,16 +44,16 @@ def demo(
             code = run_batch(source, home.base_url, KEY, None, output, console)
         seconds = upstream.statistics()["elapsed"]
     if code is ExitCode.COMPLETED:
-        asked, answered = (path.stat().st_size // lines for path in (source, output))
-        _show(console, source, output, observed_run(lines, asked, answered, Settings(), seconds))
+        input_bytes, output_bytes = (path.stat().st_size // lines for path in (source, output))
+        _show(console, source, output, observed_run(lines, input_bytes, output_bytes, Settings(), seconds))
     raise typer.Exit(int(code))
 
 
 def _show(console: Console, source: Path, output: Path, run: Run) -> None:
     question = json.loads(source.read_text().splitlines()[0])
     answer = json.loads(output.read_text().splitlines()[0])
-    console.print(f"\nasked    {question['body']['messages'][-1]['content']}")
-    console.print(f"answered {answer['response']['body']['choices'][0]['message']['content']}")
+    console.print(f"\nquestion: {question['body']['messages'][-1]['content']}")
+    console.print(f"answer:   {answer['response']['body']['choices'][0]['message']['content']}")
     table = Table("on AWS", "requests", "US dollars", title="What this batch would have cost")
     table.columns[1].justify = table.columns[2].justify = "right"
     infer = next(each for each in functions(run.settings) if each.name == "infer")
@@ -59,7 +61,7 @@ def _show(console: Console, source: Path, output: Path, run: Run) -> None:
     for cost in costs:
         table.add_row(cost.item, f"{cost.requests:.0f}", f"{cost.dollars:.7f}")
     table.add_section()
-    table.add_row("in all", f"{run.lines} lines", f"{sum(cost.dollars for cost in costs):.7f}")
+    table.add_row("total", f"{run.lines} lines", f"{sum(cost.dollars for cost in costs):.7f}")
     console.print(table)
-    console.print("estimated for a deployment from this run's lines, bytes and time")
+    console.print("estimated from the lines, bytes and duration of this run")
     console.print(f"questions: {source.resolve()}\nanswers:   {output.resolve()}")

@@ -1,4 +1,4 @@
-"""The API keys of a deployed stack, as an operator's AWS credentials reach them."""
+"""Access to the API keys of a deployed stack with the operator's AWS credentials."""
 
 import os
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
 
-from infra.cli.refused import Refused
+from infra.cli.errors import CommandError
 from nightlane.aws.clients import CONFIG, Clients
 from nightlane.aws.table import DynamoKeys
 
@@ -20,10 +20,10 @@ TABLE_OUTPUT = "TableName"
 
 @contextmanager
 def deployed_keys(stack: str, table: str | None) -> Iterator[DynamoKeys]:
-    """The keys of a stack, or of a table. Raises: Refused, whatever AWS refuses while the context is open."""
+    """The keys of a stack, or of a table. Raises: CommandError, for any error of AWS in the context."""
     name, region = table, None
     try:
-        # boto3 itself reads AWS_DEFAULT_REGION alone; the AWS CLI and the other SDKs read AWS_REGION.
+        # boto3 reads only AWS_DEFAULT_REGION; the AWS CLI and the other SDKs read AWS_REGION.
         # https://docs.aws.amazon.com/sdkref/latest/guide/feature-region.html
         session = boto3.Session(region_name=os.environ.get("AWS_REGION") or None)
         region = session.region_name
@@ -31,7 +31,7 @@ def deployed_keys(stack: str, table: str | None) -> Iterator[DynamoKeys]:
             name = _table_of(stack, session)
         yield DynamoKeys(_dynamodb(session), name)
     except (BotoCoreError, ClientError) as error:
-        raise Refused(_reason(error, name, region)) from error
+        raise CommandError(_reason(error, name, region)) from error
 
 
 def _table_of(stack: str, session: boto3.Session) -> str:
@@ -43,12 +43,14 @@ def _table_of(stack: str, session: boto3.Session) -> str:
     except ClientError as error:
         if "does not exist" not in str(error):
             raise
-        raise Refused(f"no stack named {stack} in {session.region_name}: give --stack or --table") from error
+        raise CommandError(
+            f"no stack named {stack} in {session.region_name}: pass --stack or --table"
+        ) from error
     for output in described.get("Outputs", ()):
         if output["OutputKey"] == TABLE_OUTPUT:
             return str(output["OutputValue"])
-    raise Refused(
-        f"the stack {stack} has no output {TABLE_OUTPUT}: is it Nightlane's, and deployed to its end?"
+    raise CommandError(
+        f"the stack {stack} has no output {TABLE_OUTPUT}: is it a fully deployed Nightlane stack?"
     )
 
 
@@ -59,11 +61,11 @@ def _dynamodb(session: boto3.Session) -> "DynamoDBClient":
 
 @contextmanager
 def _valid_endpoint() -> Iterator[None]:
-    """botocore says so of an AWS_ENDPOINT_URL that is no URL, by no error of its own."""
+    """botocore raises a plain ValueError if AWS_ENDPOINT_URL is not a URL."""
     try:
         yield
     except ValueError as error:
-        raise Refused(str(error)) from error
+        raise CommandError(str(error)) from error
 
 
 def _reason(error: Exception, table: str | None, region: str | None) -> str:

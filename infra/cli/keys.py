@@ -1,4 +1,4 @@
-"""nightlane keys: who may call a deployed stack, or the server of a data folder."""
+"""nightlane keys: manages the API keys of a deployed stack, or of a data folder."""
 
 import re
 import sqlite3
@@ -14,9 +14,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from infra.cli.refused import Refused
+from infra.cli.errors import CommandError
 from infra.gateway import AUTHORIZER_CACHE_SECONDS
-from infra.home.database import NoData, SchemaTooNew, beside_a_server
+from infra.home.database import NoData, SchemaTooNew, shared_database
 from infra.home.defaults import USER_DATA
 from infra.home.files import SqliteKeys
 from infra.home.lock import DataInUse
@@ -24,35 +24,35 @@ from nightlane.domain.keys import ID_DIGITS, ApiKey, issue
 from nightlane.domain.ports import KeyStore
 
 REFUSED = 1
-# Fewer digits are sooner a slip than a name.
+# Fewer digits are more likely a typing error than an id.
 ID = re.compile(r"[0-9a-f]{4,64}")
 
 keys = typer.Typer(
-    help="Create, list and revoke API keys: of a deployed stack, or with --data or --local of this machine.",
+    help="Create, list and revoke API keys of a deployed stack or, with --data or --local, of this machine.",
     no_args_is_help=True,
 )
 
 Data = Annotated[
     Path | None,
-    typer.Option(help="The folder of `nightlane local`, running or not.", file_okay=False),
+    typer.Option(help="The data folder of `nightlane local`; it may be running.", file_okay=False),
 ]
-Local = Annotated[bool, typer.Option("--local", help="The default folder of `nightlane local`.")]
+Local = Annotated[bool, typer.Option("--local", help="Use the default data folder of `nightlane local`.")]
 Stack = Annotated[str, typer.Option(help="The CloudFormation stack.")]
 TableName = Annotated[
-    str | None, typer.Option("--table", help="The DynamoDB table; else the stack's output TableName.")
+    str | None, typer.Option("--table", help="The DynamoDB table. Default: the stack's output TableName.")
 ]
 
 
 @keys.command()
 def create(
-    tenant: Annotated[str, typer.Option(help="Who owns the files and batches made with the key.")],
-    name: Annotated[str, typer.Option(help="What the key is for, as the list shows it.")] = "",
+    tenant: Annotated[str, typer.Option(help="Owner of the files and batches created with the key.")],
+    name: Annotated[str, typer.Option(help="What the key is for; shown in the list.")] = "",
     stack: Stack = "Nightlane",
     table: TableName = None,
     data: Data = None,
     local: Local = False,
 ) -> None:
-    """Create an API key and print it, this once; only its SHA-256 is stored."""
+    """Create an API key and print it. It cannot be shown again: only its SHA-256 is stored."""
     try:
         secret, key = issue(tenant, name, int(time.time()))
     except ValueError as error:
@@ -60,18 +60,18 @@ def create(
     with _store(stack, table, _folder(data, local=local), create=True) as store:
         store.create_key(key)
     typer.echo(secret)
-    typer.echo(f"Key {key.id} of tenant {tenant}. Keep it now: it is stored nowhere else.", err=True)
+    typer.echo(f"Key {key.id} of tenant {tenant}. Save the key now: it cannot be shown again.", err=True)
 
 
 @keys.command("list")
 def list_(
-    tenant: Annotated[str | None, typer.Option(help="Only the keys of this tenant.")] = None,
+    tenant: Annotated[str | None, typer.Option(help="List only the keys of this tenant.")] = None,
     stack: Stack = "Nightlane",
     table: TableName = None,
     data: Data = None,
     local: Local = False,
 ) -> None:
-    """List the API keys, by tenant and time. The keys themselves are not known any more."""
+    """List the API keys by tenant and time. The secrets themselves are not stored."""
     with _store(stack, table, _folder(data, local=local)) as store:
         found = list(store.list_keys(tenant))
     if found:
@@ -82,35 +82,35 @@ def list_(
 
 @keys.command()
 def revoke(
-    key_id: Annotated[str, typer.Argument(metavar="ID", help="As `nightlane keys list` shows it.")],
+    key_id: Annotated[str, typer.Argument(metavar="ID", help="As shown by `nightlane keys list`.")],
     stack: Stack = "Nightlane",
     table: TableName = None,
     data: Data = None,
     local: Local = False,
 ) -> None:
-    """Revoke an API key. A stack's API Gateway may let it pass for some minutes more."""
+    """Revoke an API key. The API Gateway of a stack may accept it for a few more minutes."""
     if not ID.fullmatch(key_id):
-        # The value is not repeated: it may be a key.
+        # The value is not printed, because it may be a key.
         raise typer.BadParameter("an id is 4 to 64 hexadecimal digits; `nightlane keys list` shows it")
     with _store(stack, table, _folder(data, local=local)) as store:
-        key = _the_only(list(store.list_keys(digits=key_id)), key_id)
+        key = _single_key(list(store.list_keys(digits=key_id)), key_id)
         if not store.revoke_key(key):
-            raise Refused(f"no key has the id {key_id}")
+            raise CommandError(f"no key has the id {key_id}")
     typer.echo(f"revoked {_described(key)}")
     if _folder(data, local=local) is not None:
         return
     minutes = AUTHORIZER_CACHE_SECONDS // 60
-    typer.echo(f"API Gateway remembers a key for up to {minutes} minutes; until then it may pass.", err=True)
+    typer.echo(f"API Gateway caches keys: it may accept this one for up to {minutes} more minutes.", err=True)
 
 
-def _the_only(found: list[ApiKey], key_id: str) -> ApiKey:
+def _single_key(found: list[ApiKey], key_id: str) -> ApiKey:
     match found:
         case [key]:
             return key
         case []:
-            raise Refused(f"no key has the id {key_id}")
+            raise CommandError(f"no key has the id {key_id}")
     shown = "\n".join(f"  {_described(key)}" for key in found)
-    raise Refused(f"{len(found)} keys have an id that begins with {key_id}:\n{shown}")
+    raise CommandError(f"{len(found)} keys have an id that begins with {key_id}:\n{shown}")
 
 
 def _described(key: ApiKey) -> str:
@@ -137,7 +137,7 @@ def _folder(data: Path | None, *, local: bool) -> Path | None:
 
 @contextmanager
 def _store(stack: str, table: str | None, data: Path | None, *, create: bool = False) -> Iterator[KeyStore]:
-    """The keys; what goes wrong in here ends the command with one message."""
+    """The key store. Errors in the context end the command with a message."""
     try:
         if data is None:
             # boto3 takes a third of a second to import.
@@ -146,8 +146,8 @@ def _store(stack: str, table: str | None, data: Path | None, *, create: bool = F
             with deployed_keys(stack, table) as keys_of_stack:
                 yield keys_of_stack
         else:
-            with beside_a_server(data, create=create) as database:
+            with shared_database(data, create=create) as database:
                 yield SqliteKeys(database)
-    except (Refused, DataInUse, NoData, SchemaTooNew, OSError, sqlite3.Error) as error:
+    except (CommandError, DataInUse, NoData, SchemaTooNew, OSError, sqlite3.Error) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(REFUSED) from error

@@ -1,4 +1,4 @@
-"""Questions that look like a team's nightly work: the demo's input, the same each time."""
+"""The demo's input: questions like those of a team's nightly batch, the same each time."""
 
 import json
 import random
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 MAILS = (
-    "My parcel {n} was to come on {day}, and it is still not here.",
+    "My parcel {n} was due on {day}, and it still has not arrived.",
     "You charged invoice {n} twice. Please send one of the payments back.",
     "How do I change the delivery address of order {n} before {day}?",
     "The lamp from order {n} arrived broken. I would like a new one.",
@@ -26,7 +26,7 @@ LANGUAGES = ("French", "German", "Japanese", "Portuguese")
 
 
 def questions(count: int, seed: int = 7) -> Iterator[tuple[str, str]]:
-    """Instruction and text of each question."""
+    """The instruction and the text of each question."""
     source = random.Random(seed)
     for _ in range(count):
         day, number = source.choice(DAYS), source.randrange(10, 9_999)
@@ -46,7 +46,7 @@ def questions(count: int, seed: int = 7) -> Iterator[tuple[str, str]]:
 
 
 def write_questions(path: Path, count: int, model: str = "mock-small") -> None:
-    """A batch input file of chat requests."""
+    """Write a batch input file of chat requests."""
     with path.open("w", encoding="utf-8") as lines:
         for number, (instruction, text) in enumerate(questions(count), start=1):
             messages = [{"role": "system", "content": instruction}, {"role": "user", "content": text}]

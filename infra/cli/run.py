@@ -1,4 +1,4 @@
-"""nightlane run: one input file through any OpenAI-compatible Batch API."""
+"""nightlane run: runs an input file on any OpenAI-compatible Batch API."""
 
 import json
 import signal
@@ -17,8 +17,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-FIRST_PAUSE_SECONDS = 0.2
-LONGEST_PAUSE_SECONDS = 5.0
+MIN_PAUSE_SECONDS = 0.2
+MAX_PAUSE_SECONDS = 5.0
 SECONDS_BETWEEN_LINES = 10.0
 ENDED = ("completed", "failed", "expired", "cancelled")
 
@@ -32,24 +32,24 @@ class ExitCode(IntEnum):
     INVALID = 3
     EXPIRED = 4
     CANCELLED = 5
-    TROUBLE = 6
+    UNFINISHED = 6
 
 
 def run(
     input_path: Annotated[Path, typer.Argument(metavar="INPUT.jsonl", exists=True, dir_okay=False)],
     base_url: Annotated[
-        str | None, typer.Option(envvar="OPENAI_BASE_URL", help="Of the batch server, with /v1.")
+        str | None, typer.Option(envvar="OPENAI_BASE_URL", help="Base URL of the batch server, with /v1.")
     ] = None,
     api_key: Annotated[str | None, typer.Option(envvar="OPENAI_API_KEY")] = None,
-    endpoint: Annotated[str | None, typer.Option(help="Else: the url of the first line.")] = None,
+    endpoint: Annotated[str | None, typer.Option(help="Default: the url of the first line.")] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Else: INPUT.output.jsonl beside the input.")
+        Path | None, typer.Option("--output", "-o", help="Default: INPUT.output.jsonl beside the input.")
     ] = None,
 ) -> None:
     """Run a batch: upload, create, wait, download. Works with any OpenAI-compatible server.
 
-    Exit code: 0 completed; 1 completed, some lines failed; 2 bad usage; 3 the input did not
-    validate; 4 expired; 5 cancelled; 6 trouble with the server, or the batch was left running.
+    Exit code: 0 completed; 1 completed, some lines failed; 2 usage error; 3 the input is
+    invalid; 4 expired; 5 cancelled; 6 a server error, or the batch was left running.
     """
     raise typer.Exit(int(run_batch(input_path, base_url, api_key, endpoint, output, Console(stderr=True))))
 
@@ -62,13 +62,13 @@ def run_batch(
     output: Path | None,
     console: Console,
 ) -> ExitCode:
-    """What `nightlane run` does; the error lines go to a file beside the output."""
+    """Run a batch. Error lines are written to a file beside the output."""
     endpoint = endpoint or _first_url(input_path)
     if endpoint is None:
-        console.print(f"[red]{input_path} has no request in its first line; give --endpoint")
+        console.print(f"[red]{input_path} has no request in its first line; pass --endpoint")
         return ExitCode.USAGE
     if not api_key:
-        console.print("[red]no API key: give --api-key, or set OPENAI_API_KEY")
+        console.print("[red]no API key: pass --api-key, or set OPENAI_API_KEY")
         return ExitCode.USAGE
     output = output or input_path.with_suffix(".output.jsonl")
     try:
@@ -77,12 +77,12 @@ def run_batch(
             batch = _follow(client, batch, console)
             return _fetch(client, batch, output, console)
     except openai.APIStatusError as error:
-        console.print(f"[red]the server answered {error.status_code}: {escape(error.message)}")
+        console.print(f"[red]the server returned {error.status_code}: {escape(error.message)}")
     except openai.APIConnectionError as error:
         console.print(
-            f"[red]no connection to {base_url or 'the server'}: {escape(str(error.__cause__ or error))}"
+            f"[red]cannot connect to {base_url or 'the server'}: {escape(str(error.__cause__ or error))}"
         )
-    return ExitCode.TROUBLE
+    return ExitCode.UNFINISHED
 
 
 def _first_url(path: Path) -> str | None:
@@ -96,9 +96,9 @@ def _first_url(path: Path) -> str | None:
 def _start(client: openai.OpenAI, path: Path, endpoint: str, console: Console) -> Batch:
     file = client.files.create(file=path, purpose="batch")
     console.print(f"uploaded {path} as {file.id} ({file.bytes:,} bytes)")
-    # Any of the server's endpoints may be asked for, not only those this client's version knows.
-    wanted: Any = endpoint
-    batch = client.batches.create(input_file_id=file.id, endpoint=wanted, completion_window="24h")
+    # The server may support endpoints that this version of the client does not know.
+    any_endpoint: Any = endpoint
+    batch = client.batches.create(input_file_id=file.id, endpoint=any_endpoint, completion_window="24h")
     console.print(f"created {batch.id}")
     return batch
 
@@ -108,10 +108,10 @@ def _follow(client: openai.OpenAI, batch: Batch, console: Console) -> Batch:
     interrupted, waiting = _Interrupts(client, batch.id, console), _Waiting(client, batch.id)
     with _progress(console) as progress:
         task = progress.add_task(batch.status, total=None, rate="")
-        pause, began, said_at = FIRST_PAUSE_SECONDS, time.monotonic(), -SECONDS_BETWEEN_LINES
+        pause, began, reported_at = MIN_PAUSE_SECONDS, time.monotonic(), -SECONDS_BETWEEN_LINES
         while batch.status not in ENDED:
             time.sleep(pause)
-            pause = min(LONGEST_PAUSE_SECONDS, pause * 1.2)
+            pause = min(MAX_PAUSE_SECONDS, pause * 1.2)
             interrupted.ask(progress.stop, progress.start)
             batch = client.batches.retrieve(batch.id)
             done, total = _counts(batch)
@@ -119,28 +119,28 @@ def _follow(client: openai.OpenAI, batch: Batch, console: Console) -> Batch:
             progress.update(
                 task, description=batch.status, completed=done, total=total or None, rate=f"{rate:.1f}/s"
             )
-            if time.monotonic() - said_at >= SECONDS_BETWEEN_LINES:
-                said_at = time.monotonic()
+            if time.monotonic() - reported_at >= SECONDS_BETWEEN_LINES:
+                reported_at = time.monotonic()
                 if not console.is_terminal:
                     console.print(f"{batch.status}: {done} of {total}")
-                waiting.say(console)
+                waiting.report(console)
     interrupted.end()
     return batch
 
 
 class _Waiting:
-    """What a batch waits for, from Nightlane's own `/progress`; other servers have none."""
+    """Reports what a batch is waiting for, from Nightlane's `/progress`; other servers do not have it."""
 
     def __init__(self, client: openai.OpenAI, batch_id: str) -> None:
         self._client, self._path = client, f"/batches/{batch_id}/progress"
-        self._said: str | None = None
+        self._reported: str | None = None
 
-    def say(self, console: Console) -> None:
-        """Print it when it has changed."""
+    def report(self, console: Console) -> None:
+        """Print the reason if it has changed."""
         reason = self._reason()
-        if reason is not None and reason != self._said:
+        if reason is not None and reason != self._reported:
             console.print(reason)
-        self._said = reason
+        self._reported = reason
 
     def _reason(self) -> str | None:
         try:
@@ -150,10 +150,10 @@ class _Waiting:
         if not isinstance(progress, dict) or not progress.get("waits_for"):
             return None
         if progress["waits_for"] == "slot":
-            return "it waits for a slot: other batches run"
+            return "waiting for a slot: other batches are running"
         last = progress.get("last_refusal") or {}
-        said = f"{last.get('status') or last.get('kind')}: {escape(str(last.get('message')))}"
-        return f"it waits for the endpoint, which last said {said}"
+        refusal = f"{last.get('status') or last.get('kind')}: {escape(str(last.get('message')))}"
+        return f"waiting for the endpoint; its last response: {refusal}"
 
 
 def _progress(console: Console) -> Progress:
@@ -174,7 +174,7 @@ def _counts(batch: Batch) -> tuple[int, int]:
 
 
 class _Interrupts:
-    """Ctrl-C while a batch runs: cancel it, or leave it running."""
+    """Handles Ctrl-C while a batch runs: cancel it, or leave it running."""
 
     def __init__(self, client: openai.OpenAI, batch_id: str, console: Console) -> None:
         self._client, self._batch_id, self._console = client, batch_id, console
@@ -189,8 +189,8 @@ class _Interrupts:
 
     def _leave(self) -> None:
         self.end()
-        self._console.print(f"{self._batch_id} goes on; look again with client.batches.retrieve")
-        raise SystemExit(int(ExitCode.TROUBLE))
+        self._console.print(f"{self._batch_id} is still running; check it with client.batches.retrieve")
+        raise SystemExit(int(ExitCode.UNFINISHED))
 
     def ask(self, hide: Callable[[], None], show: Callable[[], None]) -> None:
         if not self._pending:
@@ -200,7 +200,7 @@ class _Interrupts:
         if sys.stdin.isatty() and not typer.confirm(f"Cancel {self._batch_id}?", err=True):
             self._leave()
         self._client.batches.cancel(self._batch_id)
-        self._console.print(f"cancelling {self._batch_id}; what is finished is kept")
+        self._console.print(f"cancelling {self._batch_id}; finished lines are kept")
         show()
 
     def end(self) -> None:

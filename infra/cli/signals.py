@@ -1,4 +1,4 @@
-"""Waiting for the operator to end a command."""
+"""Waits for a signal that ends a command."""
 
 import signal
 import socket
@@ -8,10 +8,11 @@ from contextlib import contextmanager
 
 @contextmanager
 def end_signals() -> Iterator[Callable[[], None]]:
-    """Catches SIGTERM and SIGINT while the context is open; the function that it yields waits for the first.
+    """Catch SIGTERM and SIGINT while the context is open. Yields a function that waits for the first one.
 
-    Python runs handlers between two steps of the main thread: a signal just before that begins to wait, or
-    one that another thread gets, would go unheard. The byte that Python writes to a socket is always read.
+    Python runs signal handlers between two instructions of the main thread: a signal that arrives just before
+    the main thread blocks, or on another thread, would be missed. The byte that Python writes to the wakeup
+    socket is not.
     https://docs.python.org/3/library/signal.html#signal.set_wakeup_fd
     """
     numbers = (signal.SIGTERM, signal.SIGINT)

@@ -1,9 +1,9 @@
-"""A copy of a data folder, made while its server works on it.
+"""Copies a data folder while a server is using it.
 
-The database names objects; an object is there before it is named, never changes, and is deleted only when
-it is named no more. So everything that a snapshot of the database names can be copied, if nothing is deleted
-between the snapshot and the look at the objects. Deletions wait for just that time: a second name is given to
-each object, which takes no copying, and what is copied from then on are those.
+The database refers to objects. An object is stored before the database refers to it, never changes, and is
+deleted only once the database no longer refers to it. So every object that a snapshot of the database refers
+to can be copied, as long as nothing is deleted between taking the snapshot and listing the objects. Deletions
+are blocked only for that time: each object gets a hard link, which is quick, and the links are copied later.
 """
 
 import os
@@ -16,66 +16,66 @@ from pathlib import Path
 
 from infra.home.database import DATABASE, NoData
 from infra.home.folders import flush_file, flush_folder, make_folder
-from infra.home.lock import nothing_deleted, one_backup
+from infra.home.lock import deletions_blocked, sole_backup
 
 
 class TargetNotEmpty(Exception):
-    """A backup is a folder of its own."""
+    """The target of a backup must be a new or empty folder."""
 
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """What was copied."""
+    """A finished backup."""
 
     objects: int
     size: int
-    """Of objects and database, in bytes."""
+    """Of the objects and the database, in bytes."""
 
 
 def back_up(folder: Path, target: Path) -> Backup:
-    """Copy a data folder to one that is new or empty; durable once this returns.
+    """Copy a data folder to a new or empty folder. The copy is durable once this returns.
 
     Raises:
-        NoData: there is nothing to copy.
+        NoData: the folder has no database.
         TargetNotEmpty
-        OSError, sqlite3.Error: what was copied by then has no database and is no data folder.
+        OSError, sqlite3.Error: the partial copy has no database, so it cannot be mistaken for a data folder.
     """
     if not (folder / DATABASE).exists():
         raise NoData(f"{folder} has no {DATABASE}")
     if target.exists() and any(target.iterdir()):
         raise TargetNotEmpty(f"{target} is not empty")
     make_folder(target)
-    named, snapshot = folder / "backing-up", target / f"{DATABASE}.incomplete"
-    with one_backup(folder):
-        # An earlier one may have been killed.
-        shutil.rmtree(named, ignore_errors=True)
+    links, snapshot = folder / "backing-up", target / f"{DATABASE}.incomplete"
+    with sole_backup(folder):
+        # An earlier backup may have been killed.
+        shutil.rmtree(links, ignore_errors=True)
         try:
-            with nothing_deleted(folder):
+            with deletions_blocked(folder):
                 with closing(sqlite3.connect(folder / DATABASE)) as connection:
                     connection.execute("VACUUM INTO ?", (str(snapshot),))
-                _name_again(folder / "objects", named)
-            size = [_copy(path, target / "objects" / path.relative_to(named)) for path in _files(named)]
+                _link_all(folder / "objects", links)
+            size = [_copy(path, target / "objects" / path.relative_to(links)) for path in _files(links)]
         finally:
-            shutil.rmtree(named, ignore_errors=True)
+            shutil.rmtree(links, ignore_errors=True)
     flush_file(snapshot)
     for path, _, _ in os.walk(target):
         flush_folder(Path(path))
-    # Last: without a database it is no data folder.
+    # Last, because a folder without a database is not taken for a data folder.
     snapshot.rename(target / DATABASE)
     flush_folder(target)
     return Backup(len(size), sum(size) + (target / DATABASE).stat().st_size)
 
 
-def _name_again(objects: Path, named: Path) -> None:
-    named.mkdir()
+def _link_all(objects: Path, links: Path) -> None:
+    links.mkdir()
     for path in _files(objects):
-        again = named / path.relative_to(objects)
-        again.parent.mkdir(parents=True, exist_ok=True)
+        link = links / path.relative_to(objects)
+        link.parent.mkdir(parents=True, exist_ok=True)
         try:
-            os.link(path, again)
+            os.link(path, link)
         except OSError:
-            # Some file systems have no links.
-            shutil.copyfile(path, again)
+            # Some file systems do not support hard links.
+            shutil.copyfile(path, link)
 
 
 def _copy(path: Path, target: Path) -> int:

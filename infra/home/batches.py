@@ -1,4 +1,4 @@
-"""Batches on SQLite: each verb is one transaction that reads the batch, checks it and writes it."""
+"""Batches on SQLite: each method is one transaction that reads a batch, checks it and writes it."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,7 +15,7 @@ CANCELLABLE = frozenset({BatchStatus.VALIDATING, BatchStatus.IN_PROGRESS, BatchS
 
 
 class SqliteBatches:
-    """`domain.ports.BatchStore` on SQLite. A batch wakes the sweeper until it has ended."""
+    """`domain.ports.BatchStore` on SQLite. A batch has a `wake_at` until it has ended."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

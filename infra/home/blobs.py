@@ -1,4 +1,4 @@
-"""Objects as files of a folder: written aside, flushed to disk, then renamed into place."""
+"""Objects as files in a folder: written to a temporary file, flushed to disk, then renamed into place."""
 
 import os
 import shutil
@@ -10,8 +10,8 @@ from typing import BinaryIO, Self
 from urllib.parse import urlencode
 
 from infra.home.folders import flush, flush_file, flush_folder, make_folder
+from infra.home.full_disk import reporting_full_disk
 from infra.home.lock import deleting
-from infra.home.room import needing_room
 from nightlane.domain.ports import BlobMissing
 from nightlane.domain.received import Received
 from nightlane.settings import KIB
@@ -20,7 +20,7 @@ CHUNK_BYTES = 256 * KIB
 
 
 class FolderBlobs:
-    """`domain.ports.Blobs` in a folder. Objects never change, so a copy is another link to the same file."""
+    """`domain.ports.Blobs` in a folder. Objects never change, so a copy is a hard link to the same file."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -37,13 +37,13 @@ class FolderBlobs:
         if content.path is None:
             self.put(key, b"".join(content.chunks()))
             return
-        with needing_room():
+        with reporting_full_disk():
             flush_file(content.path)
             self._move(content.path, key)
 
     @contextmanager
     def spool(self) -> Iterator[Callable[[], "SpooledFile"]]:
-        """Makes files for what is received; those that were not put are removed at the end."""
+        """Yields a function that makes files for received content; files that were not put are removed."""
         with ExitStack() as stack:
             yield lambda: stack.enter_context(SpooledFile(self._aside))
 
@@ -63,7 +63,7 @@ class FolderBlobs:
 
     def copy(self, source: str, target: str) -> int:
         path, aside = self.path(source), self._aside / os.urandom(8).hex()
-        with needing_room(), _removed(aside):
+        with reporting_full_disk(), _removed(aside):
             with _missing(source):
                 _copy(path, aside)
             self._move(aside, target)
@@ -82,38 +82,38 @@ class FolderBlobs:
         for key in keys:
             path = self.path(key)
             path.unlink(missing_ok=True)
-            # Folders go with the last object in them.
+            # A folder is removed with its last object.
             with suppress(OSError):
                 while (path := path.parent) != self._objects:
                     path.rmdir()
 
     def presigned_get(self, key: str, filename: str, seconds: int) -> str:  # noqa: ARG002 (the port's)
-        """The file itself: the server that gets this from a handler sends its content."""
+        """The file's URI. The server sends the content when a handler redirects to it."""
         return f"{self.path(key).as_uri()}?{urlencode({'filename': filename})}"
 
     def path(self, key: str) -> Path:
-        """Where an object is. Raises: ValueError, if that is outside of the folder."""
+        """Where an object is stored. Raises: ValueError, if the key points outside the folder."""
         path = self._objects / key
         if ".." in path.parts or not path.is_relative_to(self._objects) or path == self._objects:
             raise ValueError(f"invalid object key: {key!r}")
         return path
 
     def keys(self, prefix: str, before: float) -> Iterator[str]:
-        """The keys below a prefix whose objects were put before then, in seconds since 1970."""
+        """The keys below a prefix whose objects were put before a time, in seconds since 1970."""
         for path in (self._objects / prefix).rglob("*"):
             with suppress(FileNotFoundError):
-                # Not when it was written: an upload may be long in coming.
+                # Not mtime: an upload may have been written long before it was put.
                 if path.is_file() and path.stat().st_ctime < before:
                     yield str(path.relative_to(self._objects))
 
     def remove_incomplete(self) -> None:
-        """Delete what a server that was killed left behind. Nobody else may be using the folder."""
+        """Delete the files that a killed server left behind. No other process may be using the folder."""
         for path in self._aside.iterdir():
             path.unlink()
 
     @contextmanager
     def _new_file(self, key: str, *, keep_empty: bool = True) -> Iterator["FileWriter"]:
-        with needing_room():
+        with reporting_full_disk():
             descriptor, name = tempfile.mkstemp(dir=self._aside)
             aside = Path(name)
             with _removed(aside):
@@ -126,7 +126,7 @@ class FolderBlobs:
                     self._move(aside, key)
 
     def _move(self, aside: Path, key: str) -> None:
-        """Make it visible; once this returns, it stays so through a power loss."""
+        """Move a file into place. Once this returns, it survives a power loss."""
         path = self.path(key)
         while True:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -134,7 +134,7 @@ class FolderBlobs:
                 aside.replace(path)
                 break
             except FileNotFoundError:
-                # The folder may have been removed just now, with the last object in it.
+                # The folder may just have been removed with its last object.
                 if not aside.exists():
                     raise
         while (path := path.parent) != self._objects.parent:
@@ -142,7 +142,7 @@ class FolderBlobs:
 
 
 class FileWriter:
-    """`domain.ports.BlobWriter` on a file that is not in place yet."""
+    """`domain.ports.BlobWriter` on a file that has not been moved into place yet."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -154,14 +154,14 @@ class FileWriter:
 
 
 class SpooledFile:
-    """`domain.received.Received` in a file, for as long as the context is open or until a store takes it."""
+    """`domain.received.Received` in a file, until the context is closed or a store moves the file away."""
 
     def __init__(self, folder: Path) -> None:
         self.size = 0
-        with needing_room():
+        with reporting_full_disk():
             descriptor, name = tempfile.mkstemp(dir=folder)
         self.path = Path(name)
-        # Unbuffered: it may be taken before it is closed.
+        # Unbuffered, because the file may be moved before it is closed.
         self._file = os.fdopen(descriptor, "wb", buffering=0)
 
     def __enter__(self) -> Self:
@@ -174,7 +174,7 @@ class SpooledFile:
     def write(self, data: bytes) -> None:
         left = memoryview(data)
         while left:
-            with needing_room():
+            with reporting_full_disk():
                 left = left[self._file.write(left) :]
         self.size += len(data)
 
@@ -190,14 +190,14 @@ def _copy(source: Path, target: Path) -> None:
     except OSError as error:
         if isinstance(error, FileNotFoundError):
             raise
-        # Some file systems have no links.
+        # Some file systems do not support hard links.
         shutil.copyfile(source, target)
         flush_file(target)
 
 
 @contextmanager
 def _removed(aside: Path) -> Iterator[None]:
-    """The file is gone at the end, unless it was moved away."""
+    """Remove the file at the end, unless it was moved away."""
     try:
         yield
     finally:

@@ -1,6 +1,6 @@
-"""One SQLite database for everything that is not an object: durable, and safe to use from several processes.
+"""One SQLite database for everything but the objects: durable, and safe to use from several processes.
 
-Write-ahead log with `synchronous=FULL`: what was committed survives a power loss.
+It uses a write-ahead log with `synchronous=FULL`, so committed transactions survive a power loss.
 https://www.sqlite.org/wal.html#performance_considerations
 """
 
@@ -10,18 +10,19 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from infra.home.full_disk import reporting_full_disk
 from infra.home.lock import exclusive
-from infra.home.room import needing_room
 from nightlane.settings import MIB
 
 DATABASE = "nightlane.db"
-# A writer waits this long for another process; each transaction takes milliseconds.
+# How long a writer waits for another process. Each transaction takes milliseconds.
 BUSY_SECONDS = 30.0
-# Pages that were freed are given back when asked: https://www.sqlite.org/pragma.html#pragma_auto_vacuum
+# Freed pages are returned to the file system on request.
+# https://www.sqlite.org/pragma.html#pragma_auto_vacuum
 INCREMENTAL = 2
-# The log is cut back to this after a large transaction.
+# The log is truncated to this size after a large transaction.
 LOG_BYTES = 16 * MIB
-# Each brings the schema from one version to the next; what was released never changes.
+# Each migrates the schema from one version to the next. Never change one that has been released.
 MIGRATIONS = (
     """
 CREATE TABLE batches (
@@ -71,11 +72,11 @@ class Database:
     """A connection for each thread, and transactions that exclude all other writers.
 
     Args:
-        migrate: bring the schema up to date, for which nobody else may be using the database.
+        migrate: bring the schema up to date. No other process may be using the database then.
 
     Raises:
         SchemaTooNew
-        SchemaTooOld: it needs a migration.
+        SchemaTooOld: the database needs a migration.
         StorageFull
     """
 
@@ -83,10 +84,10 @@ class Database:
         self.path = path
         self._local = threading.local()
         self._connections: list[sqlite3.Connection] = []
-        # Threads take turns here: SQLite's own way to wait is to sleep and try again.
+        # Threads wait for each other here, because SQLite itself waits by sleeping and retrying.
         self._writing = threading.Lock()
         try:
-            with needing_room():
+            with reporting_full_disk():
                 self._open(migrate)
         except BaseException:
             self.close()
@@ -100,7 +101,7 @@ class Database:
             with self.write():
                 _migrate(connection)
         if migrate and connection.execute("PRAGMA auto_vacuum").fetchone() != (INCREMENTAL,):
-            # A database that has pages takes it over when it is vacuumed.
+            # In a database that already has pages, the setting takes effect on VACUUM.
             connection.execute(f"PRAGMA auto_vacuum = {INCREMENTAL}")
             connection.execute("VACUUM")
 
@@ -110,7 +111,7 @@ class Database:
 
         Raises: StorageFull, sqlite3.Error.
         """
-        with needing_room(), self._writing:
+        with reporting_full_disk(), self._writing:
             connection = self.read()
             connection.execute("BEGIN IMMEDIATE")
             try:
@@ -122,20 +123,20 @@ class Database:
                 raise
 
     def read(self) -> sqlite3.Connection:
-        """This thread's connection, to read what is committed. Raises: StorageFull, for a thread's first."""
+        """This thread's connection, for reading. Raises: StorageFull, when a thread opens its first one."""
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
-            with needing_room():
+            with reporting_full_disk():
                 connection = self._local.connection = self._connect()
         return connection
 
     def _connect(self) -> sqlite3.Connection:
-        # Another thread closes it at the end.
+        # `check_same_thread`: `close` is called on another thread.
         connection = sqlite3.connect(
             self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
         self._connections.append(connection)
-        # Before there is a page; afterwards each connection would write, which a full disk refuses.
+        # Only for a new database: on an existing one this writes, and would fail on a full disk.
         if connection.execute("PRAGMA page_count").fetchone() == (0,):
             connection.execute(f"PRAGMA auto_vacuum = {INCREMENTAL}")
         connection.execute("PRAGMA journal_mode = WAL")
@@ -144,18 +145,18 @@ class Database:
         return connection
 
     def close(self) -> None:
-        """Close the connections of all threads; none of them may be at work."""
+        """Close the connections of all threads. None of them may be in use."""
         while self._connections:
             self._connections.pop().close()
 
 
 @contextmanager
-def beside_a_server(folder: Path, *, create: bool = False) -> Iterator[Database]:
-    """The database of a folder, whether a server is using it or not.
+def shared_database(folder: Path, *, create: bool = False) -> Iterator[Database]:
+    """Open the database of a folder that a server may be using.
 
     Raises:
-        NoData: there is none, and it is not to be created.
-        DataInUse: it needs a migration, and a server is using it.
+        NoData: the folder has no database, and `create` is false.
+        DataInUse: the database needs a migration, and a server is using it.
         SchemaTooNew
     """
     path = folder / DATABASE
@@ -177,12 +178,12 @@ def _is_outdated(connection: sqlite3.Connection) -> bool:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     newest = len(MIGRATIONS)
     if version > newest:
-        raise SchemaTooNew(f"the data has schema {version}, this version of Nightlane knows {newest}")
+        raise SchemaTooNew(f"the data has schema {version}, this version of Nightlane supports {newest}")
     return bool(version < newest)
 
 
 def _migrate(connection: sqlite3.Connection) -> None:
-    """Bring the schema up to date, within the transaction."""
+    """Bring the schema up to date, in the current transaction."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     for migration in MIGRATIONS[version:]:
         for statement in migration.split(";"):

@@ -1,4 +1,4 @@
-"""Settings that differ on one machine from those on AWS."""
+"""Settings whose defaults on one machine differ from those on AWS."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,10 +7,10 @@ from platformdirs import user_data_path
 
 from nightlane.settings import MIB
 
-# The folder of `nightlane local` unless another is given.
+# The default data folder of `nightlane local`.
 USER_DATA = user_data_path("nightlane", appauthor=False)
 
-# There is no 6 MB limit of Lambda's here, and nobody wants to wait for a lease of two minutes.
+# Lambda's 6 MB limit does not apply here, and a lease of two minutes would delay recovery.
 HOME_DEFAULTS: Mapping[str, Any] = {
     "checkpoint_seconds": 1,
     "worker_lease_seconds": 5,
@@ -18,8 +18,8 @@ HOME_DEFAULTS: Mapping[str, Any] = {
     "upstream_pause_seconds": 5,
     "redrive_seconds": 10,
     "stall_seconds": 20,
-    # OpenAI's own limit of a file: https://platform.openai.com/docs/api-reference/files/create
+    # OpenAI's own file size limit: https://platform.openai.com/docs/api-reference/files/create
     "max_upload_bytes": 512 * MIB,
-    # Content is never a handler's answer: the server sends the file.
+    # Handlers never return file content: the server sends the file.
     "max_inline_content_bytes": 0,
 }

@@ -1,4 +1,4 @@
-"""Hands the messages of the queues to the domain, as the functions of the deployed system do."""
+"""Passes the messages of the queues to the domain, as the deployed Lambda functions do."""
 
 import asyncio
 
@@ -21,7 +21,7 @@ MAX_RECEIVES = {Queue(spec.name): spec.max_receive_count for spec in QUEUES}
 
 
 class Deliveries:
-    """One message at a time. What fails, or is cut off by a crash, comes again when its lease has ended."""
+    """Delivers one message at a time. After a failure or a crash it is redelivered when its lease expires."""
 
     def __init__(self, ports: Ports[Settings], queues: SqliteQueues, models: UpstreamModels) -> None:
         self._ports = ports
@@ -29,7 +29,7 @@ class Deliveries:
         self._models = models
 
     def deliver(self, queue: Queue) -> bool:
-        """Plan or assemble the next batch; False if there is none."""
+        """Plan or assemble the next batch. Returns False if there is none."""
         message = self._receive(queue)
         if message is None:
             return False
@@ -42,7 +42,7 @@ class Deliveries:
                 else:
                     self._run(queue, batch_id)
         except StorageFull:
-            # However long the disk is full, that is no reason to give the batch up.
+            # A full disk must never fail a batch, however long it lasts: reset the receive count.
             self._queues.start_over(message, self._ports.settings.worker_lease_seconds)
             raise
         self._queues.delete(message)
@@ -55,7 +55,7 @@ class Deliveries:
             assemble_batch(self._ports, batch_id)
 
     async def deliver_shard(self, upstream: Upstream, budget: ByteBudget, seconds: float) -> bool:
-        """Run the next shard for at most so many seconds; False if there is none."""
+        """Run the next shard for at most `seconds`. Returns False if there is none."""
         message = await asyncio.to_thread(self._receive, Queue.INFER)
         if message is None:
             return False
@@ -87,6 +87,6 @@ class Deliveries:
         try:
             return self._queues.hide(message, seconds)
         except Exception as error:
-            # It is tried again, as long as the lease is held.
-            self._ports.log("a lease was not extended", error=repr(error))
+            # The lease retries until it expires.
+            self._ports.log("failed to extend a lease", error=repr(error))
             return False

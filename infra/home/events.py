@@ -1,4 +1,4 @@
-"""The events that API Gateway makes of HTTP requests, in their documented shapes.
+"""HTTP requests as API Gateway passes them to Lambda, in the documented format.
 
 https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy-integrations.html
 """
@@ -14,8 +14,8 @@ from infra.gateway import BINARY_MEDIA_TYPE, STAGE
 REGION = "us-east-1"
 ACCOUNT = "123456789012"
 API_ID = "nightlane"
-# Of a caller who signed nothing and has no certificate.
-NOBODY = dict.fromkeys(
+# The identity of a caller without AWS credentials or a client certificate.
+ANONYMOUS = dict.fromkeys(
     "accessKey accountId caller cognitoAuthenticationProvider cognitoAuthenticationType cognitoIdentityId "
     "cognitoIdentityPoolId principalOrgId user userArn".split()
 )
@@ -37,7 +37,7 @@ def proxy_event(
     Args:
         path: without the stage, percent-encoded as the client wrote it.
         authorizer: the authorizer's context, and its `principalId`.
-        form: a body that has been read, in place of `body`.
+        form: a body that has already been parsed, instead of `body`.
     """
     content_type = next((value for name, value in headers if name.lower() == "content-type"), "")
     binary = content_type.split(";")[0].strip().lower() == BINARY_MEDIA_TYPE
@@ -56,13 +56,13 @@ def proxy_event(
         "requestContext": {
             "accountId": ACCOUNT,
             "apiId": API_ID,
-            # 0 milliseconds, as for an answer of the authorizer that API Gateway remembers.
+            # 0 milliseconds, as when API Gateway uses a cached result of the authorizer.
             "authorizer": {**authorizer, "integrationLatency": 0},
             "domainName": f"{API_ID}.execute-api.{REGION}.amazonaws.com",
             "domainPrefix": API_ID,
             "extendedRequestId": base64.b64encode(uuid.uuid4().bytes[:11]).decode(),
             "httpMethod": method,
-            "identity": NOBODY | {"sourceIp": "127.0.0.1", "userAgent": dict(headers).get("User-Agent")},
+            "identity": ANONYMOUS | {"sourceIp": "127.0.0.1", "userAgent": dict(headers).get("User-Agent")},
             "path": f"/{STAGE}{path}",
             "protocol": "HTTP/1.1",
             "requestId": str(uuid.uuid4()),
@@ -85,6 +85,6 @@ def _grouped(pairs: Pairs) -> dict[str, list[str]] | None:
 
 
 def authorizer_event(token: str, method: str, path: str) -> dict[str, Any]:
-    """What a TOKEN authorizer is asked."""
+    """The event of a TOKEN authorizer."""
     arn = f"arn:aws:execute-api:{REGION}:{ACCOUNT}:{API_ID}/{STAGE}/{method}{path}"
     return {"type": "TOKEN", "methodArn": arn, "authorizationToken": token}

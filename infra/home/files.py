@@ -1,4 +1,4 @@
-"""File records, API keys and the rests of upstreams on SQLite."""
+"""File records, API keys and the rests (backoff) of upstreams on SQLite."""
 
 from collections.abc import Iterator, Sequence
 
@@ -16,7 +16,7 @@ _decode_rest = msgspec.json.Decoder(Rest).decode
 
 
 class SqliteFiles:
-    """`domain.ports.FileStore` on SQLite. The row of a deleted file stays, so that list cursors hold."""
+    """`domain.ports.FileStore` on SQLite. Rows of deleted files are kept, so that list cursors stay valid."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -102,13 +102,13 @@ class SqliteUpstreams:
 
 
 class SqliteKeys:
-    """Who has which API key. Only the SHA-256 of a key is stored."""
+    """API keys and their tenants. Only the SHA-256 of a key is stored."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def create_key(self, key: ApiKey) -> None:
-        """Store a key; one that exists stays as it is."""
+        """Store a key. An existing key is not changed."""
         with self._database.write() as connection:
             connection.execute(
                 "INSERT OR IGNORE INTO keys VALUES (?, ?, ?, ?)",
@@ -116,7 +116,7 @@ class SqliteKeys:
             )
 
     def tenant_of(self, secret: str) -> str | None:
-        """The owner of a key; None if nobody has it."""
+        """The tenant of a key; None if the key is unknown."""
         row = (
             self._database.read()
             .execute("SELECT tenant FROM keys WHERE sha256 = ?", (digest(secret),))
@@ -125,7 +125,7 @@ class SqliteKeys:
         return row[0] if row else None
 
     def list_keys(self, tenant: str | None = None, digits: str = "") -> Iterator[ApiKey]:
-        """The keys whose SHA-256 begins with the digits, by tenant and time."""
+        """The keys whose SHA-256 begins with `digits`, by tenant and time."""
         rows = self._database.read().execute(
             "SELECT data FROM keys WHERE (? IS NULL OR tenant = ?) AND substr(sha256, 1, ?) = ?"
             " ORDER BY listed",
@@ -134,7 +134,7 @@ class SqliteKeys:
         return (_decode_key(data) for (data,) in rows.fetchall())
 
     def revoke_key(self, key: ApiKey) -> bool:
-        """Remove a key; False if there is none any more."""
+        """Remove a key. Returns False if it no longer exists."""
         with self._database.write() as connection:
             removed = connection.execute("DELETE FROM keys WHERE sha256 = ?", (key.sha256,))
         return removed.rowcount > 0

@@ -1,19 +1,19 @@
-"""Files and folders that survive a power loss: contents are flushed, and so are the names of files."""
+"""Files and folders that survive a power loss: file contents and directory entries are flushed."""
 
 import fcntl
 import os
 from contextlib import suppress
 from pathlib import Path
 
-from infra.home.room import needing_room
+from infra.home.full_disk import reporting_full_disk
 
-# On macOS fsync leaves data in the drive's own cache; this does not.
+# On macOS fsync leaves data in the drive's cache; F_FULLFSYNC does not.
 # https://developer.apple.com/library/archive/documentation/System/Conceptual/ManPages_iPhoneOS/man2/fsync.2.html
 FULL_FLUSH: int | None = getattr(fcntl, "F_FULLFSYNC", None)
 
 
 def flush(descriptor: int) -> None:
-    """Once this returns, the content of a file survives a power loss, or the names in a folder do."""
+    """Once this returns, the content of a file, or the names in a folder, survive a power loss."""
     if FULL_FLUSH is None:
         os.fsync(descriptor)
     else:
@@ -37,12 +37,12 @@ def flush_folder(path: Path) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder, and those above it that are missing, so that they survive a power loss.
+    """Make a folder and its missing parents, so that they survive a power loss.
 
     Raises: StorageFull, OSError.
     """
     missing = [folder for folder in path.parents if not folder.exists()]
-    with needing_room():
+    with reporting_full_disk():
         path.mkdir(parents=True, exist_ok=True)
     for folder in (path, *missing):
         flush_folder(folder.parent)

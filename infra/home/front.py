@@ -1,4 +1,4 @@
-"""The HTTP front: what API Gateway's REST API does between a client and the functions."""
+"""The HTTP front end: does what API Gateway's REST API does between a client and the functions."""
 
 import asyncio
 import base64
@@ -36,7 +36,7 @@ from nightlane.wire.headers import content_disposition
 from nightlane.wire.multipart import Form, FormReader
 
 log = logging.getLogger("nightlane.front")
-# Of a body that is held in memory, as API Gateway's own limit:
+# For a body that is held in memory, the same as API Gateway's limit:
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-execution-service-limits-table.html
 MAX_BODY_BYTES = 10 * MIB
 NewFile = Callable[[], Received]
@@ -44,7 +44,7 @@ Spool = Callable[[], AbstractContextManager[NewFile]]
 
 
 class Refused(Exception):
-    """The gateway answers by itself."""
+    """The gateway returns this response itself, without calling the function."""
 
     def __init__(self, response: GatewayResponse, **variables: str) -> None:
         super().__init__(response.kind)
@@ -60,16 +60,16 @@ class FunctionTimedOut(Exception):
     """The handler did not answer within the function's timeout."""
 
 
-class Callee(Protocol):
+class Function(Protocol):
     """A function that the gateway calls."""
 
     async def call(self, event: dict[str, Any]) -> Any:
-        """Its answer. Raises: FunctionFailed, FunctionTimedOut."""
+        """Return the function's response. Raises: FunctionFailed, FunctionTimedOut."""
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What the authorizer said of a key, and until when that holds."""
+    """The authorizer's decision on a key, and how long it may be cached."""
 
     allows: bool
     context: dict[str, str]
@@ -77,18 +77,18 @@ class Policy:
 
 
 class Front:
-    """Routes everything below the stage to `api`, once `authorize` has let it pass.
+    """Routes all requests below the stage to `api`, once `authorize` has allowed them.
 
     Args:
-        spool: makes the files that forms are written to as they arrive; None hands them to `api` in base64,
-            as API Gateway does.
-        cache_seconds: how long a key is let pass without asking `authorize` again.
+        spool: makes the files that forms are written to as they arrive. If None, forms are passed to `api`
+            in base64, as API Gateway does.
+        cache_seconds: how long a decision of `authorize` is cached.
     """
 
     def __init__(
         self,
-        api: Callee,
-        authorize: Callee,
+        api: Function,
+        authorize: Function,
         max_upload_bytes: int,
         spool: Spool | None = None,
         cache_seconds: float = AUTHORIZER_CACHE_SECONDS,
@@ -119,15 +119,15 @@ class Front:
             )
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
-        # Percent-encoding stays as the client wrote it.
+        # The raw path, because percent-encoding must not be changed.
         stage, _, rest = request.raw_path.split("?")[0].removeprefix("/").partition("/")
         path = f"/{rest}"
         if stage != STAGE or not rest:
             raise Refused(NOT_FOUND)
         authorizer = await self._authorized(request, path)
         if self._spool is None or not _is_form(request):
-            most = min(self._max_body_bytes, MAX_BODY_BYTES) if self._spool else self._max_body_bytes
-            body = b"".join([chunk async for chunk in _chunks(request, most)])
+            limit = min(self._max_body_bytes, MAX_BODY_BYTES) if self._spool else self._max_body_bytes
+            body = b"".join([chunk async for chunk in _chunks(request, limit)])
             return await self._call(request, path, body, authorizer)
         with self._spool() as new_file:
             form = await self._form(request, new_file)
@@ -155,7 +155,7 @@ class Front:
         return _response(answer, request.headers.get("Accept", ""))
 
     async def _form(self, request: web.Request, new_file: NewFile) -> Form | ApiError:
-        """The form, or what is wrong with it, for the handler to answer."""
+        """The form, or what is wrong with it: the handler returns that error."""
         try:
             reader = FormReader(request.headers["Content-Type"], new_file)
             async for chunk in _chunks(request, self._max_body_bytes):
@@ -174,7 +174,7 @@ class Front:
             raise Refused(UNAUTHORIZED)
         policy = self._policies.get(token)
         if policy is None or policy.valid_until < time.monotonic():
-            policy = await self._ask(authorizer_event(token, request.method, path))
+            policy = await self._get_policy(authorizer_event(token, request.method, path))
             if self._cache_seconds:
                 self._policies[token] = policy
         if not policy.allows:
@@ -183,7 +183,7 @@ class Front:
             )
         return policy.context
 
-    async def _ask(self, event: dict[str, Any]) -> Policy:
+    async def _get_policy(self, event: dict[str, Any]) -> Policy:
         try:
             answer = await self._authorize.call(event)
         except (FunctionFailed, FunctionTimedOut) as error:
@@ -202,24 +202,24 @@ def _is_form(request: web.Request) -> bool:
     return request.content_type == BINARY_MEDIA_TYPE
 
 
-async def _chunks(request: web.Request, most: int) -> AsyncIterator[bytes]:
-    """The body as it arrives. Raises: Refused, if it has more bytes."""
+async def _chunks(request: web.Request, max_bytes: int) -> AsyncIterator[bytes]:
+    """The body as it arrives. Raises: Refused, if it is larger than `max_bytes`."""
     size = 0
     async for chunk in request.content.iter_any():
         size += len(chunk)
-        if size > most:
+        if size > max_bytes:
             raise Refused(TOO_LARGE)
         yield chunk
 
 
 async def _drain(request: web.Request) -> None:
-    """Read the body to its end: a client that is still sending would not see the answer."""
+    """Read the rest of the body: a client that is still sending would not see the response."""
     async for _ in request.content.iter_any():
         pass
 
 
 def _file(location: str) -> web.FileResponse:
-    """The content of a file of this machine, of any size, with ranges."""
+    """The content of a local file of any size, with support for range requests."""
     parts = urlsplit(location)
     (filename,) = parse_qs(parts.query)["filename"]
     headers = {
@@ -236,7 +236,7 @@ def _response(answer: dict[str, Any], accepted: str) -> web.StreamResponse:
     if locations[0].startswith("file:"):
         return _file(locations[0])
     body = answer.get("body") or ""
-    # Only for a client that accepts a binary type first does API Gateway turn base64 back into bytes.
+    # API Gateway decodes base64 only if the first type that the client accepts is binary.
     binary = answer.get("isBase64Encoded") and accepted.split(",")[0].strip() == BINARY_MEDIA_TYPE
     response = web.Response(
         status=answer["statusCode"],

@@ -1,4 +1,4 @@
-"""Who may work on a data folder: one server, one worker, one backup, no deletion meanwhile."""
+"""Locks of a data folder: one server, one worker and one backup at a time, no deletions during a backup."""
 
 import fcntl
 import os
@@ -10,12 +10,12 @@ from infra.home.folders import make_folder
 
 
 class DataInUse(Exception):
-    """Another server works on this folder."""
+    """Another server is using this folder."""
 
 
 @contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
-    """Hold the folder as long as the context is open, or the process lives. Raises: DataInUse, OSError."""
+    """Lock the folder until the context is closed or the process ends. Raises: DataInUse, OSError."""
     make_folder(folder)
     with (folder / "lock").open("a+") as file:
         try:
@@ -32,28 +32,28 @@ def exclusive(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def sole_worker(folder: Path) -> Iterator[None]:
-    """Waits until the worker of a server that was killed has ended, too."""
+    """Wait until the worker of a killed server has ended, and keep other workers out."""
     with _locked(folder / "worker", fcntl.LOCK_EX):
         yield
 
 
 @contextmanager
 def deleting(folder: Path) -> Iterator[None]:
-    """Objects may be deleted as long as the context is open; waits while they may not."""
+    """Wait until objects may be deleted; they may be while the context is open."""
     with _locked(folder / "deletions", fcntl.LOCK_SH):
         yield
 
 
 @contextmanager
-def nothing_deleted(folder: Path) -> Iterator[None]:
-    """No object is deleted as long as the context is open, or the process lives."""
+def deletions_blocked(folder: Path) -> Iterator[None]:
+    """Block the deletion of objects until the context is closed or the process ends."""
     with _locked(folder / "deletions", fcntl.LOCK_EX):
         yield
 
 
 @contextmanager
-def one_backup(folder: Path) -> Iterator[None]:
-    """Waits for a backup that is under way."""
+def sole_backup(folder: Path) -> Iterator[None]:
+    """Wait until no other backup is running, and keep others out."""
     with _locked(folder / "backup", fcntl.LOCK_EX):
         yield
 

@@ -1,4 +1,4 @@
-"""Where the processes of the home log to: standard error, for standard output has what scripts read."""
+"""Logging to standard error, because scripts read the command's standard output."""
 
 import logging
 import sys
@@ -7,8 +7,8 @@ from nightlane.observability import logger
 
 
 def log_to_stderr(level: str) -> None:
-    """From that level on, the handlers' own log included."""
+    """Log messages of this level and above, including those of the handlers."""
     logging.basicConfig(stream=sys.stderr, level=level, format="%(name)s: %(message)s")
     logger.setLevel(level)
-    # Powertools' handler writes JSON to standard output.
+    # Powertools' log handler writes JSON to standard output.
     logging.getLogger(logger.service).handlers.clear()

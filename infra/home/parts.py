@@ -1,4 +1,4 @@
-"""What a process of the home is put together from."""
+"""Builds the stores, queues and ports of a home process."""
 
 import logging
 import time
@@ -25,7 +25,7 @@ log = logging.getLogger("nightlane")
 
 
 class NoMetrics:
-    """`domain.metrics.Meter` where nobody collects metrics."""
+    """`domain.metrics.Meter` that discards all metrics."""
 
     def add(self, metric: Metric, value: float = 1, **dimensions: str) -> None: ...
 
@@ -34,7 +34,7 @@ class NoMetrics:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The stores of a data folder, and what works on them."""
+    """The stores of a data folder, and the objects that use them."""
 
     database: Database
     ports: Ports[Settings]
@@ -49,14 +49,16 @@ class Parts:
 def open_data(
     folder: Path, settings: Settings, now: Callable[[], float] = time.time, *, migrate: bool = True
 ) -> Parts:
-    """Open a data folder, or make it; `migrate` by the one who holds it. `now` returns seconds since 1970.
+    """Open a data folder, or create it. `now` returns seconds since 1970.
+
+    Only the process that holds the `exclusive` lock may migrate.
 
     Raises: SchemaTooNew, SchemaTooOld, StorageFull, OSError.
     """
     make_folder(folder)
     database = Database(folder / DATABASE, migrate=migrate)
     queues, blobs = SqliteQueues(database, now), FolderBlobs(folder)
-    # The key is in the settings; there is no secret to read.
+    # The key is in the settings, so the AWS clients are never used.
     key = UpstreamKey(settings, Clients())
     ports = Ports(
         batches=SqliteBatches(database),

@@ -1,4 +1,4 @@
-"""The queues as a table of messages: at least once, and one message of a lane at a time."""
+"""The queues as a table of messages: delivered at least once, and one message per lane at a time."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Queue(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message that was received; `receives` counts this time, and fences off earlier receivers."""
+    """A received message. `receives` includes this delivery, and fences off earlier receivers."""
 
     id: int
     queue: Queue
@@ -36,7 +36,7 @@ class SqliteQueues:
         self._database = database
         self._now = now
         self.on_sent: Callable[[], None] = lambda: None
-        """Called after messages were committed, on the thread that sent them."""
+        """Called after messages have been committed, on the thread that sent them."""
 
     def send_plan(self, batch_id: str) -> None:
         self._send(Queue.PLAN, [(None, _body(BatchMessage(batch_id)))])
@@ -45,13 +45,13 @@ class SqliteQueues:
         self._send(Queue.ASSEMBLE, [(None, _body(BatchMessage(batch_id)))])
 
     def send_shards(self, messages: Sequence[ShardMessage], attempt: int) -> None:  # noqa: ARG002 (the port's)
-        # A repeat does no harm: its lane hands it out after the first, when the shard is finished.
+        # A duplicate does no harm: its lane delivers it after the first, when the shard is finished.
         self._send(Queue.INFER, [(f"{each.batch_id}-{each.shard.lane}", _body(each)) for each in messages])
 
     def receive(self, queue: Queue, seconds: float) -> Message | None:
-        """The oldest message that is visible, hidden from others for so long; None if there is none.
+        """Return the oldest visible message, and hide it for `seconds`; None if there is none.
 
-        Of a lane only its oldest message is ever handed out.
+        Only the oldest message of a lane is ever returned.
         """
         now = self._now()
         with self._database.write() as connection:
@@ -73,7 +73,7 @@ class SqliteQueues:
         return message
 
     def hide(self, message: Message, seconds: float) -> bool:
-        """Hide it from now on for so long; 0 hands it back. False if another has received it."""
+        """Hide a message for `seconds` from now. Returns False if another receiver has it."""
         with self._database.write() as connection:
             hidden = connection.execute(
                 "UPDATE messages SET visible_at = ? WHERE id = ? AND receives = ?",
@@ -82,7 +82,7 @@ class SqliteQueues:
         return hidden.rowcount > 0
 
     def delete(self, message: Message) -> bool:
-        """It is done. False if another has received it."""
+        """Delete a processed message. Returns False if another receiver has it."""
         with self._database.write() as connection:
             deleted = connection.execute(
                 "DELETE FROM messages WHERE id = ? AND receives = ?", (message.id, message.receives)
@@ -90,7 +90,7 @@ class SqliteQueues:
         return deleted.rowcount > 0
 
     def start_over(self, message: Message, seconds: float) -> None:
-        """Hide it for so long; then it comes as one that was never received."""
+        """Hide a message for `seconds`, and reset its receive count."""
         with self._database.write() as connection:
             connection.execute(
                 "INSERT INTO messages (queue, lane, body, visible_at) SELECT queue, lane, body, ?"
@@ -102,7 +102,7 @@ class SqliteQueues:
             )
 
     def release(self, *queues: Queue) -> None:
-        """Make all messages visible at once: for the only receiver, as those before it have ended."""
+        """Make all messages visible now. Only for a sole receiver: earlier ones must have ended."""
         now = self._now()
         with self._database.write() as connection:
             connection.executemany(

@@ -1,4 +1,4 @@
-"""What the home forgets, and when: here is no TTL of DynamoDB's and no lifecycle rule of S3's."""
+"""Deletes expired data, as DynamoDB's TTL and S3's lifecycle rules do on AWS."""
 
 from collections.abc import Iterator
 
@@ -12,19 +12,19 @@ from nightlane.domain.trouble import REST_RETENTION_SECONDS
 from nightlane.settings import Settings
 
 DAY_SECONDS = 86_400
-# The record of an object follows within milliseconds.
-LEFTOVER_SECONDS = 3_600
-# A few milliseconds each, so that nobody waits long.
-PAGES_A_TRANSACTION = 1_000
+# An object normally gets its record within milliseconds.
+ORPHAN_AGE_SECONDS = 3_600
+# Takes a few milliseconds, so that other writers do not wait long.
+PAGES_PER_TRANSACTION = 1_000
 
 
-def forget(database: Database, blobs: FolderBlobs, settings: Settings, now: float) -> None:
-    """Delete what has had its time, and give its space back to the file system.
+def purge_expired(database: Database, blobs: FolderBlobs, settings: Settings, now: float) -> None:
+    """Delete expired data, and return the space to the file system.
 
-    Unlike on AWS that includes batches, once they have ended and their files have expired.
+    Unlike on AWS, this includes batches that have ended and whose files have expired.
     """
     window = settings.completion_window_seconds
-    # Its files may be as young as its end.
+    # Its files may have been created as late as its end.
     oldest_batch = list_key(now - settings.batch_file_retention_seconds - window - DAY_SECONDS, "")
     for statement, value in (
         ("DELETE FROM shards WHERE forget_at <= ?", now),
@@ -34,20 +34,20 @@ def forget(database: Database, blobs: FolderBlobs, settings: Settings, now: floa
     ):
         with database.write() as connection:
             connection.execute(statement, (value,))
-    remove_leftovers(database, blobs, now - LEFTOVER_SECONDS)
+    remove_orphans(database, blobs, now - ORPHAN_AGE_SECONDS)
     _shrink(database)
 
 
-def remove_leftovers(database: Database, blobs: FolderBlobs, before: float) -> None:
-    """Delete the objects put before then that no record names.
+def remove_orphans(database: Database, blobs: FolderBlobs, before: float) -> None:
+    """Delete objects that have no record and were put before `before`, in seconds since 1970.
 
-    Whoever dies between the object and its record leaves one, or finds the disk full there. An object that
-    is younger may still get its record.
+    A process leaves one behind if it crashes, or the disk is full, after it has stored the object and before
+    it has stored the record. A newer object may still get its record.
     """
-    blobs.delete(list(_leftovers(database, blobs, before)))
+    blobs.delete(list(_orphans(database, blobs, before)))
 
 
-def _leftovers(database: Database, blobs: FolderBlobs, before: float) -> Iterator[str]:
+def _orphans(database: Database, blobs: FolderBlobs, before: float) -> Iterator[str]:
     files, batches = SqliteFiles(database), SqliteBatches(database)
     for key in blobs.keys("files", before):
         if files.get_file(key.rsplit("/", 1)[1]) is None:
@@ -62,7 +62,7 @@ def _shrink(database: Database) -> None:
     left = True
     while left:
         with database.write() as connection:
-            connection.execute(f"PRAGMA incremental_vacuum({PAGES_A_TRANSACTION})").fetchall()
+            connection.execute(f"PRAGMA incremental_vacuum({PAGES_PER_TRANSACTION})").fetchall()
             (left,) = connection.execute("PRAGMA freelist_count").fetchone()
-    # The file itself is cut when the log has been written back to it.
+    # The database file is truncated when the log has been copied back into it.
     database.read().execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()

@@ -1,4 +1,4 @@
-"""Rows of the database and the domain's objects: how a transaction reads and writes them."""
+"""Converts between rows of the database and domain objects, within transactions."""
 
 import sqlite3
 from collections.abc import Callable
@@ -10,29 +10,29 @@ from infra.home.database import Database
 from nightlane.domain.batch import Batch, BatchStatus
 from nightlane.domain.file import StoredFile
 
-# After every sort key of a list: those begin with a digit.
+# Sorts after every list key, because those begin with a digit.
 LAST = "~"
 _decode_batch = msgspec.json.Decoder(Batch).decode
 
 
 def to_json(thing: object) -> str:
-    """As text, so that an operator can read it with any SQLite client."""
+    """Encode as text, so that an operator can read it with any SQLite client."""
     return msgspec.json.encode(thing).decode()
 
 
 def batch_from_json(data: str) -> Batch:
-    """A batch as it was stored."""
+    """Decode a stored batch."""
     return _decode_batch(data)
 
 
 def find_batch(connection: sqlite3.Connection, batch_id: str) -> Batch | None:
-    """The batch, as this transaction sees it."""
+    """The batch as this transaction sees it; None if it does not exist."""
     row = connection.execute("SELECT data FROM batches WHERE id = ?", (batch_id,)).fetchone()
     return _decode_batch(row[0]) if row else None
 
 
 def write_batch(connection: sqlite3.Connection, batch: Batch, **columns: int | None) -> None:
-    """Replace a batch that exists, and set columns of its row."""
+    """Replace an existing batch, and set columns of its row."""
     assignments = "".join(f", {name} = :{name}" for name in columns)
     values = {"id": batch.id, "data": to_json(batch)} | columns
     connection.execute(f"UPDATE batches SET data = :data{assignments} WHERE id = :id", values)
@@ -45,7 +45,7 @@ def update_batch(
     change: Callable[[Batch], Batch] = lambda stored: stored,
     **columns: int | None,
 ) -> Batch | None:
-    """One conditional write: the updated batch; None if there is none or the condition is false."""
+    """Update a batch if a condition holds. Returns the new batch, or None if nothing was updated."""
     with database.write() as connection:
         stored = find_batch(connection, batch_id)
         if stored is None or not condition(stored):
@@ -56,7 +56,7 @@ def update_batch(
 
 
 def insert_file(connection: sqlite3.Connection, file: StoredFile) -> None:
-    """Store a new record; it wakes the sweeper when it expires."""
+    """Store a new record, with its expiry as `wake_at`."""
     connection.execute(
         "INSERT INTO files (id, tenant, purpose, listed, expires_at, wake_at, data)"
         " VALUES (?, ?, ?, ?, ?, ?, ?)",

@@ -1,4 +1,4 @@
-"""The one-machine home: the API's handlers behind an HTTP front, and a worker process beside it."""
+"""The one-machine server: the API's handlers behind an HTTP front end, and a worker process."""
 
 import asyncio
 import logging
@@ -16,7 +16,7 @@ from infra.home.front import Front, FunctionFailed
 from infra.home.lock import exclusive
 from infra.home.parts import Parts, open_data
 from infra.home.queues import Queue
-from infra.home.retention import forget, remove_leftovers
+from infra.home.retention import purge_expired, remove_orphans
 from infra.home.server_thread import ServerThread
 from infra.home.worker_process import WorkerProcess
 from nightlane.domain.errors import StorageFull
@@ -27,16 +27,16 @@ from nightlane.settings import Settings
 log = logging.getLogger("nightlane.server")
 START_SECONDS = 30
 THREADS = 32
-# Whoever sends a message says so; what becomes visible again by itself is found by looking.
+# Senders notify receivers. Polling is only for messages that become visible again.
 POLL_SECONDS = 0.5
 SWEEP_SECONDS = 5.0
-FORGET_SECONDS = 3_600.0
-PAUSE_AFTER_TROUBLE_SECONDS = 1.0
+PURGE_SECONDS = 3_600.0
+PAUSE_AFTER_ERROR_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What Powertools wants to know of an invocation."""
+    """The attributes of a Lambda context that Powertools reads."""
 
     function_name: str = "nightlane"
     memory_limit_in_mb: int = 0
@@ -46,7 +46,7 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """The keys that were given to the server, and those that are stored."""
+    """API keys from the command line, and those in the database."""
 
     given: Mapping[str, str]
     stored: Tenants
@@ -56,7 +56,7 @@ class Keys:
 
 
 class Handler:
-    """A handler of the deployed system, called on a thread of this process."""
+    """Calls a Lambda handler on a thread of this process."""
 
     def __init__(self, handler: Callable[[dict[str, Any], Any], Any]) -> None:
         self._handler = handler
@@ -69,12 +69,12 @@ class Handler:
 
 
 class HomeServer:
-    """A Nightlane on a data folder, for as long as the context is open.
+    """Serves Nightlane on a data folder while the context is open.
 
     Args:
-        settings: with the upstream's URL.
-        keys: API key → tenant, valid while the server runs, beside the stored ones.
-        port: 0 takes a free one.
+        settings: must include the upstream's URL.
+        keys: API key → tenant, valid while the server runs, in addition to the stored ones.
+        port: 0 chooses a free port.
 
     Raises:
         DataInUse, SchemaTooNew, StorageFull, OSError: from entering the context.
@@ -108,7 +108,7 @@ class HomeServer:
         self._thread.stop()
 
     async def _serve(self, ready: Callable[[], None], stopping: asyncio.Event) -> None:
-        # asyncio's own six, on two cores, would be half taken by the loops below.
+        # asyncio's default on two cores is six threads, and the loops below take three of them.
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS))
         async with AsyncExitStack() as stack:
             stack.enter_context(exclusive(self._folder))
@@ -130,15 +130,15 @@ class HomeServer:
     def _open(self) -> Parts:
         parts = open_data(self._folder, self._settings)
         parts.blobs.remove_incomplete()
-        remove_leftovers(parts.database, parts.blobs, parts.ports.now())
-        # Without room for that, messages come again when the leases of the dead have ended.
+        remove_orphans(parts.database, parts.blobs, parts.ports.now())
+        # If the disk is too full for that, messages are redelivered when their leases expire.
         with suppress(StorageFull):
             parts.queues.release(*self._sent)
-        parts.queues.on_sent = self._tell_everybody
+        parts.queues.on_sent = self._notify
         return parts
 
     async def _listen(self, parts: Parts, stack: AsyncExitStack) -> None:
-        # Imported here, for other commands start faster without them.
+        # Imported here, so that other commands start faster.
         import functions.api.handler as api
         import functions.authorize.handler as authorize
 
@@ -147,7 +147,7 @@ class HomeServer:
             Handler(authorize.make_handler(Keys(self._keys, parts.keys))),
             self._settings.max_upload_bytes,
             parts.blobs.spool,
-            # A look into the database costs less than a revoked key that is accepted.
+            # A database lookup is cheap, and a cached key would be accepted after it is revoked.
             cache_seconds=0,
         )
         runner = web.AppRunner(front.application(), access_log=None, shutdown_timeout=0.1)
@@ -156,10 +156,10 @@ class HomeServer:
         await web.TCPSite(runner, self._host, self._port).start()
         self.base_url = f"http://{self._host}:{runner.addresses[0][1]}/v1"
 
-    def _tell_everybody(self) -> None:
-        """A message was sent, on any thread."""
+    def _notify(self) -> None:
+        """Wake all receivers after a message was sent. May be called on any thread."""
         self._wake()
-        self._worker.tell()
+        self._worker.notify()
 
     def _wake(self) -> None:
         for sent in self._sent.values():
@@ -172,17 +172,17 @@ class HomeServer:
                 if not parts.deliveries.deliver(queue):
                     self._sent[queue].wait(POLL_SECONDS)
             except Exception:
-                # Its message comes again when its lease has ended.
-                log.exception("a message of %s failed", queue)
-                self._ended.wait(PAUSE_AFTER_TROUBLE_SECONDS)
+                # The message is redelivered when its lease expires.
+                log.exception("failed to process a message of %s", queue)
+                self._ended.wait(PAUSE_AFTER_ERROR_SECONDS)
 
     def _sweep(self, parts: Parts) -> None:
-        ports, forget_at = parts.ports, 0.0
+        ports, purge_at = parts.ports, 0.0
         while not self._ended.wait(SWEEP_SECONDS):
             try:
                 sweep(ports)
-                if ports.monotonic() >= forget_at:
-                    forget(parts.database, parts.blobs, ports.settings, ports.now())
-                    forget_at = ports.monotonic() + FORGET_SECONDS
+                if ports.monotonic() >= purge_at:
+                    purge_expired(parts.database, parts.blobs, ports.settings, ports.now())
+                    purge_at = ports.monotonic() + PURGE_SECONDS
             except Exception:
                 log.exception("the sweeper failed")

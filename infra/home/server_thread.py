@@ -1,4 +1,4 @@
-"""An asyncio server on a thread of its own, beside code that is not asynchronous."""
+"""Runs an asyncio server on its own thread, for use by synchronous code."""
 
 import asyncio
 import threading
@@ -22,7 +22,7 @@ class ServerThread:
         self._stopping = asyncio.Event()
 
     def start(self) -> None:
-        """Return once the server is ready. Raises: TimeoutError, and what the server raised until then."""
+        """Return once the server is ready. Raises: TimeoutError, or the error that stopped the server."""
         self._thread.start()
         try:
             self._ready.result(self._start_seconds)
@@ -33,7 +33,7 @@ class ServerThread:
     def stop(self) -> None:
         """Return once the server has ended."""
         if self._loop is not None:
-            # A server that has failed has closed its loop.
+            # If the server has failed, its loop is closed.
             with suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._stopping.set)
         self._thread.join()

@@ -16,7 +16,7 @@ _decode = msgspec.json.Decoder(Shard).decode
 
 
 class SqliteShards:
-    """The shard verbs of `domain.ports.BatchStore`."""
+    """The shard methods of `domain.ports.BatchStore`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -51,7 +51,7 @@ class SqliteShards:
         with self._database.write() as connection:
             stored = _find(connection, shard.batch_id, shard.index)
             if (stored.epoch, stored.commits) == (shard.epoch, shard.commits + 1):
-                # It was committed before, and its caller never heard of it.
+                # It has already been committed, but the caller did not learn of it.
                 return stored
             batch = find_batch(connection, shard.batch_id)
             is_same_worker = (stored.epoch, stored.commits) == (shard.epoch, shard.commits)
@@ -78,7 +78,7 @@ class SqliteShards:
         )
 
     def _update(self, shard: Shard, change: Callable[[Shard], Shard]) -> Shard | None:
-        """Change the stored shard; None if another worker began."""
+        """Change the stored shard; None if another worker has begun it since."""
         with self._database.write() as connection:
             stored = _find(connection, shard.batch_id, shard.index)
             if stored.epoch != shard.epoch:

@@ -95,6 +95,6 @@ class SqliteSteps:
         return self._was_ended_by(batch)
 
     def _was_ended_by(self, batch: Batch) -> bool:
-        """Ended before by the same step: only the holder of the epoch can have done it."""
+        """Whether the same step has already ended it: only the holder of the epoch can have."""
         stored = find_batch(self._database.read(), batch.id)
         return stored is not None and stored.status.is_terminal and stored.epoch == batch.epoch

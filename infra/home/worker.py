@@ -1,4 +1,4 @@
-"""The worker process of the home: runs shards, as many at once as there may be, until its server ends."""
+"""The worker process: runs up to `worker_concurrency` shards at once until its server ends."""
 
 import asyncio
 import logging
@@ -20,12 +20,12 @@ from nightlane.settings import MIB, Settings
 from nightlane.upstream.http import HttpUpstream, http_upstream
 
 log = logging.getLogger("nightlane.worker")
-# Shards need not fit into a Lambda invocation here, but a run is still told how long it may take.
+# Runs are not limited to a Lambda invocation here, but they still need a time limit.
 RUN_SECONDS = 86_400.0
-# The server says when there is something to do; what becomes visible again by itself is found by looking.
+# The server notifies this process of messages. Polling is only for those that become visible again.
 POLL_SECONDS = 0.5
-PAUSE_AFTER_TROUBLE_SECONDS = 1.0
-# As a worker on AWS: an answer is held several times while it is read, kept and committed.
+PAUSE_AFTER_ERROR_SECONDS = 1.0
+# As for a worker on AWS: an answer is held several times while it is read, kept and committed.
 BUDGET_BYTES = 64 * MIB
 THREADS = 32
 PIPE_BYTES = 4_096
@@ -37,8 +37,8 @@ async def run(parts: Parts) -> None:
     loop.set_default_executor(ThreadPoolExecutor(THREADS))
     settings, budget = parts.ports.settings, ByteBudget(BUDGET_BYTES)
     sent = [asyncio.Event() for _ in range(settings.worker_concurrency)]
-    threading.Thread(target=_listen_to_the_server, args=(loop, sent), daemon=True).start()
-    parts.queues.on_sent = _tell_the_server
+    threading.Thread(target=_listen_to_server, args=(loop, sent), daemon=True).start()
+    parts.queues.on_sent = _notify_server
     async with (
         http_upstream(settings, parts.upstream_key, budget, parts.ports.now) as upstream,
         asyncio.TaskGroup() as group,
@@ -55,22 +55,25 @@ async def _run_shards(parts: Parts, upstream: HttpUpstream, budget: ByteBudget, 
                 with suppress(TimeoutError):
                     await asyncio.wait_for(sent.wait(), POLL_SECONDS)
         except Exception:
-            # Its message comes again when its lease has ended.
-            log.exception("a shard's run failed")
-            await asyncio.sleep(PAUSE_AFTER_TROUBLE_SECONDS)
+            # The message is redelivered when its lease expires.
+            log.exception("failed to run a shard")
+            await asyncio.sleep(PAUSE_AFTER_ERROR_SECONDS)
 
 
-def _listen_to_the_server(loop: asyncio.AbstractEventLoop, sent: Sequence[asyncio.Event]) -> None:
-    """A byte on standard input is a message that was sent; its end is the server's, even by a signal."""
+def _listen_to_server(loop: asyncio.AbstractEventLoop, sent: Sequence[asyncio.Event]) -> None:
+    """Wake the tasks for each byte on standard input; exit at end of file.
+
+    Standard input ends when the server does, even if that was killed.
+    """
     while os.read(sys.stdin.fileno(), PIPE_BYTES):
         for each in sent:
             loop.call_soon_threadsafe(each.set)
     os._exit(0)
 
 
-def _tell_the_server() -> None:
-    """A message was sent that the server delivers."""
-    # A server that has just ended hears nothing more.
+def _notify_server() -> None:
+    """Notify the server of a message that it delivers."""
+    # The server may have just ended.
     with suppress(OSError):
         os.write(sys.stdout.fileno(), b"\n")
 
@@ -79,10 +82,10 @@ def main() -> None:
     folder, level = sys.argv[1:]
     log_to_stderr(level)
     settings = Settings.from_environment(os.environ)
-    log.info("up to %s shards at once", settings.worker_concurrency)
+    log.info("running up to %s shards at once", settings.worker_concurrency)
     with sole_worker(Path(folder)):
         parts = open_data(Path(folder), settings, migrate=False)
-        # Who was killed has ended: there is no lease to wait for, if there is room to say so.
+        # Earlier workers have ended, so their leases need not expire first. On a full disk this fails.
         with suppress(StorageFull):
             parts.queues.release(Queue.INFER)
         asyncio.run(run(parts))

@@ -1,4 +1,4 @@
-"""Keeps the worker process of a server running, and talks with it through pipes."""
+"""Keeps the worker process of a server running, and communicates with it through pipes."""
 
 import asyncio
 import logging
@@ -31,7 +31,7 @@ class WorkerProcess:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def keep(self) -> None:
-        """Start a worker, and another one whenever it ends; kill it when this is cancelled."""
+        """Start a worker, and restart it whenever it ends; kill it when this is cancelled."""
         self._loop = asyncio.get_running_loop()
         while True:
             process = self._process = await self._start()
@@ -48,16 +48,16 @@ class WorkerProcess:
             log.warning("the worker process ended with %s; starting another", process.returncode)
             await asyncio.sleep(PAUSE_SECONDS)
 
-    def tell(self) -> None:
-        """A message was sent that the worker delivers, on any thread."""
+    def notify(self) -> None:
+        """Notify the worker of a message that it delivers. May be called on any thread."""
         if self._loop is not None:
-            # A loop that has just closed has no worker any more.
+            # If the loop has just been closed, the worker has ended too.
             with suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._write)
 
     def _write(self) -> None:
         pipe = self._process.stdin if self._process else None
-        # A worker that has not read the last byte has still to look.
+        # If the worker has not read the last byte yet, it will look for messages anyway.
         if pipe is not None and not pipe.transport.get_write_buffer_size():
             pipe.write(b"\n")
 

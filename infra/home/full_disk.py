@@ -1,4 +1,4 @@
-"""What the database and the file system report when the disk is full."""
+"""Recognizes the errors of the database and the file system when the disk is full."""
 
 import errno
 import sqlite3
@@ -7,12 +7,12 @@ from contextlib import contextmanager
 
 from nightlane.domain.errors import StorageFull
 
-NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+FULL_DISK_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 @contextmanager
-def needing_room() -> Iterator[None]:
-    """Raises: StorageFull, instead of what says so in the block."""
+def reporting_full_disk() -> Iterator[None]:
+    """Turn such errors in the block into StorageFull. Raises: StorageFull."""
     try:
         yield
     except sqlite3.OperationalError as error:
@@ -20,7 +20,7 @@ def needing_room() -> Iterator[None]:
             raise
         raise _full() from error
     except OSError as error:
-        if error.errno not in NO_ROOM:
+        if error.errno not in FULL_DISK_ERRNOS:
             raise
         raise _full() from error
 

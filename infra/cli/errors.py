@@ -1,0 +1,5 @@
+"""The error that ends a command with a message."""
+
+
+class CommandError(Exception):
+    """The command failed; the message says why."""
