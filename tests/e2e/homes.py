@@ -1,4 +1,4 @@
-"""A process of `nightlane local` on a folder, and the official client pointed at it."""
+"""Processes of `nightlane local` on a data folder, with the official client connected to them."""
 
 import subprocess
 import time
@@ -15,7 +15,7 @@ KEY = "sk-home"
 
 
 class Server:
-    """A process of `nightlane local` on a folder."""
+    """A running `nightlane local` on a data folder."""
 
     def __init__(self, data: Path, upstream: str, *options: str) -> None:
         self.data = data
@@ -38,7 +38,7 @@ class Server:
         ).id
 
     def wait(self, batch_id: str, seconds: float = 60) -> Batch:
-        """Until the batch has ended, or the time is over."""
+        """Wait until the batch has ended or the time is up, and return it."""
         deadline = time.monotonic() + seconds
         while True:
             batch = self.client.batches.retrieve(batch_id)
@@ -47,24 +47,24 @@ class Server:
             time.sleep(0.05)
 
     def wait_for(
-        self, batch_id: str, is_so: Callable[[BatchRequestCounts], bool], seconds: float = 60
+        self, batch_id: str, condition: Callable[[BatchRequestCounts], bool], seconds: float = 60
     ) -> None:
-        """Until the counts of a batch are as asked."""
+        """Wait until the counts of a batch meet a condition."""
         deadline = time.monotonic() + seconds
         while True:
             batch = self.client.batches.retrieve(batch_id)
-            if batch.request_counts is not None and is_so(batch.request_counts):
+            if batch.request_counts is not None and condition(batch.request_counts):
                 return
             assert time.monotonic() < deadline, batch
             time.sleep(0.05)
 
-    def names(self, batch: Batch) -> list[str]:
+    def output_ids(self, batch: Batch) -> list[str]:
         lines = self.client.files.content(str(batch.output_file_id)).text.splitlines()
         return [line.split('"custom_id":"')[1].split('"')[0] for line in lines]
 
 
-def ended(data: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    """A server that ends by itself."""
+def run_to_exit(data: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run a server that is expected to exit by itself."""
     command = [*LOCAL, "--data", str(data), *options]
     return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
 
@@ -79,7 +79,7 @@ def running(data: Path, upstream: str, *options: str) -> Iterator[Server]:
 
 
 def worker_of(server: Server) -> int:
-    """The pid of its worker process, once there is one."""
+    """The pid of its worker process, once it has started."""
     command = ["/bin/ps", "-A", "-o", "pid=,ppid=,args="]
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:

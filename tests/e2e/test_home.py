@@ -1,4 +1,4 @@
-"""The home on one machine: what it was told and has answered is there after kill -9 and a restart."""
+"""`nightlane local`: its data folder, options, logs and backups."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ import urllib3
 
 from infra.cli.mock.process import MockUpstream
 from tests.e2e.conftest import LOCAL, NIGHTLANE
-from tests.e2e.homes import KEY, ended, running, worker_of
+from tests.e2e.homes import KEY, run_to_exit, running, worker_of
 from tests.world import requests
 
 
@@ -25,13 +25,13 @@ def test_a_second_server_on_the_same_folder_is_refused_with_the_pid_of_the_first
     tmp_path: Path, upstream: MockUpstream
 ) -> None:
     with running(tmp_path, upstream.url) as server:
-        second = ended(tmp_path)
+        second = run_to_exit(tmp_path)
         assert second.returncode == 2
         assert f"in use by the server with pid {server.process.pid}" in second.stderr
         assert "Traceback" not in second.stderr
 
 
-def test_content_of_any_size_comes_from_the_same_port_with_ranges(
+def test_content_of_any_size_is_served_on_the_same_port_with_ranges(
     tmp_path: Path, upstream: MockUpstream
 ) -> None:
     data = b'{"a": "%s"}' % (b"x" * 5_000_000)
@@ -47,7 +47,7 @@ def test_content_of_any_size_comes_from_the_same_port_with_ranges(
 
 
 def data_folder(home: Path, *options: str) -> Path:
-    """Where a server keeps its data, as it says itself; it has ended again."""
+    """Run a server, stop it, and return the data folder that it printed."""
     own = {name: value for name, value in os.environ.items() if name != "XDG_DATA_HOME"}
     process = subprocess.Popen(
         [*LOCAL, *options],
@@ -59,35 +59,35 @@ def data_folder(home: Path, *options: str) -> Path:
     assert process.stdout is not None
     assert process.stdout.readline().startswith("ready ")
     process.terminate()
-    _, said = process.communicate()
-    (line,) = [line for line in said.splitlines() if line.startswith("data: ")]
-    return Path(line.removeprefix("data: ").removesuffix(", removed at the end"))
+    _, stderr = process.communicate()
+    (line,) = [line for line in stderr.splitlines() if line.startswith("data: ")]
+    return Path(line.removeprefix("data: ").removesuffix(", deleted on exit"))
 
 
-def test_without_a_folder_the_data_is_in_the_folder_of_the_user(tmp_path: Path) -> None:
+def test_the_default_data_folder_is_in_the_home_directory(tmp_path: Path) -> None:
     folder = data_folder(tmp_path)
     assert tmp_path in folder.parents
     assert (folder / "nightlane.db").exists()
 
 
-def test_nothing_is_kept_where_that_is_asked_for(tmp_path: Path) -> None:
+def test_temporary_data_is_deleted_on_exit(tmp_path: Path) -> None:
     folder = data_folder(tmp_path, "--data", ":memory:")
     assert folder.is_absolute()
     assert not folder.exists()
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_named_in_the_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    refused = ended(tmp_path / "file" / "data")
+    refused = run_to_exit(tmp_path / "file" / "data")
     assert refused.returncode == 2
     assert "cannot use the data" in refused.stderr
     assert str(tmp_path / "file") in refused.stderr
     assert "Traceback" not in refused.stderr
 
 
-def test_another_address_needs_a_key(tmp_path: Path) -> None:
-    refused = ended(tmp_path, "--host", "127.0.0.2")
+def test_listening_on_another_address_requires_a_key(tmp_path: Path) -> None:
+    refused = run_to_exit(tmp_path, "--host", "127.0.0.2")
     assert refused.returncode == 2
     assert "--api-key" in refused.stderr
 
@@ -100,12 +100,12 @@ def test_the_worker_logs_to_standard_error_at_the_level_of_its_server(
         assert server.process.stderr is not None
         logged = iter(server.process.stderr.readline, "")
         assert any(line.startswith("nightlane.server: the worker process ended with -9") for line in logged)
-        assert any(line.startswith("nightlane.worker: up to 2 shards at once") for line in logged)
+        assert any(line.startswith("nightlane.worker: running up to 2 shards at once") for line in logged)
         server.process.terminate()
         assert server.process.communicate()[0] == ""
 
 
-def test_a_copy_of_a_running_server_completes_the_batch_that_it_was_made_in(tmp_path: Path) -> None:
+def test_a_backup_of_a_running_server_completes_the_batch_that_was_running(tmp_path: Path) -> None:
     lines = 300
     with MockUpstream(latency_mean=0.1) as slow, running(tmp_path / "data", slow.url) as server:
         batch_id = server.create(requests(lines))
@@ -116,6 +116,6 @@ def test_a_copy_of_a_running_server_completes_the_batch_that_it_was_made_in(tmp_
         assert server.wait(batch_id).status == "completed"
     with MockUpstream() as fast, running(tmp_path / "copy", fast.url) as server:
         batch = server.wait(batch_id)
-        assert server.names(batch) == [f"request-{number}" for number in range(lines)]
-        # What was committed when the copy was made is not asked for again.
+        assert server.output_ids(batch) == [f"request-{number}" for number in range(lines)]
+        # Lines that were committed before the backup are not requested again.
         assert fast.statistics()["requests"] <= lines - 50

@@ -1,4 +1,4 @@
-"""`nightlane keys --data`: keys of a folder, while a server works on it and while none does."""
+"""`nightlane keys --data`: the keys of a data folder, with and without a running server."""
 
 import os
 import re
@@ -10,7 +10,7 @@ import openai
 import pytest
 
 from infra.cli.mock.process import MockUpstream
-from infra.home.database import DATABASE, beside_a_server
+from infra.home.database import DATABASE, shared_database
 from infra.home.files import SqliteKeys
 from tests.e2e.conftest import LOCAL
 from tests.e2e.homes import running
@@ -45,7 +45,7 @@ def test_a_key_works_as_soon_as_it_is_created_and_never_after_it_is_revoked(tmp_
         assert list(server.client.files.list()) == []
 
 
-def test_keys_of_a_folder_without_a_server_are_there_when_one_starts(tmp_path: Path) -> None:
+def test_keys_created_without_a_server_are_valid_when_one_starts(tmp_path: Path) -> None:
     secret = keys("create", "--tenant", "acme", data=tmp_path / "new").stdout.strip()
     command = [*LOCAL, "--data", str(tmp_path / "new"), "--host", "127.0.0.2", "--upstream", NOWHERE]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
@@ -55,7 +55,7 @@ def test_keys_of_a_folder_without_a_server_are_there_when_one_starts(tmp_path: P
         assert base_url.startswith("http://127.0.0.2:")
         with openai.OpenAI(base_url=base_url, api_key=secret) as client:
             assert list(client.files.list()) == []
-        # There are keys, so the one that everybody knows is none.
+        # There are stored keys, so the default key is not valid.
         with (
             openai.OpenAI(base_url=base_url, api_key="nightlane") as client,
             pytest.raises(openai.AuthenticationError),
@@ -66,7 +66,7 @@ def test_keys_of_a_folder_without_a_server_are_there_when_one_starts(tmp_path: P
         server.communicate()
 
 
-def test_a_folder_without_data_is_named_and_not_made(tmp_path: Path) -> None:
+def test_a_folder_without_data_is_named_in_the_error_and_not_created(tmp_path: Path) -> None:
     for command in (["list"], ["revoke", "abcd"]):
         refused = keys(*command, data=tmp_path / "none", code=1)
         assert refused.stderr == (
@@ -75,7 +75,7 @@ def test_a_folder_without_data_is_named_and_not_made(tmp_path: Path) -> None:
     assert not (tmp_path / "none").exists()
 
 
-def test_the_default_folder_is_that_of_the_server(tmp_path: Path) -> None:
+def test_the_default_folder_is_the_same_as_that_of_the_server(tmp_path: Path) -> None:
     own = {name: value for name, value in os.environ.items() if name != "XDG_DATA_HOME"}
     created = subprocess.run(
         [*KEYS, "create", "--tenant", "acme", "--local"],
@@ -87,5 +87,5 @@ def test_the_default_folder_is_that_of_the_server(tmp_path: Path) -> None:
     )
     (made,) = tmp_path.rglob(DATABASE)
     assert made.parent.name == "nightlane"
-    with beside_a_server(made.parent) as database:
+    with shared_database(made.parent) as database:
         assert SqliteKeys(database).tenant_of(created.stdout.strip()) == "acme"

@@ -1,4 +1,4 @@
-"""kill -9 of server and worker every two seconds: a batch gets done, and nothing is lost or done twice."""
+"""kill -9 of server and worker every two seconds: the batch completes, and no result is lost."""
 
 import os
 import signal
@@ -17,19 +17,19 @@ LINES = int(os.environ.get("TEST_KILLS_LINES", "2500"))
 LATENCY = float(os.environ.get("TEST_KILLS_LATENCY", "0.02"))
 LIMIT = 10
 LIFE_SECONDS = 2.0
-# What is asked in a checkpoint's second, and while the checkpoint is written.
-REPEATED_A_KILL = LIMIT + int(LIMIT / LATENCY * 1.5)
+# Requests sent in the second between two checkpoints, and while one is written.
+MAX_REPEATS_PER_KILL = LIMIT + int(LIMIT / LATENCY * 1.5)
 
 
 def wait_for_requests(upstream: MockUpstream) -> None:
-    """Until it is asked again, or has nothing more to be asked for."""
+    """Wait until the upstream gets another request, or has already got all of them."""
     before = upstream.statistics()
     while before["bodies"] < LINES and upstream.statistics()["requests"] == before["requests"]:
         time.sleep(0.02)
 
 
 @pytest.mark.timeout(1_800)
-def test_a_batch_gets_done_though_everything_is_killed_every_two_seconds(tmp_path: Path) -> None:
+def test_a_batch_completes_although_all_processes_are_killed_every_two_seconds(tmp_path: Path) -> None:
     with MockUpstream() as fast, running(tmp_path, fast.url) as server:
         yesterday = server.wait(server.create(requests(3)))
         results = server.client.files.content(str(yesterday.output_file_id)).text
@@ -43,14 +43,14 @@ def test_a_batch_gets_done_though_everything_is_killed_every_two_seconds(tmp_pat
                 batch = server.wait(batch_id, LIFE_SECONDS)
                 os.kill(worker, signal.SIGKILL)
                 kills += 1
-        asked = upstream.statistics()
+        statistics = upstream.statistics()
     assert (batch.status, batch.request_counts and batch.request_counts.completed) == ("completed", LINES)
     assert kills >= 3
-    assert asked["bodies"] == LINES
-    assert asked["repeated"] <= kills * REPEATED_A_KILL
-    assert asked["max_in_flight"] <= LIMIT
+    assert statistics["bodies"] == LINES
+    assert statistics["repeated"] <= kills * MAX_REPEATS_PER_KILL
+    assert statistics["max_in_flight"] <= LIMIT
     with MockUpstream() as fast, running(tmp_path, fast.url) as server:
         again = server.client.batches.retrieve(batch_id)
-        assert server.names(again) == [f"request-{number}" for number in range(LINES)]
+        assert server.output_ids(again) == [f"request-{number}" for number in range(LINES)]
         assert [each.id for each in server.client.batches.list()] == [batch_id, yesterday.id]
         assert server.client.files.content(str(yesterday.output_file_id)).text == results

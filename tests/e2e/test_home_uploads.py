@@ -1,4 +1,4 @@
-"""Uploads to the home go to disk while they arrive, with the API's own checks and errors."""
+"""Uploads to `nightlane local` are written to disk as they arrive, with the same checks as on AWS."""
 
 import http.client
 import json
@@ -33,18 +33,18 @@ def connect(server: Server) -> http.client.HTTPConnection:
 
 
 def send(server: Server, pieces: Iterator[bytes], size: int, key: str = KEY) -> tuple[int, Any]:
-    """A form sent as it is made; the status and the JSON of the answer."""
+    """Send a form piece by piece. Returns the status and the JSON of the response."""
     connection = connect(server)
     headers = {"Authorization": f"Bearer {key}", "Content-Type": FORM, "Content-Length": str(size)}
     connection.request("POST", "/v1/files", body=pieces, headers=headers)
     answer = connection.getresponse()
-    said = answer.status, json.loads(answer.read())
+    result = answer.status, json.loads(answer.read())
     connection.close()
-    return said
+    return result
 
 
 def form(size: int, purpose: str = "user_data") -> tuple[Iterator[bytes], int]:
-    """A form with a file of so many bytes, and the size of the whole."""
+    """A form with a file of `size` bytes, and the size of the whole body."""
     before = (
         '--b0undary\r\nContent-Disposition: form-data; name="purpose"\r\n\r\n'
         f"{purpose}\r\n--b0undary\r\n"
@@ -69,7 +69,7 @@ def incomplete(server: Server) -> list[Path]:
     return list((server.data / "incomplete").iterdir())
 
 
-def test_a_large_upload_takes_no_memory(home: Server) -> None:
+def test_a_large_upload_is_not_held_in_memory(home: Server) -> None:
     before, seen, ended = resident_bytes(home), [0], threading.Event()
 
     def watch() -> None:
@@ -97,7 +97,7 @@ def test_a_large_upload_takes_no_memory(home: Server) -> None:
         (100, "nonsense", 400, "Invalid value: 'nonsense'"),
     ],
 )
-def test_what_is_refused_has_an_envelope_and_leaves_nothing(
+def test_a_rejected_upload_gets_an_error_envelope_and_leaves_no_files(
     home: Server, size: int, purpose: str, status: int, message: str
 ) -> None:
     answered, body = send(home, *form(size, purpose))
@@ -127,7 +127,7 @@ def test_an_upload_without_a_valid_key_is_not_stored(home: Server) -> None:
     assert incomplete(home) == []
 
 
-def test_an_upload_that_is_cut_off_leaves_nothing(home: Server) -> None:
+def test_an_interrupted_upload_leaves_no_files(home: Server) -> None:
     pieces, size = form(10_000_000)
     connection = connect(home)
     connection.putrequest("POST", "/v1/files")

@@ -99,7 +99,7 @@ def test_keys_are_created_listed_and_revoked_in_a_stack(clients: Clients, table:
     assert store.tenant_of(secret) == "acme"
 
     (key,) = store.list_keys()
-    assert created.stderr == f"Key {key.id} of tenant acme. Keep it now: it is stored nowhere else.\n"
+    assert created.stderr == f"Key {key.id} of tenant acme. Save the key now: it cannot be shown again.\n"
     listed = keys("list").stdout
     for shown in (key.id, "acme", "ci [nightly]", secret[-4:], "created (UTC)"):
         assert shown in listed
@@ -166,7 +166,7 @@ def test_an_invalid_tenant_or_name_is_a_usage_error() -> None:
 
 def test_a_missing_stack_or_table_is_reported_by_name() -> None:
     assert refused("list", "--stack", "Nowhere") == (
-        "no stack named Nowhere in eu-west-1: give --stack or --table"
+        "no stack named Nowhere in eu-west-1: pass --stack or --table"
     )
     for command in (["create", "--tenant", "acme"], ["list"], ["revoke", "abcd"]):
         assert refused(*command, "--table", "nowhere") == "no table named nowhere in eu-west-1"
@@ -175,7 +175,7 @@ def test_a_missing_stack_or_table_is_reported_by_name() -> None:
 def test_a_stack_of_something_else_is_reported() -> None:
     deploy("Other", {"Url": "https://example.com"})
     assert refused("list", "--stack", "Other") == (
-        "the stack Other has no output TableName: is it Nightlane's, and deployed to its end?"
+        "the stack Other has no output TableName: is it a fully deployed Nightlane stack?"
     )
 
 

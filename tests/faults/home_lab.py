@@ -21,8 +21,8 @@ from infra.home.deliveries import Deliveries
 from infra.home.lock import exclusive
 from infra.home.parts import open_data
 from infra.home.queues import Queue
-from infra.home.retention import forget, remove_leftovers
-from infra.home.server import PAUSE_AFTER_TROUBLE_SECONDS
+from infra.home.retention import purge_expired, remove_orphans
+from infra.home.server import PAUSE_AFTER_ERROR_SECONDS
 from nightlane.domain.batch import Batch
 from nightlane.domain.errors import StorageFull
 from nightlane.domain.inference.budget import ByteBudget
@@ -102,7 +102,7 @@ class HomeLab:
         while not self._is_open:
             self._stack.close()
             self.attempt(self._start)
-            self.clock.pass_time(0 if self._is_open else PAUSE_AFTER_TROUBLE_SECONDS)
+            self.clock.pass_time(0 if self._is_open else PAUSE_AFTER_ERROR_SECONDS)
 
     def _start(self) -> None:
         self._stack.enter_context(exclusive(self.folder))
@@ -110,7 +110,7 @@ class HomeLab:
         self._stack.callback(parts.database.close)
         self.blobs, self._database = parts.blobs, parts.database
         self.blobs.remove_incomplete()
-        remove_leftovers(parts.database, self.blobs, before=math.inf)
+        remove_orphans(parts.database, self.blobs, before=math.inf)
         # As the server and the worker do.
         with suppress(StorageFull):
             parts.queues.release(*Queue)
@@ -169,7 +169,7 @@ class HomeLab:
         except (Crash, Exception, BaseExceptionGroup) as error:
             if not self.faults.dead:
                 _check_is_about_room(error)
-                self.clock.pass_time(PAUSE_AFTER_TROUBLE_SECONDS)
+                self.clock.pass_time(PAUSE_AFTER_ERROR_SECONDS)
             return None
         finally:
             if self.faults.dead:
@@ -205,8 +205,8 @@ class HomeLab:
     def sweep(self) -> None:
         self.attempt(lambda: sweep(self.ports))
 
-    def forget(self) -> None:
-        self.attempt(lambda: forget(self._database, self.blobs, self.settings, self.clock.now()))
+    def purge(self) -> None:
+        self.attempt(lambda: purge_expired(self._database, self.blobs, self.settings, self.clock.now()))
 
     def settle(self, rounds: int = 150, step: float = 11) -> None:
         """Let time and the sweeper do their work until every batch has ended and nothing is left."""

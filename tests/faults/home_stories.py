@@ -26,7 +26,7 @@ def completed(lab: HomeLab) -> None:
         pass
     lab.sweep()
     lab.settle()
-    lab.forget()
+    lab.purge()
     assert lab.client.create(file_id, "first") == batch_id
     lab.check_end()
     assert lab.batch(batch_id).status is BatchStatus.COMPLETED

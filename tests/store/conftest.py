@@ -1,4 +1,4 @@
-"""Every store there is: on moto, on SQLite, and on DynamoDB Local where NIGHTLANE_TEST_DYNAMODB names one."""
+"""All stores: on moto, on SQLite, and on DynamoDB Local if NIGHTLANE_TEST_DYNAMODB is set to its URL."""
 
 import os
 import uuid
@@ -30,7 +30,7 @@ BUCKET = "bucket"
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """All stores of one engine, on the same data."""
+    """All stores of one engine, on the same database."""
 
     batches: BatchStore
     files: FileStore
@@ -58,7 +58,7 @@ def table(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
 
 @contextmanager
 def dynamodb(engine: str, patch: pytest.MonkeyPatch) -> Iterator[tuple[Clients, str]]:
-    """A table for as long as the context is open."""
+    """Yield a new table."""
     name = f"table-{uuid.uuid4().hex}"
     if engine == "moto":
         one_write_at_a_time(patch)

@@ -1,4 +1,4 @@
-"""The home's parts on a folder, an upstream that may end the process, and a clock."""
+"""The home's parts on a folder, with an upstream that can kill the process and a clock that can skip time."""
 
 import asyncio
 import json
@@ -29,19 +29,19 @@ RUN_SECONDS = 900.0
 
 
 class Killed(BaseException):
-    """The process ended here."""
+    """Simulates the end of the process."""
 
 
 class Echo:
-    """An upstream that answers everything; it ends the process at the requests that are named."""
+    """An upstream that answers every request, or kills the process at the requests in `kill_at`."""
 
     def __init__(self) -> None:
-        self.asked = 0
-        self.deadly: set[int] = set()
+        self.received = 0
+        self.kill_at: set[int] = set()
 
     async def post(self, _path: str, body: bytes) -> Answer:
-        self.asked += 1
-        if self.asked in self.deadly:
+        self.received += 1
+        if self.received in self.kill_at:
             raise Killed
         await asyncio.sleep(0)
         answer = {"choices": [{"message": json.loads(body)["messages"][-1]}], "usage": {"total_tokens": 1}}
@@ -65,13 +65,13 @@ class NoModels:
 
 
 class OneMachine:
-    """The home's parts on a folder; `restart` opens it as another process would."""
+    """The home's parts on a folder. `restart` reopens it as a new process would."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(exist_ok=True)
         self.folder = folder
         self.database: Database | None = None
-        self.skipped = 0.0
+        self.clock_offset = 0.0
         self.upstream = Echo()
         self.restart()
 
@@ -99,7 +99,7 @@ class OneMachine:
             self.database.close()
 
     def now(self) -> float:
-        return time.time() + self.skipped
+        return time.time() + self.clock_offset
 
     def create(self, lines: int) -> str:
         file = create_file(self.ports, "acme", "in.jsonl", InMemory(requests(lines)), FilePurpose.BATCH, None)
@@ -109,7 +109,7 @@ class OneMachine:
         return create_batch(self.ports, "acme", request, None).id
 
     def work(self) -> None:
-        """Deliver until there is nothing left."""
+        """Deliver messages until there are none left."""
         while any(
             [
                 self.deliveries.deliver(Queue.PLAN),
@@ -127,7 +127,7 @@ class OneMachine:
         assert found is not None
         return found
 
-    def answers(self, batch_id: str) -> list[str]:
+    def output_ids(self, batch_id: str) -> list[str]:
         file = self.ports.files.get_file(self.batch(batch_id).output_file_id or "")
         assert file is not None
         lines = self.ports.blobs.get(file.blob_key)

@@ -1,4 +1,4 @@
-"""The schema: migrated once, refused when it is newer, left alone while a server uses it."""
+"""The schema: migrated once, rejected if it is newer, and never changed while a server is using it."""
 
 import sqlite3
 from contextlib import closing
@@ -8,13 +8,13 @@ import pytest
 
 from infra.home import database
 from infra.home.batches import SqliteBatches
-from infra.home.database import DATABASE, Database, NoData, SchemaTooNew, SchemaTooOld, beside_a_server
+from infra.home.database import DATABASE, Database, NoData, SchemaTooNew, SchemaTooOld, shared_database
 from infra.home.files import SqliteKeys
 from infra.home.lock import DataInUse, exclusive
 from nightlane.domain.keys import ApiKey
 from tests.store.examples import NOW, new_batch
 
-ONE_MORE = "ALTER TABLE keys ADD COLUMN note TEXT; UPDATE keys SET note = 'old'"
+NEXT_MIGRATION = "ALTER TABLE keys ADD COLUMN note TEXT; UPDATE keys SET note = 'old'"
 
 
 @pytest.fixture
@@ -28,16 +28,14 @@ def version(path: Path) -> int:
     return int(found)
 
 
-def test_data_of_the_first_version_is_migrated_step_by_step(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_data_of_the_first_version_is_migrated(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     migrations = database.MIGRATIONS
     monkeypatch.setattr(database, "MIGRATIONS", migrations[:1])
     with closing(Database(path)) as first:
         SqliteKeys(first).create_key(ApiKey.of("sk-1", "acme", 1))
         SqliteBatches(first).create_batch(new_batch(), NOW)
     assert version(path) == 1
-    monkeypatch.setattr(database, "MIGRATIONS", (*migrations, ONE_MORE))
+    monkeypatch.setattr(database, "MIGRATIONS", (*migrations, NEXT_MIGRATION))
     for _ in range(2):
         with closing(Database(path)) as newest:
             assert SqliteKeys(newest).tenant_of("sk-1") == "acme"
@@ -49,48 +47,48 @@ def test_data_of_the_first_version_is_migrated_step_by_step(
 def test_a_migration_that_fails_changes_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with closing(Database(path)):
         before = version(path)
-    broken = (*database.MIGRATIONS, ONE_MORE, "DROP TABLE keys; nonsense")
+    broken = (*database.MIGRATIONS, NEXT_MIGRATION, "DROP TABLE keys; nonsense")
     monkeypatch.setattr(database, "MIGRATIONS", broken)
     with pytest.raises(sqlite3.OperationalError):
         Database(path)
     assert version(path) == before
     monkeypatch.setattr(database, "MIGRATIONS", broken[:-1])
-    with closing(Database(path)) as mended:
-        assert list(SqliteKeys(mended).list_keys()) == []
+    with closing(Database(path)) as repaired:
+        assert list(SqliteKeys(repaired).list_keys()) == []
 
 
-def test_a_newer_schema_is_refused_and_left_alone(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_newer_schema_is_rejected(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as newer:
-        newer.setattr(database, "MIGRATIONS", (*database.MIGRATIONS, ONE_MORE))
+        newer.setattr(database, "MIGRATIONS", (*database.MIGRATIONS, NEXT_MIGRATION))
         Database(path).close()
     for migrate in (True, False):
         with pytest.raises(SchemaTooNew, match=f"has schema {version(path)}"):
             Database(path, migrate=migrate)
 
 
-def test_only_who_holds_the_folder_migrates(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_holder_of_the_lock_migrates(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with exclusive(path.parent):
         Database(path).close()
-        with beside_a_server(path.parent) as current:
+        with shared_database(path.parent) as current:
             assert list(SqliteKeys(current).list_keys()) == []
-        monkeypatch.setattr(database, "MIGRATIONS", (*database.MIGRATIONS, ONE_MORE))
+        monkeypatch.setattr(database, "MIGRATIONS", (*database.MIGRATIONS, NEXT_MIGRATION))
         with pytest.raises(SchemaTooOld):
             Database(path, migrate=False)
-        with pytest.raises(DataInUse), beside_a_server(path.parent):
+        with pytest.raises(DataInUse), shared_database(path.parent):
             pass
-    with beside_a_server(path.parent) as current:
+    with shared_database(path.parent) as current:
         assert version(path) == len(database.MIGRATIONS)
 
 
-def test_a_folder_without_a_database_gets_one_only_where_that_is_asked_for(path: Path) -> None:
-    with pytest.raises(NoData), beside_a_server(path.parent / "new"):
+def test_a_database_is_created_only_on_request(path: Path) -> None:
+    with pytest.raises(NoData), shared_database(path.parent / "new"):
         pass
     assert not (path.parent / "new").exists()
-    with beside_a_server(path.parent / "new", create=True):
+    with shared_database(path.parent / "new", create=True):
         assert version(path.parent / "new" / DATABASE) == len(database.MIGRATIONS)
 
 
-def test_a_database_that_gives_no_pages_back_learns_it(path: Path) -> None:
+def test_a_database_without_incremental_vacuum_is_converted(path: Path) -> None:
     with closing(sqlite3.connect(path)) as old:
         for statement in database.MIGRATIONS[0].split(";"):
             old.execute(statement)

@@ -1,4 +1,4 @@
-"""Whole batches on SQLite and a folder, with processes that die between two steps."""
+"""Whole batches on SQLite and a folder, with processes that are killed between two steps."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,20 +22,20 @@ def machine(tmp_path: Path) -> Iterator[OneMachine]:
     made.close()
 
 
-def test_a_batch_runs_to_its_end_and_its_results_outlive_the_process(machine: OneMachine) -> None:
+def test_a_batch_completes_and_its_results_survive_a_restart(machine: OneMachine) -> None:
     batch_id = machine.create(25)
     machine.work()
     machine.restart()
     batch = machine.batch(batch_id)
     assert (batch.status, batch.completed, batch.usage.total_tokens) == (BatchStatus.COMPLETED, 25, 25)
-    assert machine.answers(batch_id) == [f"request-{number}" for number in range(25)]
-    assert machine.upstream.asked == 25
+    assert machine.output_ids(batch_id) == [f"request-{number}" for number in range(25)]
+    assert machine.upstream.received == 25
     assert list(machine.folder.glob("objects/work/**/*.jsonl")) == []
 
 
-def test_a_batch_goes_on_where_killed_processes_left_it(machine: OneMachine) -> None:
+def test_a_batch_continues_after_its_processes_are_killed(machine: OneMachine) -> None:
     batch_id = machine.create(25)
-    machine.upstream.deadly = {3, 14, 15, 30}
+    machine.upstream.kill_at = {3, 14, 15, 30}
     kills = 0
     while not machine.batch(batch_id).status.is_terminal:
         try:
@@ -43,37 +43,37 @@ def test_a_batch_goes_on_where_killed_processes_left_it(machine: OneMachine) -> 
         except (Killed, BaseExceptionGroup):
             kills += 1
             machine.restart()
-        # The lease of the process that died runs out.
-        machine.skipped += machine.ports.settings.worker_lease_seconds + 1
+        # The lease of the killed process expires.
+        machine.clock_offset += machine.ports.settings.worker_lease_seconds + 1
         sweep(machine.ports)
     assert kills >= 3
     assert machine.batch(batch_id).completed == 25
-    assert machine.answers(batch_id) == [f"request-{number}" for number in range(25)]
-    # Whatever was in flight or not committed yet is asked again, and no more.
-    assert machine.upstream.asked <= 25 + kills * 10
+    assert machine.output_ids(batch_id) == [f"request-{number}" for number in range(25)]
+    # Only requests that were in flight or not yet committed are repeated.
+    assert machine.upstream.received <= 25 + kills * 10
 
 
-def test_a_lease_that_a_full_disk_keeps_from_being_extended_is_tried_again(
+def test_extending_a_lease_is_retried_after_a_full_disk(
     machine: OneMachine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     extended: list[bool] = []
     hide = machine.queues.hide
 
-    def no_room_once(*arguments: Any) -> bool:
+    def full_once(*arguments: Any) -> bool:
         if not extended:
             monkeypatch.setattr(machine.queues, "hide", hide)
             raise StorageFull("full")
         return hide(*arguments)
 
     class ExtendedTwice(Lease):
-        """As its thread would."""
+        """Extends the lease twice, as its thread would."""
 
         def __enter__(self) -> Lease:
             extended.extend((self._extend(5), self._extend(5)))
             return super().__enter__()
 
     monkeypatch.setattr(infra.home.deliveries, "Lease", ExtendedTwice)
-    monkeypatch.setattr(machine.queues, "hide", no_room_once)
+    monkeypatch.setattr(machine.queues, "hide", full_once)
     machine.create(3)
     assert machine.deliveries.deliver(Queue.PLAN)
     assert extended == [False, True]

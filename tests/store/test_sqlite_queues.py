@@ -1,4 +1,4 @@
-"""The home's queues: what a receiver may rely on, as on SQS."""
+"""The home's queues give receivers the same guarantees as SQS."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -42,7 +42,7 @@ def shard_of(message: Message) -> int:
     return read_shard_message(message.body).shard.index
 
 
-def test_messages_come_in_order_and_once_they_are_deleted_never_again(queue: SqliteQueues) -> None:
+def test_messages_are_delivered_in_order_and_not_again_once_deleted(queue: SqliteQueues) -> None:
     for number in range(3):
         queue.send_plan(f"batch_{number}")
     queue.send_assemble("batch_9")
@@ -54,7 +54,7 @@ def test_messages_come_in_order_and_once_they_are_deleted_never_again(queue: Sql
     assert read_batch_message(received(queue, Queue.ASSEMBLE).body) == "batch_9"
 
 
-def test_a_message_that_is_not_deleted_comes_again_and_its_first_receiver_is_fenced_off(
+def test_a_message_that_is_not_deleted_is_redelivered_and_its_first_receiver_is_fenced_off(
     queue: SqliteQueues, clock: Clock
 ) -> None:
     queue.send_plan("batch_1")
@@ -72,17 +72,17 @@ def test_a_message_that_is_not_deleted_comes_again_and_its_first_receiver_is_fen
     assert received(queue, Queue.PLAN).receives == 3
 
 
-def test_of_a_lane_one_message_is_out_at_a_time_and_other_lanes_go_on(
+def test_one_message_per_lane_is_in_flight_and_other_lanes_continue(
     queue: SqliteQueues, clock: Clock
 ) -> None:
     queue.send_shards([shard_message(index, lane=index % 2) for index in range(4)], 1)
     queue.send_shards([shard_message(0, lane=0, batch_id="batch_2")], 1)
-    out = [received(queue) for _ in range(3)]
-    assert [shard_of(each) for each in out] == [0, 1, 0]
+    in_flight = [received(queue) for _ in range(3)]
+    assert [shard_of(each) for each in in_flight] == [0, 1, 0]
     assert queue.receive(Queue.INFER, 30) is None
-    # One that rests keeps its place: the lane waits with it.
-    assert queue.hide(out[0], 600)
-    assert queue.delete(out[1])
+    # A hidden message keeps its place, so its lane waits.
+    assert queue.hide(in_flight[0], 600)
+    assert queue.delete(in_flight[1])
     assert shard_of(received(queue)) == 3
     assert queue.receive(Queue.INFER, 30) is None
     clock.now += 601
@@ -98,7 +98,7 @@ def test_racing_receivers_get_each_message_once(queue: SqliteQueues) -> None:
     assert queue.receive(Queue.PLAN, 30) is None
 
 
-def test_messages_outlive_the_process(tmp_path: Path, clock: Clock) -> None:
+def test_messages_survive_a_restart(tmp_path: Path, clock: Clock) -> None:
     path = tmp_path / "nightlane.db"
     with closing(Database(path)) as database:
         SqliteQueues(database, lambda: clock.now).send_shards([shard_message(7, 0)], 1)
@@ -106,20 +106,20 @@ def test_messages_outlive_the_process(tmp_path: Path, clock: Clock) -> None:
         assert shard_of(received(SqliteQueues(database, lambda: clock.now))) == 7
 
 
-def test_whoever_is_the_only_receiver_need_not_wait_for_the_leases_of_the_dead(queue: SqliteQueues) -> None:
+def test_a_sole_receiver_need_not_wait_for_the_leases_of_killed_receivers(queue: SqliteQueues) -> None:
     queue.send_shards([shard_message(0, 0), shard_message(1, 0)], 1)
     queue.send_plan("batch_1")
-    dead = received(queue)
+    lost = received(queue)
     received(queue, Queue.PLAN)
     assert queue.receive(Queue.INFER, 30) is None
     queue.release(Queue.INFER)
     again = received(queue)
     assert (shard_of(again), again.receives) == (0, 2)
-    assert not queue.delete(dead)
+    assert not queue.delete(lost)
     assert queue.receive(Queue.PLAN, 30) is None
 
 
-def test_a_message_that_starts_over_was_never_received(queue: SqliteQueues, clock: Clock) -> None:
+def test_starting_over_resets_the_receive_count(queue: SqliteQueues, clock: Clock) -> None:
     queue.send_plan("batch_1")
     first = received(queue, Queue.PLAN)
     clock.now += 31
@@ -131,7 +131,7 @@ def test_a_message_that_starts_over_was_never_received(queue: SqliteQueues, cloc
     clock.now += 11
     again = received(queue, Queue.PLAN)
     assert (again.body, again.receives) == (first.body, 1)
-    # Whoever had it before cannot delete it.
+    # Its earlier receivers cannot delete it.
     assert not queue.delete(first)
     assert not queue.delete(second)
     assert queue.delete(again)
