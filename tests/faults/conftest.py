@@ -1,4 +1,4 @@
-"""Where the data folders of one machine are."""
+"""The folder for the data of the fault tests."""
 
 import tempfile
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-# A flush takes no time here, if there is such a place: what the disk does is simulated.
+# If it exists, flushes take no time here. The disk is simulated, so they are not needed.
 IN_MEMORY = Path("/dev/shm")  # noqa: S108
 
 

@@ -1,6 +1,6 @@
-"""A disk below a folder: each operation is a step that may fail, and it is known what a power loss leaves.
+"""Simulates the disk below a folder: each operation is a step that can fail, and a power loss loses data.
 
-Contents survive once the file was flushed, names once their folder was: no more than POSIX promises.
+File contents survive once the file is flushed, and names once their folder is. POSIX guarantees no more.
 https://pubs.opengroup.org/onlinepubs/9799919799/functions/fsync.html
 """
 
@@ -23,14 +23,14 @@ REAL_OPEN = io.open
 
 @dataclass(eq=False)
 class File:
-    """A file; None if it was never flushed."""
+    """A file; `flushed` is None if it was never flushed."""
 
     flushed: bytes | None = None
 
 
 @dataclass(eq=False)
 class Folder:
-    """Names as they are, as they were flushed, and what changed since, in order."""
+    """The current names, the flushed names, and the changes since the flush, in order."""
 
     names: "dict[str, File | Folder]" = field(default_factory=dict)
     flushed: "dict[str, File | Folder]" = field(default_factory=dict)
@@ -47,7 +47,7 @@ class Folder:
         self.flushed, self.changes = dict(self.names), []
 
     def surviving(self, keeps: Callable[[], bool]) -> "dict[str, File | Folder]":
-        """The names that a power loss leaves; of each change that was not flushed `keeps` decides."""
+        """The names that survive a power loss; `keeps` decides for each change that was not flushed."""
         left = dict(self.flushed)
         for name, node in self.changes:
             if keeps():
@@ -58,7 +58,7 @@ class Folder:
 
 
 class Disk:
-    """What is below `root`, while the functions of `os` are patched."""
+    """Tracks the files below `root` while the functions of `os` are patched."""
 
     def __init__(self, faults: HomeFaults) -> None:
         self.faults = faults
@@ -67,7 +67,7 @@ class Disk:
         self._known: dict[tuple[int, int], File | Folder] = {}
 
     def attach(self, root: Path) -> None:
-        """Go on with another folder; what is there has survived."""
+        """Switch to another folder, whose content counts as flushed."""
         self._known = {}
         self.root = root
         self._tree = self._read(root)
@@ -86,11 +86,11 @@ class Disk:
         return folder
 
     def survivors(self, target: Path, chance: random.Random, names_kept: float) -> None:
-        """Write what survives a power loss to a new folder; each name not flushed with that probability."""
+        """Write what survives a power loss to a new folder; unflushed names survive with this probability."""
         _write(self._tree, target, lambda: chance.random() < names_kept, chance, self._content)
 
     def patch(self, patch: pytest.MonkeyPatch) -> None:
-        """Let everybody's calls go through this; what is not below the root passes."""
+        """Patch the file functions of `os` and `io`. Paths that are not below the root are not affected."""
         for name in ("mkdir", "rmdir", "unlink", "link", "fsync", "open"):
             patch.setattr(os, name, getattr(self, f"_{name}")(getattr(os, name)))
         for name in ("rename", "replace"):
@@ -102,7 +102,7 @@ class Disk:
         return isinstance(path, str | Path) and Path(path).is_relative_to(self.root)
 
     def step(self, name: str, *, needs_room: bool = False, partly: Callable[[], None] = do_nothing) -> None:
-        """Before an operation. Raises: Crash, OSError."""
+        """Count a step before an operation. Raises: Crash, OSError."""
         if self.faults.before(Step(f"file: {name}", needs_room), partly):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -110,7 +110,7 @@ class Disk:
         self._known[_identity(path.stat())] = node
 
     def _folder(self, path: Any) -> Folder:
-        """The folder that a name is in."""
+        """The parent folder of a path."""
         node: File | Folder = self._tree
         for part in Path(path).parent.relative_to(self.root).parts:
             assert isinstance(node, Folder)
@@ -119,7 +119,7 @@ class Disk:
         return node
 
     def _content(self, node: File) -> bytes:
-        """What is in a file now; nothing, if it has been removed."""
+        """The current content of a file; empty if it has been removed."""
         found = (path for path, each in _walk(self._tree, self.root) if each is node)
         path = next(found, None)
         return path.read_bytes() if path else b""

@@ -1,4 +1,4 @@
-"""A client of the one machine: it asks again until it is answered, and remembers what it was told."""
+"""A client of the one machine: it retries until it succeeds, and records what it uploaded."""
 
 import itertools
 import json
@@ -19,15 +19,15 @@ RETRY_SECONDS = 5.0
 
 
 class Client:
-    """Calls the API's handler as the home's front does. An answer is 200, or 507 where there is no room."""
+    """Calls the API's handler as the HTTP front end does. The status must be 200, or 507 on a full disk."""
 
     def __init__(self, lab: "HomeLab") -> None:
         self._lab = lab
         self.uploaded: dict[str, bytes] = {}
-        """What was answered to be stored, by file id."""
+        """The content of acknowledged uploads, by file id."""
 
     def upload(self, lines: int, name: str) -> str:
-        """Upload until it is answered. The requests carry the file's id and their number."""
+        """Upload, retrying until it succeeds. Each request contains the file id and its line number."""
         for attempt in itertools.count():
             self._lab.next_id = f"{name}{attempt}".ljust(32, "0")
             file_id = f"file-{self._lab.next_id[:24]}"
@@ -43,9 +43,9 @@ class Client:
         raise AssertionError
 
     def create(self, file_id: str, token: str) -> str:
-        """Create with the token until it is answered."""
+        """Create a batch, retrying with the same token until it succeeds."""
         body = {"input_file_id": file_id, "endpoint": "/v1/chat/completions", "completion_window": "24h"}
-        answer = self._ask("POST", "/batches", json.dumps(body | {"idem_tok": token}).encode())
+        answer = self._request("POST", "/batches", json.dumps(body | {"idem_tok": token}).encode())
         batch_id = str(json.loads(answer["body"])["id"])
         if batch_id not in self._lab.watch.batches:
             self._lab.watch.batches.append(batch_id)
@@ -53,24 +53,24 @@ class Client:
         return batch_id
 
     def cancel(self, batch_id: str) -> None:
-        """Cancel until it is answered."""
-        self._ask("POST", f"/batches/{batch_id}/cancel")
+        """Cancel a batch, retrying until it succeeds."""
+        self._request("POST", f"/batches/{batch_id}/cancel")
 
     def read(self, file_id: str) -> bytes:
-        """The content of a file: the API names the object, and the home's front sends it."""
+        """The content of a file. The API redirects to the object, and the HTTP front end sends it."""
         answer = self._call("GET", f"/files/{file_id}/content")
         assert answer["statusCode"] == 302, f"{file_id}: {answer['body']}"
         (location,) = answer["multiValueHeaders"]["Location"]
         return Path(unquote(urlsplit(location).path)).read_bytes()
 
-    def _ask(self, method: str, path: str, body: bytes = b"") -> Any:
+    def _request(self, method: str, path: str, body: bytes = b"") -> Any:
         while True:
             answer = self._attempt(lambda: self._call(method, path, body))
             if answer is not None:
                 return answer
 
     def _attempt(self, call: Any) -> Any:
-        """The answer; None if there was none, or that there is no room."""
+        """The response; None if there was none, or the disk is full."""
         answer = self._lab.attempt(call)
         if answer is not None and answer["statusCode"] == 200:
             return answer
@@ -85,7 +85,7 @@ class Client:
         return self._lab.api(event, LambdaContext("api"))
 
     def _post_file(self, data: bytes) -> Any:
-        """As the front: the form is read while it arrives, and its file goes to disk."""
+        """Upload as the HTTP front end does: parse the form as it arrives, and write its file to disk."""
         form: Any
         with self._lab.blobs.spool() as new_file:
             try:

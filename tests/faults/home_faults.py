@@ -1,4 +1,4 @@
-"""Faults of one machine: its processes are killed, its power is lost, its disk is full."""
+"""Faults on one machine: killed processes, power loss, a full disk."""
 
 import sqlite3
 import threading
@@ -16,23 +16,23 @@ FULL_SYNC = 2
 
 
 class HomeFault(Enum):
-    """What happens at a step of a process: a statement of a transaction, or an operation on a file."""
+    """What goes wrong at a step: a statement in a transaction, or an operation on a file."""
 
     KILLED = auto()
-    """kill -9 before the step; half of a write has been done."""
+    """kill -9 before the step; a write is half done."""
     POWER_LOST = auto()
-    """Only what was flushed survives: contents of files, and names in folders. A commit is torn."""
+    """Only flushed file contents and flushed names survive. A commit is torn."""
     NAMES_KEPT = auto()
-    """Power is lost, too, but names reached the disk first: files that were not flushed are cut short."""
+    """As POWER_LOST, but names reach the disk before contents: unflushed files are truncated."""
     FULL_ONCE = auto()
-    """There was no room for this one step."""
+    """The disk is full for this step only."""
     FULL = auto()
-    """From here on there is no room for anything, for a while."""
+    """The disk is full for a while from this step on."""
     FOLDER_FULL = auto()
-    """No room for files for a while, but the database still has some of its own."""
+    """The disk is full for files for a while, but the database still has free pages."""
 
     @property
-    def is_death(self) -> bool:
+    def is_crash(self) -> bool:
         return self in (HomeFault.KILLED, HomeFault.POWER_LOST, HomeFault.NAMES_KEPT)
 
     @property
@@ -45,7 +45,7 @@ FULL_SECONDS = {HomeFault.FULL_ONCE: 0.0, HomeFault.FULL: 40.0, HomeFault.FOLDER
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """`needs_room`: it fails if the disk is full."""
+    """A step; with `needs_room` it fails if the disk is full."""
 
     name: str
     needs_room: bool = False
@@ -60,49 +60,49 @@ def do_nothing() -> None: ...
 
 @dataclass
 class HomeFaults:
-    """Numbers every step on the data folder, from 1, and strikes where it is told to."""
+    """Counts every step on the data folder, from 1, and injects the fault at step `strike_at`."""
 
     strike_at: int = 0
     fault: HomeFault | None = None
     steps: list[Step] = field(default_factory=list)
-    dead: bool = False
+    crashed: bool = False
     now: Callable[[], float] = lambda: 0.0
-    on_death: Callable[[], None] = do_nothing
-    """Called while everything is as it was at the death, before anybody can tidy up."""
+    on_crash: Callable[[], None] = do_nothing
+    """Called at the moment of the crash, before any cleanup code runs."""
     on_full: Callable[[], None] = do_nothing
     after_commit: Callable[[], None] = do_nothing
     torn: tuple[int, int] | None = None
-    """Where the transaction begins and ends in the log that a loss of power tore."""
+    """The start and end offsets in the log of a transaction that a power loss tore."""
     _full_until: float = 0.0
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def before(self, step: Step, partly: Callable[[], None] = do_nothing) -> bool:
-        """Whether there is no room for the step; `partly` does what a step does that is cut off by a death.
+        """Whether the disk is full for the step. `partly` does what a step interrupted by a crash does.
 
-        Raises: Crash, if the process is dead.
+        Raises: Crash, if the process has crashed.
         """
         with self._lock:
-            if self.dead:
+            if self.crashed:
                 raise Crash
             self.steps.append(step)
             is_here = len(self.steps) == self.strike_at
             if is_here and self.fault is not None:
-                if self.fault.is_death:
+                if self.fault.is_crash:
                     partly()
-                    self.on_death()
-                    self.dead = True
+                    self.on_crash()
+                    self.crashed = True
                     raise Crash
                 self.fill(FULL_SECONDS[self.fault])
                 self.on_full()
             return step.needs_room and (is_here or self._is_full_for(step))
 
     def check_alive(self) -> None:
-        """Raises: Crash, if the process is dead."""
-        if self.dead:
+        """Raises: Crash, if the process has crashed."""
+        if self.crashed:
             raise Crash
 
     def fill(self, seconds: float) -> None:
-        """From now on there is no room, for so long."""
+        """Make the disk full for so many seconds from now."""
         self._full_until = self.now() + seconds
 
     def _is_full_for(self, step: Step) -> bool:
@@ -111,11 +111,11 @@ class HomeFaults:
 
 
 class FaultyConnection(sqlite3.Connection):
-    """A connection whose transactions are under faults."""
+    """A connection with faults in its transactions."""
 
     faults: HomeFaults
     log: Callable[[], Path]
-    """Where the write-ahead log is."""
+    """The path of the write-ahead log."""
     wrote = False
 
     def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
@@ -134,7 +134,7 @@ class FaultyConnection(sqlite3.Connection):
         )
 
     def _execute_alone(self, sql: str, *values: Any) -> sqlite3.Cursor:
-        """Outside of transactions, nothing is written but the first page."""
+        """Execute outside a transaction, where only the first page may be written."""
         before = committed_end(self.log())
         cursor = super().execute(sql, *values)
         assert before in (0, committed_end(self.log())), f"not in a transaction: {sql}"
@@ -158,7 +158,7 @@ class FaultyConnection(sqlite3.Connection):
         return cursor
 
     def _tear(self) -> None:
-        """Power is lost while the log is written: any part of the transaction may have reached the disk."""
+        """Lose power while the log is written: any part of the transaction may have reached the disk."""
         if self.faults.fault is not None and self.faults.fault.is_power_loss:
             before = committed_end(self.log())
             super().execute("COMMIT")
@@ -170,7 +170,7 @@ def _writes(sql: str) -> bool:
 
 
 def faulty_connect(faults: HomeFaults, log: Callable[[], Path]) -> Callable[..., sqlite3.Connection]:
-    """A `sqlite3.connect` whose connections are under these faults; `log` is where the write-ahead log is."""
+    """A `sqlite3.connect` that injects these faults; `log` returns the path of the write-ahead log."""
     members = {"faults": faults, "log": lambda _: log()}
     made: Any = type("Connection", (FaultyConnection,), members)
     connect = sqlite3.connect
@@ -178,7 +178,7 @@ def faulty_connect(faults: HomeFaults, log: Callable[[], Path]) -> Callable[...,
 
 
 def _full() -> sqlite3.OperationalError:
-    """As SQLite reports it. https://www.sqlite.org/rescode.html#full"""
+    """The error that SQLite raises. https://www.sqlite.org/rescode.html#full"""
     error = sqlite3.OperationalError("database or disk is full")
     error.sqlite_errorcode, error.sqlite_errorname = sqlite3.SQLITE_FULL, "SQLITE_FULL"
     return error

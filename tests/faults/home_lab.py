@@ -55,12 +55,12 @@ SETTINGS = Settings(
     max_inline_content_bytes=0,
 )
 RUN_SECONDS = 86_400.0
-# A commit takes no time here; a tick of the supervisor does.
+# Commits take no virtual time, but a tick of the supervisor does.
 COMMIT_SECONDS = 0.2
 
 
 class HomeLab:
-    """A data folder, the processes on it, and what was seen of them."""
+    """A data folder, the processes that use it, and a watch on their behavior."""
 
     def __init__(
         self, base: Path, faults: HomeFaults, patch: pytest.MonkeyPatch, seed: int = 0, **settings: Any
@@ -78,7 +78,7 @@ class HomeLab:
         self._root = next(self._roots)
         self._root.mkdir(exist_ok=True)
         self._stack = ExitStack()
-        faults.now, faults.on_death, faults.on_full = self.clock.now, self._copy_for_the_next, self._note_full
+        faults.now, faults.on_crash, faults.on_full = self.clock.now, self._copy_survivors, self._note_full
         self._patch_all(patch)
         self.disk.attach(self._root)
         self._seen: Watch | None = None
@@ -97,7 +97,7 @@ class HomeLab:
         patch.setattr(infra.home.deliveries, "Lease", ClockedLease)
 
     def _open(self) -> None:
-        """Start the processes on the folder; again and again while they die of it, or there is no room."""
+        """Start the processes on the folder, retrying while they crash or the disk is full."""
         self._is_open, self.faults.after_commit = False, do_nothing
         while not self._is_open:
             self._stack.close()
@@ -111,7 +111,7 @@ class HomeLab:
         self.blobs, self._database = parts.blobs, parts.database
         self.blobs.remove_incomplete()
         remove_orphans(parts.database, self.blobs, before=math.inf)
-        # As the server and the worker do.
+        # The server and the worker do the same.
         with suppress(StorageFull):
             parts.queues.release(*Queue)
         self.ports: Ports[Settings] = replace(
@@ -127,8 +127,8 @@ class HomeLab:
         self.faults.after_commit = self._seen.look
         self._is_open = True
 
-    def _copy_for_the_next(self) -> None:
-        """What the death of the processes leaves, as another folder."""
+    def _copy_survivors(self) -> None:
+        """Copy what survives the crash to a new folder."""
         self._note_end_of_worker()
         self._next = next(self._roots)
         if self.faults.fault is HomeFault.KILLED:
@@ -146,7 +146,7 @@ class HomeLab:
             (data / log.name).write_bytes(log.read_bytes()[:cut] if log.exists() else b"")
 
     def restart(self) -> None:
-        """End the processes in good order, and start them again."""
+        """Shut the processes down cleanly, and start them again."""
         self._stack.close()
         self._open()
 
@@ -155,7 +155,7 @@ class HomeLab:
 
     def _note_full(self) -> None:
         if self.faults.fault is HomeFault.FULL:
-            # Without room its lease cannot be renewed, and what it has cannot be committed.
+            # On a full disk the lease cannot be renewed, and results cannot be committed.
             self._note_end_of_worker()
 
     def _note_end_of_worker(self) -> None:
@@ -163,29 +163,29 @@ class HomeLab:
             self._seen.died_at.setdefault(self.upstream.worker, self.clock.now())
 
     def attempt(self, call: Callable[[], Any]) -> Any:
-        """What processes do in one go; None if they died, or there was no room for it."""
+        """The result of a call; None if the processes crashed or the disk was full."""
         try:
             return call()
         except (Crash, Exception, BaseExceptionGroup) as error:
-            if not self.faults.dead:
-                _check_is_about_room(error)
+            if not self.faults.crashed:
+                _check_is_full_disk(error)
                 self.clock.pass_time(PAUSE_AFTER_ERROR_SECONDS)
             return None
         finally:
-            if self.faults.dead:
-                self._bury()
+            if self.faults.crashed:
+                self._recover()
             self.clock.pass_time(0.01)
 
-    def _bury(self) -> None:
+    def _recover(self) -> None:
         self._stack.close()
         self._root = self._next
         self.disk.attach(self._root)
-        self.faults.dead = False
+        self.faults.crashed = False
         self._open()
         self.check_kept()
 
     def deliver(self, queue: Queue) -> bool:
-        """Deliver one message; False if there is none. What was cut off comes again with time."""
+        """Deliver one message; False if there is none. Interrupted messages are redelivered later."""
         before, self.upstream.worker = self.upstream.worker, next(self._workers)
         try:
             return self.attempt(lambda: self._deliver(queue)) is not False
@@ -199,7 +199,7 @@ class HomeLab:
         return bool(self.clock.run(running))
 
     def round(self) -> bool:
-        """One delivery of every queue; False if there was nothing to deliver."""
+        """Deliver one message of each queue; False if all queues were empty."""
         return max([self.deliver(queue) for queue in Queue])
 
     def sweep(self) -> None:
@@ -209,7 +209,7 @@ class HomeLab:
         self.attempt(lambda: purge_expired(self._database, self.blobs, self.settings, self.clock.now()))
 
     def settle(self, rounds: int = 150, step: float = 11) -> None:
-        """Let time and the sweeper do their work until every batch has ended and nothing is left."""
+        """Deliver, pass time and sweep until every batch has ended and the queues are empty."""
         for _ in range(rounds):
             if not self.round():
                 if self.stored.messages() == 0 and all(
@@ -218,7 +218,7 @@ class HomeLab:
                     return
                 self.clock.pass_time(step)
                 self.sweep()
-        raise AssertionError(f"no end: {[self.batch(each) for each in self.watch.batches]}")
+        raise AssertionError(f"not settled: {[self.batch(each) for each in self.watch.batches]}")
 
     def batch(self, batch_id: str) -> Batch:
         batch = self.stored.batch(batch_id)
@@ -231,8 +231,8 @@ class HomeLab:
         return self._seen
 
     def check_kept(self) -> None:
-        """Nothing that was answered is missing, and everything that is named is there."""
-        self.stored.check_whole()
+        """Check that nothing acknowledged is missing, and that every object with a record exists."""
+        self.stored.check_integrity()
         for file_id, data in self.client.uploaded.items():
             assert self.client.read(file_id) == data
         for batch_id in self.watch.batches:
@@ -249,12 +249,12 @@ class HomeLab:
             mark = batch.request.input_file_id
             stored |= {(mark, spec.first_line + line) for line in range(spec.lines) if line in done}
         known = {each for each in self.upstream.committed if each[0] == batch.request.input_file_id}
-        assert known <= stored, f"committed and lost: {known - stored}"
+        assert known <= stored, f"committed but lost: {known - stored}"
 
     def check_end(self) -> None:
-        """Every line once, counts as the files, nothing left behind."""
-        if self.faults.fault is None or not self.faults.fault.is_death:
-            assert self._incomplete() == [], "not tidied up"
+        """Check that every line has one result, counts match the files, and nothing is left behind."""
+        if self.faults.fault is None or not self.faults.fault.is_crash:
+            assert self._incomplete() == [], "not cleaned up"
         self.restart()
         self.watch.look()
         self.check_kept()
@@ -276,10 +276,10 @@ class HomeLab:
         return list((self.folder / "incomplete").iterdir())
 
 
-def _check_is_about_room(error: BaseException) -> None:
+def _check_is_full_disk(error: BaseException) -> None:
     """Raises: AssertionError, for any other failure."""
     if isinstance(error, BaseExceptionGroup):
         for each in error.exceptions:
-            _check_is_about_room(each)
+            _check_is_full_disk(each)
     elif not isinstance(error, StorageFull):
         raise AssertionError(f"failed: {error!r}") from error

@@ -1,4 +1,4 @@
-"""Stories of batches on one machine; as a program, one of them up to a real kill -9 at a step.
+"""Stories of batches on one machine. Run as a program, one of them is killed with kill -9 at a step.
 
 `python -m tests.faults.home_stories STORY STEP FOLDER`
 """
@@ -70,7 +70,7 @@ def main() -> None:
     faults = HomeFaults(int(step), HomeFault.KILLED)
     with pytest.MonkeyPatch.context() as patch:
         lab = HomeLab(Path(folder), faults, patch)
-        faults.on_death = lambda: os.kill(os.getpid(), signal.SIGKILL)
+        faults.on_crash = lambda: os.kill(os.getpid(), signal.SIGKILL)
         STORIES[story](lab)
 
 

@@ -1,4 +1,4 @@
-"""What is stored, seen from beside: no fault strikes here, and no call is counted."""
+"""Reads the stored data directly: without faults, and without counting calls."""
 
 import shutil
 import sqlite3
@@ -23,21 +23,21 @@ from nightlane.domain.shard import Shard
 
 
 class Stored(Protocol):
-    """What the watch looks at."""
+    """The data that the watch reads."""
 
     def batch(self, batch_id: str) -> Batch | None: ...
 
     def shards(self, batch_id: str) -> Iterator[Shard]: ...
 
     def running(self) -> int:
-        """Batches that are admitted."""
+        """The number of admitted batches."""
 
-    def check_left(self, batch_id: str) -> None:
-        """Raises: AssertionError, if a batch that has ended left what does not go by itself."""
+    def check_leftovers(self, batch_id: str) -> None:
+        """Raises: AssertionError, if a batch that has ended left items that do not expire."""
 
 
 class OnMoto:
-    """In the memory of moto."""
+    """Reads from the memory of moto."""
 
     def __init__(self, table: str) -> None:
         self._table = table
@@ -55,24 +55,24 @@ class OnMoto:
         admission = self._items("ADMISSION").get("ADMISSION")
         return len(decode(admission()).get("running", ())) if admission else 0
 
-    def check_left(self, batch_id: str) -> None:
-        # A worker that slept through the end of its batch may leave an item, and that goes by itself.
+    def check_leftovers(self, batch_id: str) -> None:
+        # A worker that was paused while its batch ended may leave an item, which expires.
         items = self._items(f"BATCH#{batch_id}")
         assert all("ttl" in item() for sort, item in items.items() if sort.startswith("SHARD#"))
 
     def _items(self, partition: str) -> dict[str, Any]:
-        """By sort key, functions that return what moto holds of a partition."""
+        """Functions that return the items of a partition, by sort key."""
         table = dynamodb_backends[ACCOUNT_ID][REGION].tables[self._table]
         items = table.items.get(DynamoType({"S": partition}), {})
         return {sort.value: lambda item=item: item.to_json()["Attributes"] for sort, item in items.items()}
 
 
 class OnDisk:
-    """In the database of a data folder."""
+    """Reads from the database and the objects of a data folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        # Not `sqlite3.connect`, which may be under faults.
+        # Not `sqlite3.connect`, which may be patched to inject faults.
         self._connection = sqlite3.Connection(
             folder / "nightlane.db", isolation_level=None, check_same_thread=False
         )
@@ -92,7 +92,7 @@ class OnDisk:
     def running(self) -> int:
         return int(self._connection.execute("SELECT count(*) FROM batches WHERE admitted").fetchone()[0])
 
-    def check_left(self, batch_id: str) -> None:
+    def check_leftovers(self, batch_id: str) -> None:
         assert list(self.shards(batch_id)) == []
 
     def batches(self) -> list[Batch]:
@@ -110,8 +110,8 @@ class OnDisk:
         root = self.folder / "objects"
         return {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
 
-    def check_whole(self) -> None:
-        """Raises: AssertionError, if the database is damaged or an object that a row names is."""
+    def check_integrity(self) -> None:
+        """Raises: AssertionError, if the database is corrupt, or an object of a row is not intact."""
         assert self._connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         sizes = {key: (self.folder / "objects" / key).stat().st_size for key in self.objects()}
         for file in self.files():
@@ -126,7 +126,7 @@ class OnDisk:
 
 
 def dump(folder: Path) -> tuple[list[str], dict[str, bytes]]:
-    """All rows and all objects of a data folder, which stays as it is."""
+    """All rows and all objects of a data folder, without changing it."""
     with tempfile.TemporaryDirectory() as scratch:
         for path in folder.glob("nightlane.db*"):
             shutil.copy(path, scratch)

@@ -1,7 +1,7 @@
-"""A small batch on one machine, and a fault at each of its steps in turn.
+"""Runs a small batch on one machine, with a fault at each of its steps in turn.
 
-Nobody lists the steps: a run without faults counts them, and a new statement or file operation in the
-code is one more point of the next run.
+The steps are not listed anywhere: a run without faults counts them, so a new statement or file operation in
+the code is covered automatically.
 """
 
 import os
@@ -17,7 +17,7 @@ from tests.faults.home_faults import HomeFault, HomeFaults, Step
 from tests.faults.home_lab import HomeLab
 from tests.faults.home_stories import STORIES
 
-# `make test` breaks one step in so many, each fault others; `make crash-points` breaks all.
+# `make test` injects each fault at one step in this many; `make crash-points` at every step.
 ONE_IN = 12
 EVERY_STEP = "NIGHTLANE_EVERY_CALL" in os.environ
 
@@ -31,8 +31,8 @@ class Outcome:
     failure: str | None = None
 
 
-def tell(place: Path, name: str, at: int = 0, fault: HomeFault | None = None) -> Outcome:
-    """Tell a story with one fault."""
+def run_story(place: Path, name: str, at: int = 0, fault: HomeFault | None = None) -> Outcome:
+    """Run a story with one fault."""
     random.seed(at)
     faults = HomeFaults(at, fault)
     base = place / str(next(_runs))
@@ -53,16 +53,16 @@ def tell(place: Path, name: str, at: int = 0, fault: HomeFault | None = None) ->
 
 
 def chosen(steps: list[Step], fault: HomeFault) -> list[int]:
-    """Where a fault can strike."""
+    """The steps at which a fault can occur."""
     return [
         at
         for at, step in enumerate(steps, start=1)
-        if fault.is_death or (step.needs_room and (step.is_on_file or fault is not HomeFault.FOLDER_FULL))
+        if fault.is_crash or (step.needs_room and (step.is_on_file or fault is not HomeFault.FOLDER_FULL))
     ]
 
 
 def shared_steps(name: str, steps: list[Step], first: list[Step]) -> int:
-    """How many steps a story shares with the first one, from the beginning: they are broken there."""
+    """How many steps at its beginning a story shares with the first one, which already covers them."""
     if name == "completed":
         return 0
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(steps, first, strict=False)))
@@ -71,15 +71,15 @@ def shared_steps(name: str, steps: list[Step], first: list[Step]) -> int:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("fault", HomeFault)
 @pytest.mark.parametrize("name", STORIES)
-def test_every_step_may_be_the_last(
+def test_a_batch_survives_a_fault_at_every_step(
     place: Path, name: str, fault: HomeFault, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    steps = tell(place, name).steps
-    shared = shared_steps(name, steps, tell(place, "completed").steps)
+    steps = run_story(place, name).steps
+    shared = shared_steps(name, steps, run_story(place, "completed").steps)
     points = [at for at in chosen(steps, fault) if at > shared]
     if not EVERY_STEP:
         points = points[list(HomeFault).index(fault) :: ONE_IN]
-    failures = [failure for at in points if (failure := tell(place, name, at, fault).failure)]
+    failures = [failure for at in points if (failure := run_story(place, name, at, fault).failure)]
     with capsys.disabled():
         print(f"\n{name}, {fault.name}: survived {len(points) - len(failures)}/{len(points)}", end=" ")
     assert failures == []

@@ -1,4 +1,4 @@
-"""What SQLite keeps when power is lost while it writes, and what it refuses when the disk is full."""
+"""SQLite keeps committed transactions through a power loss, and rejects new ones on a full disk."""
 
 import random
 import shutil
@@ -34,19 +34,19 @@ def database(tmp_path: Path) -> Iterator[Database]:
 
 
 def put(connection: sqlite3.Connection, number: int) -> None:
-    """A row that takes a few pages."""
+    """Insert a row of a few pages."""
     connection.execute("INSERT INTO rests VALUES (?, ?)", (f"{number:05d}", "x" * 10_000))
 
 
 def commit(database: Database, *numbers: int) -> None:
-    """The rows, in one transaction."""
+    """Insert the rows in one transaction."""
     with database.write() as connection:
         for number in numbers:
             put(connection, number)
 
 
 def recovered(source: Path, target: Path, log: bytes) -> list[int]:
-    """The rows of a copy with this log; the database must be sound."""
+    """The rows of a copy with this log, after checking its integrity."""
     target.mkdir()
     shutil.copy(source / DATABASE, target)
     (target / LOG).write_bytes(log)
@@ -68,13 +68,13 @@ def test_every_connection_of_every_thread_flushes_each_commit(database: Database
     assert settings(0) == ("wal", FULL_SYNC)
 
 
-def test_a_log_cut_at_any_byte_keeps_every_transaction_that_was_whole_by_then(
+def test_a_log_truncated_at_any_byte_keeps_every_complete_transaction(
     database: Database, tmp_path: Path
 ) -> None:
     for number in range(TRANSACTIONS):
         commit(database, number)
     with database.write() as connection:
-        # Pages of a transaction that is not committed get into the log as well, if there are many.
+        # A small cache, so that pages of an uncommitted transaction are written to the log as well.
         connection.execute("PRAGMA cache_size = 2")
         for number in range(TRANSACTIONS, TRANSACTIONS + 10):
             put(connection, number)
@@ -93,7 +93,7 @@ def test_a_log_cut_at_any_byte_keeps_every_transaction_that_was_whole_by_then(
             assert recovered(tmp_path, tmp_path / f"cut-{cut}", log[:cut]) == list(range(whole))
 
 
-def test_a_checkpoint_that_is_cut_off_at_any_page_loses_no_transaction(
+def test_a_checkpoint_interrupted_at_any_page_loses_no_transaction(
     database: Database, tmp_path: Path
 ) -> None:
     for number in range(TRANSACTIONS):
@@ -116,7 +116,7 @@ def test_a_checkpoint_that_is_cut_off_at_any_page_loses_no_transaction(
         assert recovered(torn, tmp_path / f"recovered-{attempt}", log) == list(range(TRANSACTIONS))
 
 
-def test_a_database_without_room_refuses_whole_transactions_until_there_is_some(database: Database) -> None:
+def test_a_full_database_rejects_whole_transactions_until_there_is_space(database: Database) -> None:
     connection = database.read()
     (pages,) = connection.execute("PRAGMA page_count").fetchone()
     connection.execute(f"PRAGMA max_page_count = {pages + 4}")
@@ -131,7 +131,7 @@ def test_a_database_without_room_refuses_whole_transactions_until_there_is_some(
 
 
 @pytest.mark.timeout(300)
-def test_the_official_client_hears_that_the_disk_is_full_and_tries_again(
+def test_the_official_client_gets_a_507_on_a_full_disk_and_retries(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     faults = HomeFaults(fault=HomeFault.FULL, now=time.monotonic)

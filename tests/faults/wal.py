@@ -1,4 +1,4 @@
-"""Where the transactions of a write-ahead log end. https://www.sqlite.org/fileformat2.html#walformat"""
+"""Finds where the transactions of a write-ahead log end. https://www.sqlite.org/fileformat2.html#walformat"""
 
 import struct
 from collections.abc import Iterator
@@ -11,14 +11,14 @@ FRAME_HEADER_BYTES = 24
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A page that was written; `end` is its last byte's offset, plus one."""
+    """A page in the log. `end` is the offset just after its last byte."""
 
     end: int
     commits: bool
 
 
 def frames(log: Path) -> Iterator[Frame]:
-    """The frames of the log as it was last begun; what was before is not overwritten at once."""
+    """The frames since the log was last restarted; older frames may follow, until they are overwritten."""
     data = log.read_bytes() if log.exists() else b""
     if len(data) < HEADER_BYTES:
         return
@@ -32,5 +32,5 @@ def frames(log: Path) -> Iterator[Frame]:
 
 
 def committed_end(log: Path) -> int:
-    """How much of the log its transactions take; 0 if there are none."""
+    """The offset where the last committed transaction ends; 0 if there is none."""
     return max((frame.end for frame in frames(log) if frame.commits), default=0)

@@ -127,7 +127,7 @@ class Watch:
         name = batch.request.input_file_id
         lines = self.lines[name]
         assert batch.status.is_terminal
-        self.stored.check_left(batch.id)
+        self.stored.check_leftovers(batch.id)
         output, errors = self.read(batch.output_file_id), self.read(batch.error_file_id)
         if batch.status is BatchStatus.FAILED or batch.total == 0:
             assert (output, errors) == ([], [])

@@ -1,4 +1,4 @@
-"""Processes that are really killed in the middle of a transaction or a write: the simulation does not lie."""
+"""Checks the simulation against processes that are really killed during a transaction or a write."""
 
 import random
 import signal
@@ -16,7 +16,7 @@ from tests.faults.stored import dump
 
 
 def numbered(base: Path) -> list[str]:
-    """The names of the steps of the story."""
+    """The names of the steps of the story, in order."""
     random.seed(0)
     faults = HomeFaults()
     with pytest.MonkeyPatch.context() as patch:
@@ -42,31 +42,31 @@ def test_a_killed_process_leaves_what_the_simulation_leaves(place: Path, name: s
     process = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert process.returncode == -signal.SIGKILL, process.stderr
     assert dump(killed / "0/data") == left_by_simulation(simulated, at)
-    go_on(killed)
+    complete(killed)
 
 
 def left_by_simulation(base: Path, at: int) -> tuple[list[str], dict[str, bytes]]:
-    """What a data folder holds right after a simulated death."""
+    """The data folder right after a simulated crash."""
     random.seed(0)
     faults = HomeFaults(at, HomeFault.KILLED)
     left = []
     with pytest.MonkeyPatch.context() as patch:
         lab = HomeLab(base, faults, patch)
-        copy = faults.on_death
+        copy = faults.on_crash
 
         def copy_and_note() -> None:
             copy()
             left.append(dump(base / "1/data"))
 
-        faults.on_death = copy_and_note
+        faults.on_crash = copy_and_note
         completed(lab)
         lab.close()
     (found,) = left
     return found
 
 
-def go_on(base: Path) -> None:
-    """Other processes take the folder over, and the batch ends as it should."""
+def complete(base: Path) -> None:
+    """Let new processes take over the folder and complete the batch."""
     with pytest.MonkeyPatch.context() as patch:
         lab = HomeLab(base, HomeFaults(), patch)
         for file in lab.stored.files():
