@@ -56,8 +56,10 @@ def open_data(
     Raises: SchemaTooNew, SchemaTooOld, StorageFull, OSError.
     """
     make_folder(folder)
+    blobs = FolderBlobs(folder)
+    # The last step that can fail: a database opened before it would stay open.
     database = Database(folder / DATABASE, migrate=migrate)
-    queues, blobs = SqliteQueues(database, now), FolderBlobs(folder)
+    queues = SqliteQueues(database, now)
     # The key is in the settings, so the AWS clients are never used.
     key = UpstreamKey(settings, Clients())
     ports = Ports(
