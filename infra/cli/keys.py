@@ -100,7 +100,7 @@ def revoke(
     if _folder(data, local=local) is not None:
         return
     minutes = AUTHORIZER_CACHE_SECONDS // 60
-    typer.echo(f"API Gateway caches keys: it may accept this one for up to {minutes} more minutes.", err=True)
+    typer.echo(f"API Gateway caches keys: this one may be accepted for up to {minutes} minutes.", err=True)
 
 
 def _single_key(found: list[ApiKey], key_id: str) -> ApiKey:
