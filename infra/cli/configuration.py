@@ -48,7 +48,8 @@ def read_settings(
     except ValidationError as error:
         problem = error.errors()[0]
         name = str(problem["loc"][0])
-        raise InvalidSettings(f"{name} (--set or {PREFIX}{name.upper()}): {problem['msg']}") from error
+        option = "--upstream" if name == "upstream_url" else "--set"
+        raise InvalidSettings(f"{name} ({option} or {PREFIX}{name.upper()}): {problem['msg']}") from error
 
 
 def _read(config: Path) -> dict[str, str]:

@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from nightlane.settings import (
     AssembleQueueSettings,
@@ -14,6 +14,7 @@ from nightlane.settings import (
     PlanQueueSettings,
     Settings,
     StorageSettings,
+    endpoint_url,
 )
 
 # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html
@@ -47,7 +48,9 @@ class ContextModel(BaseModel):
 class Upstream(ContextModel):
     """An inference endpoint; its key is in the Secrets Manager secret `key_secret`."""
 
-    url: str = Field(pattern=r"^https?://[^\s/]+(/\S*)?$", description="Base URL, with its /v1")
+    url: Annotated[str, AfterValidator(endpoint_url)] = Field(
+        min_length=1, description="Base URL, with its /v1 and, if it needs one, a query"
+    )
     key_secret: str | None = Field(default=None, min_length=1, description="Name of the secret")
 
 

@@ -81,6 +81,7 @@ def test_local_prints_one_line_serves_and_ends_its_child_processes(
         ("--set", "checkpoint_seconds=soon"),
         ("--set", "upstream_timeout_seconds=900"),
         ("--set", "x"),
+        ("--upstream", "localhost:8000/v1"),
         ("--api-key", "="),
     ],
 )

@@ -26,7 +26,9 @@ DOMAIN = {"name": "batch.acme.test", "certificate_arn": "arn:aws:acm:us-east-1:1
         (None, "nightlane: the context in cdk.json needs an object of this name"),
         ("{", "nightlane: not JSON"),
         ({}, "nightlane.upstreams: Field required"),
-        ({"upstreams": [{"url": "models.test"}]}, "nightlane.upstreams.0.url: String should match"),
+        ({"upstreams": [{"url": "models.test"}]}, "nightlane.upstreams.0.url: Value error, an endpoint is"),
+        ({"upstreams": [{"url": ""}]}, "nightlane.upstreams.0.url: String should have at least 1 character"),
+        ({"upstreams": [{"url": "https://k:sk@a.test/v1"}]}, "must not contain credentials"),
         (
             UPSTREAM | {"max_concurrent_batches": 0},
             "nightlane.max_concurrent_batches: Input should be greater",

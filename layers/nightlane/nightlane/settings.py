@@ -6,6 +6,7 @@ The last classes are the settings of the Lambda functions: each has exactly what
 import math
 from collections.abc import Mapping
 from typing import Self, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -24,6 +25,23 @@ def sendable_key(key: str) -> str:
     if not (key.isascii() and key.isprintable()):
         raise ValueError("a key must be printable ASCII characters on a single line")
     return key
+
+
+def endpoint_url(url: str) -> str:
+    """A base URL that requests can be sent to; empty if there is none yet.
+
+    Raises:
+        ValueError: it is not an http or https URL, or holds a password, which would be logged with it.
+    """
+    url = url.strip()
+    parts = urlsplit(url)
+    if url and (parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0):
+        raise ValueError("an endpoint is a URL such as https://host/v1")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("the URL must not contain credentials: set the endpoint's key instead")
+    if not url.isprintable() or " " in url:
+        raise ValueError("the URL contains a space or a control character")
+    return url
 
 
 class UndeclaredSettings(Exception):
@@ -109,9 +127,16 @@ class DeadLetterQueueSettings(SettingsGroup):
 class EndpointSettings(SettingsGroup):
     """The upstream, and the key for it."""
 
-    upstream_url: str = Field(default="", description="Base URL of the endpoint, with its /v1")
+    upstream_url: str = Field(
+        default="", description="Base URL of the endpoint, with its /v1 and, if it needs one, a query"
+    )
     upstream_key: str = Field(default="", description="Bearer key for the upstream; one machine only")
     upstream_key_secret: str = Field(default="", description="Id of the key in Secrets Manager")
+
+    @field_validator("upstream_url")
+    @classmethod
+    def _url_can_be_called(cls, url: str) -> str:
+        return endpoint_url(url)
 
     @field_validator("upstream_key")
     @classmethod

@@ -13,6 +13,7 @@ from nightlane.domain.inference.budget import ByteBudget
 from nightlane.domain.inference.ports import Answer, Kind, NoAnswer
 from nightlane.settings import KIB, RequestSettings
 from nightlane.upstream.key import Key, bearer
+from nightlane.upstream.urls import join
 from nightlane.upstream.waits import retry_after
 
 CONNECT_SECONDS = 10
@@ -40,7 +41,7 @@ class HttpUpstream:
         now: Callable[[], float],
     ) -> None:
         self._session = session
-        self._base_url = settings.upstream_url.rstrip("/")
+        self._base_url = settings.upstream_url
         self._limits = aiohttp.ClientTimeout(
             total=settings.upstream_timeout_seconds, sock_connect=CONNECT_SECONDS
         )
@@ -109,7 +110,7 @@ class HttpUpstream:
     def _url(self, path: str) -> URL:
         url = self._urls.get(path)
         if url is None:
-            url = self._urls[path] = URL(self._base_url + path)
+            url = self._urls[path] = URL(join(self._base_url, path))
         return url
 
     async def _read_error(self, response: aiohttp.ClientResponse) -> bytes:

@@ -8,6 +8,7 @@ import urllib3
 
 from nightlane.domain.errors import NotFound, UpstreamError
 from nightlane.upstream.key import Key, bearer
+from nightlane.upstream.urls import join
 
 TIMEOUT = urllib3.Timeout(connect=3, read=10)
 
@@ -16,7 +17,7 @@ class HttpModels:
     """`domain.ports.UpstreamModels`, and the pass-through of `/v1/models`."""
 
     def __init__(self, base_url: str, key: Key) -> None:
-        self._base_url = base_url.rstrip("/")
+        self._base_url = base_url
         self._key = key
         self._pool = urllib3.PoolManager(timeout=TIMEOUT, retries=urllib3.Retry(1, redirect=0))
 
@@ -53,4 +54,4 @@ class HttpModels:
 
     def _request(self, path: str, key: str | None) -> urllib3.BaseHTTPResponse:
         headers = {"Accept": "application/json"} | bearer(key)
-        return self._pool.request("GET", self._base_url + path, headers=headers)
+        return self._pool.request("GET", join(self._base_url, path), headers=headers)
