@@ -18,11 +18,16 @@ class InterruptedBlobs(S3Blobs):
 
     def __init__(self, nightlane: World) -> None:
         super().__init__(nightlane.clients.s3, nightlane.ports.settings.bucket_name)
+        self.before_a_copy = do_nothing
         self.before_a_read = do_nothing
         self.after_a_chunk = do_nothing
         self.after_a_line = do_nothing
         self.before_an_object_appears = do_nothing
         self.before_a_deletion = do_nothing
+
+    def copy(self, source: str, target: str) -> int:
+        self.before_a_copy()
+        return super().copy(source, target)
 
     def stream(self, key: str, start: int = 0, end: int | None = None) -> Iterator[bytes]:
         self.before_a_read()
@@ -50,14 +55,13 @@ class InterruptedBlobs(S3Blobs):
 
 @dataclass
 class InterruptedModels:
-    """The upstream's list of models, with a function that is called before it is returned."""
+    """An upstream without any model, and a function that is called before it says so."""
 
-    known: frozenset[str] | None = None
     meanwhile: Callable[[], None] = field(default=do_nothing)
 
-    def model_ids(self) -> frozenset[str] | None:
+    def is_missing(self, _model: str) -> bool:
         self.meanwhile()
-        return self.known
+        return True
 
     def list_models(self) -> dict[str, Any]:
         raise NotImplementedError

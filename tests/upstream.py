@@ -27,6 +27,8 @@ class Upstream:
     url: str = ""
     script: Callable[[Body, int], web.Response | None] = lambda _body, _seen: None
     """Called with the body and the number of earlier requests with the same question."""
+    models: Callable[[str], web.Response | None] = lambda _path: None
+    """Answers `GET /v1/models…`, by the path as it was sent; None is a route that does not exist."""
     delay_seconds: float = 0.0
     asked: Counter[str] = field(default_factory=Counter)
     raw: list[bytes] = field(default_factory=list)
@@ -47,6 +49,9 @@ class Upstream:
             return self.script(body, seen) or chat_answer(body)
         finally:
             self.in_flight -= 1
+
+    async def list_models(self, request: web.Request) -> web.Response:
+        return self.models(request.raw_path) or web.Response(status=404, text="404: Not Found")
 
 
 def chat_answer(body: Body) -> web.Response:
@@ -85,6 +90,7 @@ def serving(upstream: Upstream) -> Iterator[Upstream]:
     async def serve(ready: Callable[[], None], stopping: asyncio.Event) -> None:
         app = web.Application()
         app.router.add_post("/v1/chat/completions", upstream.answer)
+        app.router.add_get("/v1/models{rest:.*}", upstream.list_models)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)

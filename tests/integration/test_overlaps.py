@@ -70,25 +70,26 @@ def test_a_planner_that_was_overtaken_does_not_touch_the_plan(
     assert_completed(nightlane, batch_id)
 
 
-def test_a_planner_that_finds_the_input_deleted_does_not_touch_the_other_plan(nightlane: World) -> None:
+def test_a_planner_that_finds_the_input_deleted_does_not_touch_the_other_plan(
+    nightlane: World, blobs: InterruptedBlobs
+) -> None:
     batch_id, file_id = create_batch(nightlane)
 
     def plan_and_delete_input() -> None:
         plan_batch(nightlane.ports, nightlane.models, batch_id)
         assert nightlane.call("DELETE", f"/files/{file_id}")[0] == 200
 
-    models = InterruptedModels(meanwhile=plan_and_delete_input)
-    plan_batch(nightlane.ports, models, batch_id)
+    blobs.before_a_copy = once(plan_and_delete_input)
+    plan_batch(replace(nightlane.ports, blobs=blobs), nightlane.models, batch_id)
     assert nightlane.batch(batch_id).status is BatchStatus.IN_PROGRESS
     assert_completed(nightlane, batch_id)
 
 
-def test_a_planner_with_a_different_list_of_models_does_not_touch_the_other_plan(nightlane: World) -> None:
+def test_a_planner_to_whom_the_upstream_denies_the_model_does_not_touch_the_other_plan(
+    nightlane: World,
+) -> None:
     batch_id, _ = create_batch(nightlane)
-    models = InterruptedModels(
-        frozenset({"something-else"}),
-        meanwhile=lambda: plan_batch(nightlane.ports, nightlane.models, batch_id),
-    )
+    models = InterruptedModels(lambda: plan_batch(nightlane.ports, nightlane.models, batch_id))
     plan_batch(nightlane.ports, models, batch_id)
     assert nightlane.batch(batch_id).status is BatchStatus.IN_PROGRESS
     assert_completed(nightlane, batch_id)
@@ -98,7 +99,7 @@ def test_a_planner_stops_quietly_if_another_has_failed_the_batch(
     nightlane: World, blobs: InterruptedBlobs
 ) -> None:
     batch_id, file_id = create_batch(nightlane)
-    strict = InterruptedModels(frozenset({"something-else"}))
+    strict = InterruptedModels()
     blobs.before_a_read = once(lambda: plan_batch(nightlane.ports, strict, batch_id))
     plan_batch(replace(nightlane.ports, blobs=blobs), nightlane.models, batch_id)
     nightlane.run()

@@ -52,10 +52,10 @@ class Echo:
 
 
 class NoModels:
-    """An upstream that cannot list its models."""
+    """An upstream that does not say which models it has."""
 
-    def model_ids(self) -> None:
-        return None
+    def is_missing(self, _model: str) -> bool:
+        return False
 
     def list_models(self) -> dict[str, Any]:
         raise AssertionError

@@ -1,7 +1,7 @@
 """Line validation returns OpenAI's codes, messages and params, at most one error per line."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,16 +20,21 @@ def build_line(**changes: Any) -> bytes:
     return json.dumps({key: value for key, value in request.items() if value is not ...}).encode()
 
 
+def served(_model: str) -> bool:
+    """Of an upstream that takes any name."""
+    return False
+
+
 def check_invalid(
-    data: bytes, endpoint: str = CHAT, models: frozenset[str] | None = None
+    data: bytes, endpoint: str = CHAT, is_missing: Callable[[str], bool] = served
 ) -> tuple[str, str, str | None]:
     with pytest.raises(Invalid) as caught:
-        LineChecker(endpoint, models).check(data)
+        LineChecker(endpoint, is_missing).check(data)
     return caught.value.code, caught.value.message, caught.value.param
 
 
 def test_a_valid_line_passes_and_sets_the_model() -> None:
-    checker = LineChecker(CHAT, frozenset({"m"}))
+    checker = LineChecker(CHAT, served)
     checker.check(build_line())
     assert checker.model == "m"
 
@@ -110,15 +115,15 @@ def test_a_deeply_nested_line_is_invalid(depth: int) -> None:
 def test_an_invalid_value_gets_openais_code_and_message(
     changes: dict[str, Any], expected: tuple[str, str]
 ) -> None:
-    assert check_invalid(build_line(**changes), models=frozenset({"m"}))[:2] == expected
+    assert check_invalid(build_line(**changes), is_missing=lambda model: model != "m")[:2] == expected
 
 
 def test_stream_false_is_valid() -> None:
-    LineChecker(CHAT, None).check(build_line(body_changes={"stream": False}))
+    LineChecker(CHAT, served).check(build_line(body_changes={"stream": False}))
 
 
 def test_a_custom_id_may_be_used_only_once() -> None:
-    checker = LineChecker(CHAT, None)
+    checker = LineChecker(CHAT, served)
     checker.check(build_line())
     with pytest.raises(Invalid, match="custom_id 'a' for this request is a duplicate") as caught:
         checker.check(build_line())
@@ -126,11 +131,28 @@ def test_a_custom_id_may_be_used_only_once() -> None:
 
 
 def test_all_lines_must_have_the_same_model() -> None:
-    checker = LineChecker(CHAT, None)
+    checker = LineChecker(CHAT, served)
     checker.check(build_line())
     with pytest.raises(Invalid, match="single model") as caught:
         checker.check(build_line(custom_id="b", body_changes={"model": "other"}))
     assert (caught.value.code, caught.value.param) == ("mismatched_model", "body.model")
+
+
+def test_the_upstream_is_asked_once_for_the_model_of_a_batch() -> None:
+    asked: list[str] = []
+
+    def missing(model: str) -> bool:
+        asked.append(model)
+        return True
+
+    checker, codes = LineChecker(CHAT, missing), []
+    for number, model in enumerate(["m", "m", "other", "m", "third"]):
+        with pytest.raises(Invalid) as caught:
+            checker.check(build_line(custom_id=str(number), body_changes={"model": model}))
+        codes.append(caught.value.code)
+    assert asked == ["m"]
+    not_found, mismatched = "model_not_found", "mismatched_model"
+    assert codes == [not_found, not_found, mismatched, not_found, mismatched]
 
 
 @pytest.mark.parametrize(
@@ -144,7 +166,7 @@ def test_all_lines_must_have_the_same_model() -> None:
     ],
 )
 def test_every_endpoint_has_its_required_fields(endpoint: str, body: dict[str, Any]) -> None:
-    LineChecker(endpoint, None).check(build_line(url=endpoint, body=body))
+    LineChecker(endpoint, served).check(build_line(url=endpoint, body=body))
     field = list(body)[-1]
     without = {key: value for key, value in body.items() if key != field}
     code, message, param = check_invalid(build_line(url=endpoint, body=without), endpoint)
@@ -153,7 +175,7 @@ def test_every_endpoint_has_its_required_fields(endpoint: str, body: dict[str, A
 
 
 def test_the_inputs_of_all_embedding_lines_are_limited_in_total() -> None:
-    checker = LineChecker("/v1/embeddings", None)
+    checker = LineChecker("/v1/embeddings", served)
     big = {"model": "m", "input": ["x"] * 49_999}
     checker.check(build_line(url="/v1/embeddings", body=big))
     checker.check(build_line(url="/v1/embeddings", custom_id="b", body={"model": "m", "input": [1, 2, 3]}))
@@ -177,7 +199,7 @@ def passing_through() -> Iterator[None]:
 
 def test_the_exception_for_an_invalid_line_passes_through_a_context_manager() -> None:
     with pytest.raises(Invalid) as caught, passing_through():
-        LineChecker(CHAT, None).check(b"no json")
+        LineChecker(CHAT, served).check(b"no json")
     assert str(caught.value) == caught.value.message == "This line is not parseable as valid JSON."
 
 
@@ -209,7 +231,7 @@ json_values = st.recursive(
 def test_any_bytes_are_valid_or_get_a_code(endpoint: str, data: bytes) -> None:
     invalid: Invalid | None = None
     try:
-        LineChecker(endpoint, None).check(data)
+        LineChecker(endpoint, served).check(data)
     except Invalid as error:
         invalid = error
     if invalid is None:

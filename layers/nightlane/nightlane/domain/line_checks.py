@@ -3,6 +3,7 @@
 Source: https://platform.openai.com/docs/guides/batch and recorded answers of the live API.
 """
 
+from collections.abc import Callable
 from hashlib import blake2b
 from typing import Any
 
@@ -54,12 +55,16 @@ class Invalid(Exception):
 
 
 class LineChecker:
-    """Checks the lines of one file, in order. Remembers the ids and the model."""
+    """Checks the lines of one file, in order; remembers ids and the model.
 
-    def __init__(self, endpoint: str, known_models: frozenset[str] | None) -> None:
+    `is_missing` says whether the upstream has no such model; it is called once, for the first line's.
+    """
+
+    def __init__(self, endpoint: str, is_missing: Callable[[str], bool]) -> None:
         self.endpoint = endpoint
         self.model: str | None = None
-        self._known_models = known_models
+        self._is_missing = is_missing
+        self._model_is_missing = False
         self._seen: set[bytes] = set()
         self._embedding_inputs = 0
 
@@ -112,17 +117,18 @@ class LineChecker:
             return
         if not isinstance(model, str) or not model:
             raise Invalid("invalid_request", "Model parameter is required.", "body.model")
-        if self._known_models is not None and model not in self._known_models:
-            message = f"The provided model '{_quoted(model)}' is not supported by the Batch API."
-            raise Invalid("model_not_found", message, "body.model")
-        if self.model not in (None, model):
+        if self.model is None:
+            self.model, self._model_is_missing = model, self._is_missing(model)
+        if model != self.model:
             raise Invalid(
                 "mismatched_model",
                 f"The model '{_quoted(model)}' for this request does not match the rest of the batch. "
                 "Each batch must contain requests for a single model.",
                 "body.model",
             )
-        self.model = model
+        if self._model_is_missing:
+            message = f"The provided model '{_quoted(model)}' is not supported by the Batch API."
+            raise Invalid("model_not_found", message, "body.model")
 
     def _count_embedding_inputs(self, value: Any) -> None:
         is_many = isinstance(value, list) and value and not isinstance(value[0], int)

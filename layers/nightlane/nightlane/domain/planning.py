@@ -63,7 +63,7 @@ def _validate_and_plan(ports: Ports[PlanningSettings], models: UpstreamModels, b
 
 def _read_and_plan(ports: Ports[PlanningSettings], models: UpstreamModels, batch: Batch, hold: Hold) -> None:
     errors, lines = ErrorList(), Lines()
-    checker = LineChecker(batch.request.endpoint, models.model_ids())
+    checker = LineChecker(batch.request.endpoint, models.is_missing)
     try:
         _pin_input(ports, batch)
         _read(ports.settings, hold.during(ports.blobs.stream(input_key(batch.id))), checker, lines, errors)

@@ -273,16 +273,16 @@ class Queues(Protocol):
 
 
 class UpstreamModels(Protocol):
-    """The model list of the upstream."""
+    """The models of the upstream. It decides which ones it serves: its list is a hint."""
 
-    def model_ids(self) -> frozenset[str] | None:
-        """Return the ids of the upstream's models; None if they cannot be listed."""
+    def is_missing(self, model: str) -> bool:
+        """Whether the upstream itself says that it has no such model; False if it does not say."""
 
     def list_models(self) -> dict[str, Any]:
-        """Return the upstream's response. Raises: UpstreamError."""
+        """Return OpenAI's list of models. Raises: UpstreamError."""
 
     def retrieve_model(self, model: str) -> dict[str, Any]:
-        """Return the upstream's response. Raises: UpstreamError, NotFound."""
+        """Return OpenAI's model object. Raises: UpstreamError, NotFound."""
 
 
 class Log(Protocol):
