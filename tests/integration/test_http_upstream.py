@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -124,6 +125,55 @@ def test_an_answer_that_cannot_be_received_is_classified(settings: dict[str, Any
     with pytest.raises(NoAnswer) as caught:
         post(Wire(http_response(b"x" * 2 * KIB), pause_seconds=pause), **settings)
     assert caught.value.kind is kind
+
+
+def encoded(encoding: bytes, body: bytes) -> bytes:
+    return http_response(body, OK + b"content-encoding: " + encoding + b"\r\n")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        encoded(b"gzip", gzip.compress(b"{}")),
+        encoded(b"GZIP", gzip.compress(b"{}")),
+        encoded(b"x-gzip", gzip.compress(b"{}")),
+        encoded(b"deflate", zlib.compress(b"{}")),
+        encoded(b"deflate", zlib.compress(b"{}")[2:-4]),
+        encoded(b"identity", b"{}"),
+        encoded(b"", b"{}"),
+    ],
+    ids=["gzip", "upper case", "x-gzip", "deflate", "raw deflate", "identity", "empty"],
+)
+def test_an_answer_in_an_encoding_that_was_offered_is_read(data: bytes) -> None:
+    wire = Wire(data)
+    assert post(wire).body == b"{}"
+    assert b"\r\naccept-encoding: gzip, deflate\r\n" in wire.heads[0].lower()
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (encoded(b"br", b"\x0b\x00\x80{}\x03"), "was not offered: Accept-Encoding is 'gzip, deflate'"),
+        (encoded(b"zstd", b"{}"), "was not offered"),
+        (encoded(b"compress", b"{}"), "'compress' was not offered"),
+        (encoded(b"gzip, gzip", gzip.compress(gzip.compress(b"{}"))), "'gzip, gzip' was not offered"),
+        (encoded(b"gzip", b'{"plain": 1}'), "is not in its content-encoding"),
+        (encoded(b"x-gzip", b'{"plain": 1}'), "content-encoding is x-gzip"),
+    ],
+    ids=["br", "zstd", "compress", "twice", "not gzip", "not x-gzip"],
+)
+def test_an_answer_in_another_encoding_is_unreadable_and_says_so(data: bytes, reason: str) -> None:
+    with pytest.raises(NoAnswer) as caught:
+        post(Wire(data))
+    assert caught.value.kind is Kind.UNREADABLE
+    assert reason in caught.value.reason
+
+
+@pytest.mark.parametrize("encoding", [b"gzip", b"x-gzip"])
+def test_an_answer_that_is_too_large_once_decompressed_is_rejected(encoding: bytes) -> None:
+    with pytest.raises(NoAnswer) as caught:
+        post(Wire(encoded(encoding, gzip.compress(b" " * 100 * KIB))), max_answer_bytes=KIB)
+    assert caught.value.kind is Kind.TOO_LARGE
 
 
 def test_a_key_that_cannot_be_sent_is_a_configuration_error() -> None:

@@ -3,10 +3,12 @@
 import asyncio
 import os
 import socket
+import zlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import aiohttp
+from aiohttp.http_exceptions import ContentEncodingError
 from yarl import URL
 
 from nightlane.domain.inference.budget import ByteBudget
@@ -26,7 +28,18 @@ MAX_HEADER_BYTES = 64 * KIB
 # Answers up to this size are read without reserving room in the budget.
 SMALL_BYTES = 256 * KIB
 MAX_REQUEST_ID_CHARACTERS = 200
-HEADERS = {"Content-Type": "application/json", "Accept": "application/json", "User-Agent": "nightlane"}
+# What aiohttp reads without another dependency.
+OFFERED_ENCODINGS = "gzip, deflate"
+# Another name of gzip, which aiohttp does not know: https://www.rfc-editor.org/rfc/rfc9110#section-8.4.1.3
+X_GZIP = "x-gzip"
+NOT_OFFERED = f"was not offered: Accept-Encoding is '{OFFERED_ENCODINGS}'"
+READ_ENCODINGS = frozenset({"gzip", "deflate", "identity", "", X_GZIP})
+HEADERS = {
+    "Content-Type": "application/json",
+    "Accept": "application/json",
+    "Accept-Encoding": OFFERED_ENCODINGS,
+    "User-Agent": "nightlane",
+}
 
 
 class HttpUpstream:
@@ -123,9 +136,14 @@ class HttpUpstream:
         length = response.content_length
         if length is not None and length > self._max_bytes:
             raise self._too_large(response)
-        if "content-encoding" in response.headers:
+        encoding = response.headers.get("content-encoding")
+        if encoding is not None:
             # This is the compressed length.
             length = None
+            encoding = encoding.strip().lower()
+            if encoding not in READ_ENCODINGS:
+                response.close()
+                raise NoAnswer(Kind.UNREADABLE, f"its content-encoding '{encoding}' {NOT_OFFERED}")
         if length is not None and length <= SMALL_BYTES:
             return await response.read()
         chunks, size, reserved = [], 0, 0
@@ -139,9 +157,19 @@ class HttpUpstream:
                     wanted = self._max_bytes if length is None else max(length, size)
                     await self._budget.reserve(wanted)
                     reserved = wanted
-            return b"".join(chunks)
+            body = b"".join(chunks)
+            return self._decompressed(response, body) if encoding == X_GZIP else body
         finally:
             self._budget.release(reserved)
+
+    def _decompressed(self, response: aiohttp.ClientResponse, body: bytes) -> bytes:
+        try:
+            decompressed = zlib.decompressobj(wbits=zlib.MAX_WBITS + 16).decompress(body, self._max_bytes + 1)
+        except zlib.error as error:
+            raise NoAnswer(Kind.UNREADABLE, f"its content-encoding is {X_GZIP}: {error}") from error
+        if len(decompressed) > self._max_bytes:
+            raise self._too_large(response)
+        return decompressed
 
     def _too_large(self, response: aiohttp.ClientResponse) -> NoAnswer:
         # The rest of it is not needed.
@@ -183,10 +211,14 @@ def _no_answer(error: Exception) -> NoAnswer:
             return NoAnswer(Kind.UNREACHABLE, reason)
         case TimeoutError():
             return NoAnswer(Kind.TIMEOUT, reason if str(error) else "no answer in time")
+        case aiohttp.ClientPayloadError() if isinstance(error.__cause__, ContentEncodingError):
+            return NoAnswer(Kind.UNREADABLE, f"its body is not in its content-encoding: {reason}")
         case aiohttp.ServerDisconnectedError() | aiohttp.ClientPayloadError():
             return NoAnswer(Kind.DISCONNECTED, reason)
         case aiohttp.ClientConnectorError() | aiohttp.ClientSSLError():
             return NoAnswer(Kind.UNREACHABLE, reason)
+        case aiohttp.ClientResponseError() if "content-encoding" in error.message:
+            return NoAnswer(Kind.UNREADABLE, f"its content-encoding {NOT_OFFERED}")
         case aiohttp.ClientResponseError():
             return NoAnswer(Kind.UNREADABLE, f"not HTTP: {reason}")
         case ValueError():
