@@ -18,8 +18,9 @@ from nightlane.aws.secrets import CACHE_SECONDS, MIN_SECONDS_BETWEEN_READS, Upst
 from nightlane.domain.inference.budget import ByteBudget
 from nightlane.domain.inference.outcomes import judge
 from nightlane.domain.inference.ports import Answer, Kind, NoAnswer
+from nightlane.domain.inference.table import Verdict
 from nightlane.settings import KIB, Settings
-from nightlane.upstream.http import SMALL_BYTES, HttpUpstream, http_upstream
+from nightlane.upstream.http import SMALL_BYTES, STALE_SECONDS, HttpUpstream, http_upstream
 from nightlane.upstream.key import Key
 
 NAME = "acme/models"
@@ -186,10 +187,93 @@ def test_a_key_that_cannot_be_sent_is_a_configuration_error() -> None:
     assert caught.value.kind is Kind.MISCONFIGURED
 
 
-def test_a_redirect_is_returned_and_not_followed() -> None:
-    wire = Wire(b"HTTP/1.1 302 Found\r\nlocation: /login\r\ncontent-length: 0\r\n\r\n")
-    assert post(wire).status == 302
-    assert len(wire.heads) == 1
+@pytest.mark.parametrize(
+    ("location", "shown"),
+    [
+        (b"location: https://a.test/v1/completions?token=secret\r\n", "https://a.test/v1/completions, and"),
+        (b"location: /login\r\n", "/login, and"),
+        (b"location: /caf\xe9\xff\r\n", "/caf??, and"),
+        (b"", "nowhere, and"),
+    ],
+)
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_reported_and_not_followed(status: int, location: bytes, shown: str) -> None:
+    wire = Wire(b"HTTP/1.1 %d Found\r\n%bcontent-length: 0\r\n\r\n" % (status, location))
+    with pytest.raises(NoAnswer) as caught:
+        post(wire)
+    assert caught.value.kind is Kind.REDIRECT
+    assert caught.value.reason.startswith(f"{status}: it redirects to {shown}")
+    assert "correct upstream_url" in caught.value.reason
+    assert (len(wire.heads), judge(caught.value).verdict) == (1, Verdict.REFUSED)
+
+
+@dataclass
+class KeepAlive(Wire):
+    """Answers this many requests on a connection, closes it when the next one has arrived, and so on."""
+
+    answers: int = 1
+    begins: bytes = b""
+    """What is sent before it closes."""
+    connections: int = 0
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        for number in range(self.answers + 1):
+            self.heads.append(await reader.readuntil(b"\r\n\r\n"))
+            await reader.readexactly(2)
+            await asyncio.sleep(self.pause_seconds if number == self.answers else 0)
+            writer.write(http_response(b"{}") if number < self.answers else self.begins)
+            await writer.drain()
+        writer.close()
+
+
+def test_a_kept_alive_connection_that_went_stale_is_replaced_at_once() -> None:
+    wire = KeepAlive(answers=2)
+
+    async def main() -> None:
+        async with connected(wire) as upstream:
+            for _ in range(5):
+                assert (await upstream.post("/completions", b"{}")).body == b"{}"
+
+    asyncio.run(main())
+    assert (wire.connections, len(wire.heads)) == (3, 7)
+
+
+def test_a_stale_connection_is_replaced_once_and_then_it_is_a_failure() -> None:
+    wire = KeepAlive(answers=1)
+
+    async def main() -> None:
+        async with connected(wire) as upstream:
+            # Two connections in the pool, and both are closed on their next request.
+            await post_concurrently(upstream, 2)
+            with pytest.raises(NoAnswer) as caught:
+                await upstream.post("/completions", b"{}")
+            assert caught.value.kind is Kind.DISCONNECTED
+
+    asyncio.run(main())
+    assert (wire.connections, len(wire.heads)) == (2, 4)
+
+
+@pytest.mark.parametrize(
+    "wire",
+    [
+        KeepAlive(answers=0),
+        KeepAlive(answers=1, begins=OK + b"content-length: 10\r\n\r\n{}"),
+        KeepAlive(answers=1, pause_seconds=STALE_SECONDS + 0.2),
+    ],
+    ids=["a new connection", "a part of the answer came", "closed after a while"],
+)
+def test_a_connection_closed_over_a_request_is_a_failure_of_its_line(wire: KeepAlive) -> None:
+    async def main() -> None:
+        async with connected(wire) as upstream:
+            for _ in range(wire.answers):
+                await upstream.post("/completions", b"{}")
+            with pytest.raises(NoAnswer) as caught:
+                await upstream.post("/completions", b"{}")
+            assert caught.value.kind is Kind.DISCONNECTED
+
+    asyncio.run(main())
+    assert len(wire.heads) == wire.answers + 1
 
 
 @pytest.mark.parametrize(

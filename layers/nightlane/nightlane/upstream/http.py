@@ -6,6 +6,7 @@ import socket
 import zlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from time import monotonic
 
 import aiohttp
 from aiohttp.http_exceptions import ContentEncodingError
@@ -27,7 +28,9 @@ KEEPALIVE_SECONDS = 60
 MAX_HEADER_BYTES = 64 * KIB
 # Answers up to this size are read without reserving room in the budget.
 SMALL_BYTES = 256 * KIB
-MAX_REQUEST_ID_CHARACTERS = 200
+MAX_SHOWN_CHARACTERS = 200
+# A connection that was closed while it was idle is noticed within a round trip.
+STALE_SECONDS = 1.0
 # What aiohttp reads without another dependency.
 OFFERED_ENCODINGS = "gzip, deflate"
 # Another name of gzip, which aiohttp does not know: https://www.rfc-editor.org/rfc/rfc9110#section-8.4.1.3
@@ -42,18 +45,38 @@ HEADERS = {
 }
 
 
+class Sockets:
+    """Opens the connections, kept alive while they wait for an answer, and counts them."""
+
+    def __init__(self) -> None:
+        self.opened = 0
+
+    def __call__(self, address: aiohttp.AddrInfoType) -> socket.socket:
+        self.opened += 1
+        family, kind, protocol, _, _ = address
+        made = socket.socket(family, kind, protocol)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        # The first name is Linux's, the second macOS's.
+        option = getattr(socket, "TCP_KEEPIDLE", None) or getattr(socket, "TCP_KEEPALIVE", None)
+        if option is not None:
+            made.setsockopt(socket.IPPROTO_TCP, option, KEEPALIVE_SECONDS)
+        return made
+
+
 class HttpUpstream:
     """`domain.inference.ports.Upstream` on one session."""
 
     def __init__(
         self,
         session: aiohttp.ClientSession,
+        sockets: Sockets,
         settings: RequestSettings,
         key: Key,
         budget: ByteBudget,
         now: Callable[[], float],
     ) -> None:
         self._session = session
+        self._sockets = sockets
         self._base_url = settings.upstream_url
         self._limits = aiohttp.ClientTimeout(
             total=settings.upstream_timeout_seconds, sock_connect=CONNECT_SECONDS
@@ -103,13 +126,22 @@ class HttpUpstream:
                 self._has_key = True
 
     async def _send(
-        self, method: str, path: str, body: bytes | None, limits: aiohttp.ClientTimeout
+        self,
+        method: str,
+        path: str,
+        body: bytes | None,
+        limits: aiohttp.ClientTimeout,
+        *,
+        retry_stale: bool = True,
     ) -> Answer:
+        opened, began, status = self._sockets.opened, monotonic(), 0
         try:
             async with self._session.request(
                 method, self._url(path), data=body, allow_redirects=False, timeout=limits
             ) as response:
                 status, headers = response.status, response.headers
+                if 300 <= status < 400:
+                    raise _redirected(status, headers.get("location", ""))
                 return Answer(
                     status,
                     await self._read(response) if status < 400 else await self._read_error(response),
@@ -118,7 +150,12 @@ class HttpUpstream:
                     headers.get("content-type", ""),
                 )
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            raise _no_answer(error) from error
+            # If none was opened meanwhile, the request was sent on a connection that was kept alive.
+            reused = self._sockets.opened == opened
+            is_stale = reused and not status and monotonic() - began < STALE_SECONDS
+            if not (retry_stale and is_stale and _is_disconnection(error)):
+                raise _no_answer(error) from error
+        return await self._send(method, path, body, limits, retry_stale=False)
 
     def _url(self, path: str) -> URL:
         url = self._urls.get(path)
@@ -182,26 +219,22 @@ async def http_upstream(
     settings: RequestSettings, key: Key, budget: ByteBudget, now: Callable[[], float]
 ) -> AsyncIterator[HttpUpstream]:
     """Open a session with the upstream; `now` returns seconds since 1970."""
+    sockets = Sockets()
     async with aiohttp.ClientSession(
         # The worker's pool limits the requests; a second limit here would only queue them.
-        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60, socket_factory=_socket),
+        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60, socket_factory=sockets),
         headers=HEADERS,
         cookie_jar=aiohttp.DummyCookieJar(),
         max_line_size=MAX_HEADER_BYTES,
         max_field_size=MAX_HEADER_BYTES,
     ) as session:
-        yield HttpUpstream(session, settings, key, budget, now)
+        yield HttpUpstream(session, sockets, settings, key, budget, now)
 
 
-def _socket(address: aiohttp.AddrInfoType) -> socket.socket:
-    family, kind, protocol, _, _ = address
-    opened = socket.socket(family, kind, protocol)
-    opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    # The first name is Linux's, the second macOS's.
-    option = getattr(socket, "TCP_KEEPIDLE", None) or getattr(socket, "TCP_KEEPALIVE", None)
-    if option is not None:
-        opened.setsockopt(socket.IPPROTO_TCP, option, KEEPALIVE_SECONDS)
-    return opened
+def _is_disconnection(error: Exception) -> bool:
+    return isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError) and not isinstance(
+        error, aiohttp.ClientConnectorError
+    )
 
 
 def _no_answer(error: Exception) -> NoAnswer:
@@ -228,9 +261,20 @@ def _no_answer(error: Exception) -> NoAnswer:
     return NoAnswer(Kind.UNREACHABLE, reason)
 
 
+def _redirected(status: int, location: str) -> NoAnswer:
+    """Do not follow: the key would be sent to another host, or the POST become a GET."""
+    where = _shown(location.partition("?")[0]) or "nowhere"
+    reason = f"{status}: it redirects to {where}, and redirects are not followed: correct upstream_url"
+    return NoAnswer(Kind.REDIRECT, reason)
+
+
 def _request_id(value: str | None) -> str:
     """Return the upstream's request id as valid text, shortened if necessary; a new one if it sent none."""
     if not value:
         return f"req_{os.urandom(16).hex()}"
-    shown = value[:MAX_REQUEST_ID_CHARACTERS]
+    return _shown(value)
+
+
+def _shown(header: str) -> str:
+    shown = header[:MAX_SHOWN_CHARACTERS]
     return shown if shown.isascii() else shown.encode(errors="replace").decode()

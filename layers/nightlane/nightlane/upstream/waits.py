@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Mapping
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 # Rate limiters report the state of these buckets in headers. A reset is in seconds or a Go duration (`6m0s`).
@@ -40,8 +41,15 @@ def _number(value: str | None) -> float | None:
 
 def _date(value: str, now: float) -> float | None:
     """Return the seconds until an HTTP date (RFC 9110 §10.2.3)."""
+    at = _timestamp(value)
+    return None if at is None else max(0.0, at - now)
+
+
+def _timestamp(value: str) -> float | None:
     try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - now)
+        date = parsedate_to_datetime(value)
+        # Without a zone, or in -0000, it is UTC as well.
+        return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
     except (ValueError, TypeError, OverflowError, IndexError):
         return None
 

@@ -136,8 +136,8 @@ TABLE: tuple[Row, ...] = (
         "1xx, 3xx",
         Kind.REDIRECT,
         Verdict.REFUSED,
-        "to a login page or another host, where the key must not be sent",
-        lambda seen: seen.status < 400,
+        "the configured URL is not the final one, or a login page is in the way; redirects are not followed",
+        lambda seen: seen.no_answer is Kind.REDIRECT or seen.status < 400,
     ),
     Row(
         "429 with the code insufficient_quota",
