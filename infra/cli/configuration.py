@@ -57,7 +57,7 @@ def _read(config: Path) -> dict[str, str]:
     try:
         context = json.loads(config.read_bytes())
         if isinstance(context, dict):
-            deployment = Deployment.from_context(NO_UPSTREAM | context)
+            deployment = Deployment.from_context(NO_UPSTREAM | context, on_aws=False)
         else:
             raise InvalidContext("nightlane: the file must contain a JSON object")
     except (OSError, ValueError, InvalidContext) as error:

@@ -1,11 +1,21 @@
 """The operator's choices, read once from the context `nightlane` in cdk.json."""
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
+from infra.resources import INFER
 from nightlane.settings import (
     AssembleQueueSettings,
     DeadLetterQueueSettings,
@@ -19,6 +29,22 @@ from nightlane.settings import (
 
 # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html
 MAX_EVENT_SOURCE_CONCURRENCY = 1_000
+# https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_CreateSecret.html
+SECRET_NAME = re.compile(r"[\w/+=.@-]{1,512}", re.ASCII)
+# Secrets Manager appends a hyphen and six random characters; the role is granted exactly this ARN.
+SECRET_ARN = re.compile(r"arn:aws[\w-]*:secretsmanager:[\w-]+:\d{12}:secret:[\w/+=.@-]+-\w{6}", re.ASCII)
+DAY_SECONDS = 86_400
+# https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+_LAMBDA_PAYLOAD = "in base64, with its event, it must fit into Lambda's 6 MB"
+# Larger values work on one machine, but not on AWS.
+MAX_ON_AWS = {
+    "completion_window_seconds": (
+        INFER.retention_days * DAY_SECONDS,
+        f"SQS keeps a message for {INFER.retention_days} days",
+    ),
+    "max_upload_bytes": (4_650_000, _LAMBDA_PAYLOAD),
+    "max_inline_content_bytes": (4_650_000, _LAMBDA_PAYLOAD),
+}
 PLACEHOLDER_HOST = "inference.example.com"
 # Settings that the stack fills in, so an operator must not.
 SET_BY_STACK = {
@@ -46,12 +72,25 @@ class ContextModel(BaseModel):
 
 
 class Upstream(ContextModel):
-    """An inference endpoint; its key is in the Secrets Manager secret `key_secret`."""
+    """An inference endpoint; its key is in the Secrets Manager secret `key_secret`, a name or an ARN."""
 
     url: Annotated[str, AfterValidator(endpoint_url)] = Field(
         min_length=1, description="Base URL, with its /v1 and, if it needs one, a query"
     )
-    key_secret: str | None = Field(default=None, min_length=1, description="Name of the secret")
+    key_secret: str | None = Field(default=None, description="Name or ARN of the secret")
+
+    @field_validator("key_secret")
+    @classmethod
+    def _secret_can_be_found(cls, secret: str | None) -> str | None:
+        if secret is None or SECRET_NAME.fullmatch(secret) or SECRET_ARN.fullmatch(secret):
+            return secret
+        raise ValueError(
+            "this must be a secret's name, or its complete ARN (arn:aws:secretsmanager:…:secret:name-AbCdEf)"
+        )
+
+    @property
+    def key_secret_is_arn(self) -> bool:
+        return self.key_secret is not None and self.key_secret.startswith("arn:")
 
 
 class CustomDomain(ContextModel):
@@ -117,8 +156,10 @@ class Deployment(ContextModel):
         return self
 
     @classmethod
-    def from_context(cls, context: Any) -> Self:
+    def from_context(cls, context: Any, *, on_aws: bool = True) -> Self:
         """Read the context; it may be JSON text, as `cdk -c nightlane='{…}'` passes it.
+
+        With `on_aws`, values that would not work there are invalid, too.
 
         Raises:
             InvalidContext: with one line for each invalid value.
@@ -130,9 +171,18 @@ class Deployment(ContextModel):
         if not isinstance(values, Mapping):
             raise InvalidContext("nightlane: the context in cdk.json needs an object of this name")
         try:
-            return cls.model_validate(_with_settings(values))
+            deployment = cls.model_validate(_with_settings(values))
         except ValidationError as error:
             raise InvalidContext("\n".join(map(_describe, error.errors()))) from error
+        if on_aws and (too_large := [*_too_large_for_aws(deployment.settings)]):
+            raise InvalidContext("\n".join(too_large))
+        return deployment
+
+
+def _too_large_for_aws(settings: Settings) -> Iterator[str]:
+    for name, (limit, reason) in MAX_ON_AWS.items():
+        if getattr(settings, name) > limit:
+            yield f"nightlane.{name}: the maximum on AWS is {limit}: {reason}"
 
 
 def _with_settings(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
-from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
 from infra.deploy import camel_case
@@ -30,7 +29,7 @@ class FunctionResources:
 
     storage: Storage
     queues: Queues
-    upstream_key: secretsmanager.ISecret | None
+    upstream_key_arns: tuple[str, ...]
 
     def settings(self, deployment: Deployment) -> Settings:
         """The settings of all functions, with the names of the resources in the stack."""
@@ -63,8 +62,7 @@ class FunctionResources:
             case Target.QUEUE:
                 return [self.queues.by_name[name].queue_arn for name in grant.on]
             case Target.UPSTREAM_KEY:
-                # Secrets Manager appends a hyphen and six random characters to the name.
-                return [f"{self.upstream_key.secret_arn}-??????"] if self.upstream_key else []
+                return list(self.upstream_key_arns)
 
 
 class Functions(Construct):

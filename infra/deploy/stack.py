@@ -1,7 +1,6 @@
 """The stack, made of the constructs."""
 
-from aws_cdk import Annotations, CfnOutput, Stack
-from aws_cdk import aws_secretsmanager as secretsmanager
+from aws_cdk import Annotations, ArnFormat, CfnOutput, Stack
 from constructs import Construct
 
 from infra.deploy.api import Api
@@ -35,7 +34,7 @@ class NightlaneStack(Stack):
             "Functions",
             deployment=deployment,
             specs=specs,
-            resources=FunctionResources(storage, queues, self._upstream_key(deployment)),
+            resources=FunctionResources(storage, queues, self._upstream_key_arns(deployment)),
             code=code,
         ).by_name
         api = Api(
@@ -56,6 +55,15 @@ class NightlaneStack(Stack):
                 "nightlane:upstream", "cdk.json: upstreams[0].url is still the placeholder"
             )
 
-    def _upstream_key(self, deployment: Deployment) -> secretsmanager.ISecret | None:
-        name = deployment.upstream.key_secret
-        return secretsmanager.Secret.from_secret_name_v2(self, "UpstreamKey", name) if name else None
+    def _upstream_key_arns(self, deployment: Deployment) -> tuple[str, ...]:
+        secret = deployment.upstream.key_secret
+        if secret is None or deployment.upstream.key_secret_is_arn:
+            return (secret,) if secret else ()
+        # Secrets Manager appends a hyphen and six random characters to the name.
+        arn = self.format_arn(
+            service="secretsmanager",
+            resource="secret",
+            resource_name=f"{secret}-??????",
+            arn_format=ArnFormat.COLON_RESOURCE_NAME,
+        )
+        return (arn,)

@@ -22,6 +22,7 @@ from infra.deploy.nag import enforce_aws_solutions
 from infra.deploy.stack import NightlaneStack
 
 UPSTREAM = {"upstreams": [{"url": "https://models.acme.test/v1"}]}
+SECRET_ARN = "arn:aws:secretsmanager:eu-central-1:222222222222:secret:inference/key-AbCdEf"
 Synthesise = Callable[..., "Template"]
 
 

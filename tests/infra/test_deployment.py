@@ -10,9 +10,9 @@ from aws_cdk import aws_sqs as sqs
 from cfnlint.api import lint_file
 from cfnlint.config import ManualArgs
 
-from infra.deploy.deployment import Deployment, InvalidContext
+from infra.deploy.deployment import MAX_ON_AWS, Deployment, InvalidContext
 from infra.deploy.nag import enforce_aws_solutions
-from tests.infra.conftest import UPSTREAM, Synthesise, Template
+from tests.infra.conftest import SECRET_ARN, UPSTREAM, Synthesise, Template
 
 pytestmark = pytest.mark.xdist_group("cdk")
 # The CDK writes a DependsOn besides the reference from a function to its role's policy.
@@ -39,6 +39,38 @@ DOMAIN = {"name": "batch.acme.test", "certificate_arn": "arn:aws:acm:us-east-1:1
             UPSTREAM | {"upstream_timeout_seconds": 900},
             "nightlane.upstream_timeout_seconds: Input should be less than or equal to 840",
         ),
+        (
+            UPSTREAM | {"completion_window_seconds": 2_592_000},
+            "nightlane.completion_window_seconds: the maximum on AWS is 1209600: SQS keeps a message for 14",
+        ),
+        (
+            UPSTREAM | {"max_upload_bytes": 10_000_000},
+            "nightlane.max_upload_bytes: the maximum on AWS is 4650000",
+        ),
+        (
+            UPSTREAM | {"max_inline_content_bytes": 5_000_000},
+            "nightlane.max_inline_content_bytes: the maximum on AWS is",
+        ),
+        (
+            {"upstreams": [{"url": "https://a.test/v1", "key_secret": "my key"}]},
+            "nightlane.upstreams.0.key_secret",
+        ),
+        (
+            {"upstreams": [{"url": "https://a.test/v1", "key_secret": ""}]},
+            "a secret's name, or its complete",
+        ),
+        (
+            {"upstreams": [{"url": "https://a.test/v1", "key_secret": SECRET_ARN.removesuffix("-AbCdEf")}]},
+            "a secret's name, or its complete ARN",
+        ),
+        (
+            {
+                "upstreams": [
+                    {"url": "https://a.test/v1", "key_secret": "arn:aws:ssm:eu-west-1:222222222222:a"}
+                ]
+            },
+            "a secret's name, or its complete ARN",
+        ),
         (UPSTREAM | {"table_name": "mine"}, "nightlane.table_name: Extra inputs"),
         (UPSTREAM | {"log_retention_days": 2}, "nightlane.log_retention_days: Input should be 1, 3,"),
         (UPSTREAM | {"alarm_topic_arn": "pager"}, "nightlane.alarm_topic_arn: String should match"),
@@ -56,6 +88,16 @@ def test_an_invalid_context_is_refused_with_the_name_of_the_value(context: Any, 
     with pytest.raises(InvalidContext) as refusal:
         Deployment.from_context(context)
     assert message in str(refusal.value)
+
+
+@pytest.mark.parametrize("name", MAX_ON_AWS)
+def test_a_value_too_large_for_aws_is_valid_on_one_machine(name: str) -> None:
+    limit, _ = MAX_ON_AWS[name]
+    assert Deployment.from_context(UPSTREAM | {name: limit})
+    with pytest.raises(InvalidContext, match=name):
+        Deployment.from_context(UPSTREAM | {name: limit + 1})
+    deployment = Deployment.from_context(UPSTREAM | {name: limit + 1}, on_aws=False)
+    assert getattr(deployment.settings, name) == limit + 1
 
 
 def test_the_context_in_the_repository_is_valid() -> None:
