@@ -4,7 +4,7 @@ import sys
 
 from aws_cdk import App
 
-from infra.deploy.deployment import Deployment, InvalidContext
+from infra.deploy.deployment import BadContext, Deployment
 from infra.deploy.layers import HOST, Platform, build
 from infra.deploy.nag import enforce_aws_solutions
 from infra.deploy.stack import NightlaneStack
@@ -15,7 +15,7 @@ def main() -> None:
     app = App()
     try:
         deployment = Deployment.from_context(app.node.try_get_context("nightlane"))
-    except InvalidContext as error:
+    except BadContext as error:
         sys.exit(f"cdk.json: {error}")
     # The rehearsal's emulator runs the functions on this machine's Python instead of Lambda's.
     for_host = app.node.try_get_context("wheels") == "host"

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from infra.deploy.deployment import PLACEHOLDER_HOST, Deployment, InvalidContext
+from infra.deploy.deployment import PLACEHOLDER_HOST, BadContext, Deployment
 from nightlane.settings import PREFIX, Settings
 
 KEY, KEY_SECRET, URL = f"{PREFIX}UPSTREAM_KEY", f"{PREFIX}UPSTREAM_KEY_SECRET", f"{PREFIX}UPSTREAM_URL"
@@ -59,8 +59,8 @@ def _read(config: Path) -> dict[str, str]:
         if isinstance(context, dict):
             deployment = Deployment.from_context(NO_UPSTREAM | context, on_aws=False)
         else:
-            raise InvalidContext("nightlane: the file must contain a JSON object")
-    except (OSError, ValueError, InvalidContext) as error:
+            raise BadContext("nightlane: the file must contain a JSON object")
+    except (OSError, ValueError, BadContext) as error:
         raise InvalidSettings(f"{config}: {error}") from error
     values = _variables(deployment.settings.model_dump(include=deployment.settings.model_fields_set))
     if "upstreams" in context:

@@ -61,7 +61,7 @@ SET_BY_STACK = {
 }
 
 
-class InvalidContext(Exception):
+class BadContext(Exception):
     """The context `nightlane` does not describe a valid deployment."""
 
 
@@ -162,20 +162,20 @@ class Deployment(ContextModel):
         With `on_aws`, values that would not work there are invalid, too.
 
         Raises:
-            InvalidContext: with one line for each invalid value.
+            BadContext: with one line for each invalid value.
         """
         try:
             values = json.loads(context) if isinstance(context, str) else context
         except ValueError as error:
-            raise InvalidContext(f"nightlane: not JSON: {error}") from error
+            raise BadContext(f"nightlane: not JSON: {error}") from error
         if not isinstance(values, Mapping):
-            raise InvalidContext("nightlane: the context in cdk.json needs an object of this name")
+            raise BadContext("nightlane: the context in cdk.json needs an object of this name")
         try:
             deployment = cls.model_validate(_with_settings(values))
         except ValidationError as error:
-            raise InvalidContext("\n".join(map(_describe, error.errors()))) from error
+            raise BadContext("\n".join(map(_describe, error.errors()))) from error
         if on_aws and (too_large := [*_too_large_for_aws(deployment.settings)]):
-            raise InvalidContext("\n".join(too_large))
+            raise BadContext("\n".join(too_large))
         return deployment
 
 

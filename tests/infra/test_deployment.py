@@ -10,7 +10,7 @@ from aws_cdk import aws_sqs as sqs
 from cfnlint.api import lint_file
 from cfnlint.config import ManualArgs
 
-from infra.deploy.deployment import MAX_ON_AWS, Deployment, InvalidContext
+from infra.deploy.deployment import MAX_ON_AWS, BadContext, Deployment
 from infra.deploy.nag import enforce_aws_solutions
 from tests.infra.conftest import SECRET_ARN, UPSTREAM, Synthesise, Template
 
@@ -85,7 +85,7 @@ DOMAIN = {"name": "batch.acme.test", "certificate_arn": "arn:aws:acm:us-east-1:1
     ],
 )
 def test_an_invalid_context_is_refused_with_the_name_of_the_value(context: Any, message: str) -> None:
-    with pytest.raises(InvalidContext) as refusal:
+    with pytest.raises(BadContext) as refusal:
         Deployment.from_context(context)
     assert message in str(refusal.value)
 
@@ -94,7 +94,7 @@ def test_an_invalid_context_is_refused_with_the_name_of_the_value(context: Any, 
 def test_a_value_too_large_for_aws_is_valid_on_one_machine(name: str) -> None:
     limit, _ = MAX_ON_AWS[name]
     assert Deployment.from_context(UPSTREAM | {name: limit})
-    with pytest.raises(InvalidContext, match=name):
+    with pytest.raises(BadContext, match=name):
         Deployment.from_context(UPSTREAM | {name: limit + 1})
     deployment = Deployment.from_context(UPSTREAM | {name: limit + 1}, on_aws=False)
     assert getattr(deployment.settings, name) == limit + 1
