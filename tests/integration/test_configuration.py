@@ -54,7 +54,7 @@ def test_a_config_file_may_omit_the_upstream_and_may_contain_settings_of_a_stack
         ({"nonsense": 1}, "nightlane.nonsense: Extra inputs are not permitted"),
         ({"checkpoint_seconds": "soon"}, "nightlane.checkpoint_seconds: Input should be a valid number"),
         ({"upstream_key": "sk-1"}, "nightlane.upstream_key: Extra inputs are not permitted"),
-        ({"upstreams": [{"url": "nowhere"}]}, "nightlane.upstreams.0.url: String should match"),
+        ({"upstreams": [{"url": "nowhere"}]}, "nightlane.upstreams.0.url: Value error, an endpoint is a URL"),
         ([], "the file must contain a JSON object"),
         ("{", "Expecting property name"),
         ("\udcff".encode("utf-8", "surrogateescape").decode("latin-1"), "Expecting value"),

@@ -18,7 +18,6 @@ from nightlane.domain.inference.attempt import (
     pause_after_failure,
     pause_after_refusal,
     pause_before_probe,
-    pause_of_refused_line,
 )
 from nightlane.domain.inference.outcomes import NO_BODY, Outcome
 from nightlane.domain.inference.ports import Kind
@@ -110,13 +109,6 @@ def test_a_requested_pause_is_honoured_up_to_five_minutes(
 ) -> None:
     for pause in (pause_after_failure, pause_after_refusal):
         assert min(requested, 300) <= pause(times, requested, lambda: jitter) <= 330
-
-
-@given(refusals=st.integers(0, 100), jitter=JITTER)
-def test_an_upstream_that_refuses_and_asks_for_no_pause_gets_one(refusals: int, jitter: float) -> None:
-    own = pause_after_refusal(refusals, None, lambda: jitter)
-    assert pause_after_refusal(refusals, 0.0, lambda: jitter) == own
-    assert 0.25 <= pause_of_refused_line(lambda: jitter) <= 0.5
 
 
 @given(requested=st.floats(0, allow_nan=False), failures=st.integers(0, 100), needed=st.integers(1, 40))

@@ -99,22 +99,8 @@ def pause_after_failure(
 def pause_after_refusal(
     refusals: int, retry_after: float | None, jitter: Callable[[], float] = random.random
 ) -> float:
-    """Seconds before anything is sent again, after this many consecutive refusals of single requests.
-
-    At least what the upstream asks for, and some time even if it asks for none (`Retry-After: 0`).
-    """
-    own = _pause(max(0, refusals - 1), None, MAX_REFUSED_PAUSE_SECONDS, jitter)
-    return own if retry_after is None else max(own, pause_as_asked(retry_after, jitter))
-
-
-def pause_as_asked(retry_after: float, jitter: Callable[[], float] = random.random) -> float:
-    """Seconds before anything is sent again, as the upstream asks."""
-    return min(retry_after, MAX_RETRY_AFTER_SECONDS) * (1 + 0.1 * jitter())
-
-
-def pause_of_refused_line(jitter: Callable[[], float] = random.random) -> float:
-    """Seconds before a refused line is retried, even if other lines are answered meanwhile."""
-    return _pause(0, None, FIRST_PAUSE_SECONDS, jitter)
+    """Seconds before anything is sent again, after this many consecutive refusals of single requests."""
+    return _pause(max(0, refusals - 1), retry_after, MAX_REFUSED_PAUSE_SECONDS, jitter)
 
 
 def pause_before_probe(failures: int, attempts_needed: int, retry_after: float | None) -> float:
@@ -129,5 +115,5 @@ def pause_before_probe(failures: int, attempts_needed: int, retry_after: float |
 def _pause(doublings: int, retry_after: float | None, longest: float, jitter: Callable[[], float]) -> float:
     """Jitter only half of the pause: full jitter would sometimes retry immediately."""
     if retry_after is not None:
-        return pause_as_asked(retry_after, jitter)
+        return min(retry_after, MAX_RETRY_AFTER_SECONDS) * (1 + 0.1 * jitter())
     return min(longest, FIRST_PAUSE_SECONDS * 2.0 ** min(doublings, 16)) * (0.5 + 0.5 * jitter())

@@ -11,7 +11,6 @@ from nightlane.domain.inference.attempt import (
     decide_with_proof,
     pause_after_failure,
     pause_before_probe,
-    pause_of_refused_line,
 )
 from nightlane.domain.inference.budget import ByteBudget
 from nightlane.domain.inference.feed import Candidate, Feed
@@ -136,7 +135,7 @@ class Sender:
             return
         tools.monitor.slow_down(outcome, others)
         if step is Step.RETRY:
-            tools.feed.retry(candidate, self._ports.monotonic() + pause_of_refused_line())
+            tools.feed.retry(candidate, self._ports.monotonic())
         else:
             self._hold(candidate, outcome)
         self._rest_if_down(outcome)

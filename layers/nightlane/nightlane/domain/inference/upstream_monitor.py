@@ -1,6 +1,6 @@
 """Watches the upstream: passes outcomes to health and limiter, logs outages, and starts rests."""
 
-from nightlane.domain.inference.attempt import pause_after_refusal, pause_as_asked
+from nightlane.domain.inference.attempt import pause_after_refusal
 from nightlane.domain.inference.feed import Feed
 from nightlane.domain.inference.health import Health
 from nightlane.domain.inference.limiter import Limiter
@@ -80,12 +80,8 @@ class UpstreamMonitor:
 
     def pause(self, outcome: Outcome, *, alone: bool) -> None:
         """Pause all lines, because what a refusal asks for applies to the whole upstream."""
-        asked = outcome.retry_after
-        if alone:
-            seconds = pause_after_refusal(self._health.lone_streak, asked)
-        else:
-            seconds = pause_as_asked(asked) if asked else 0.0
-        if seconds:
+        if outcome.retry_after is not None or alone:
+            seconds = pause_after_refusal(self._health.lone_streak, outcome.retry_after)
             self._limiter.pause(self._ports.monotonic() + seconds)
 
     def is_quota_used_up(self, outcome: Outcome) -> bool:
