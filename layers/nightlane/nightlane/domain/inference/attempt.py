@@ -17,6 +17,8 @@ MAX_RETRY_AFTER_SECONDS = 300.0
 # probes add up to about half a minute, as long as most restarts take.
 PROBE_PAUSES_SECONDS = (2.0, 5.0, 10.0, 15.0)
 LAST_PROBE_PAUSE_SECONDS = 1.0
+# How long a line that needs a rest is held while other lines keep the worker busy.
+WAIT_PAUSE_SECONDS = 30.0
 # A line is denied twice before it is blamed: a single denial may be a gateway's glitch.
 DENIALS_NEEDED = 2
 

@@ -81,6 +81,12 @@ def is_alive(end: Answer | NoAnswer) -> bool:
     return end.status in (401, 403, 404, 405) and not _is_html(end, read_body(end.body))
 
 
+def is_refused(end: Answer | NoAnswer) -> bool:
+    """Whether the probe itself was refused or denied: then it proves nothing about a line that was."""
+    is_unauthorized = isinstance(end, Answer) and end.status in (401, 403)
+    return is_unauthorized or judge(end).verdict is Verdict.DENIED
+
+
 def _is_html(answer: Answer, body: Body) -> bool:
     if body.is_object:
         return False

@@ -16,8 +16,9 @@ from nightlane.domain.inference.pool import Pool
 from nightlane.domain.inference.ports import LeaseView, Upstream
 from nightlane.domain.inference.quarantine import Quarantine
 from nightlane.domain.inference.results import unanswered
-from nightlane.domain.inference.sender import Sender, Tools
+from nightlane.domain.inference.sender import Sender
 from nightlane.domain.inference.supervisor import Limits, Stop, Supervisor
+from nightlane.domain.inference.tools import Tools
 from nightlane.domain.inference.traffic import Traffic
 from nightlane.domain.inference.upkeep import Upkeep
 from nightlane.domain.inference.upstream_monitor import UpstreamMonitor

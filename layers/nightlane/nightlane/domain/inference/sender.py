@@ -1,9 +1,9 @@
 """Sends lines to the upstream and decides, from each outcome, what happens to the line."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from nightlane.domain.inference.attempt import (
+    WAIT_PAUSE_SECONDS,
     Evidence,
     Proof,
     Step,
@@ -12,35 +12,16 @@ from nightlane.domain.inference.attempt import (
     pause_after_failure,
     pause_before_probe,
 )
-from nightlane.domain.inference.budget import ByteBudget
-from nightlane.domain.inference.feed import Candidate, Feed
-from nightlane.domain.inference.health import Health
-from nightlane.domain.inference.outcomes import Judge, Outcome, is_alive, is_large, judge
+from nightlane.domain.inference.feed import Candidate
+from nightlane.domain.inference.outcomes import Judge, Outcome, is_alive, is_large, is_refused, judge
 from nightlane.domain.inference.ports import Answer, NoAnswer, Upstream
-from nightlane.domain.inference.quarantine import NEVER_THE_LINES_FAULT, Quarantine
+from nightlane.domain.inference.quarantine import NEVER_THE_LINES_FAULT
 from nightlane.domain.inference.results import Result, answered, given_up
-from nightlane.domain.inference.supervisor import Stop, Supervisor
+from nightlane.domain.inference.supervisor import Stop
 from nightlane.domain.inference.table import Verdict
-from nightlane.domain.inference.traffic import Traffic
-from nightlane.domain.inference.upstream_monitor import UpstreamMonitor
+from nightlane.domain.inference.tools import Tools
 from nightlane.domain.ports import Ports
 from nightlane.settings import InferenceSettings
-
-# How long a line that needs a rest is held while other lines keep the worker busy.
-WAIT_PAUSE_SECONDS = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class Tools:
-    """What a `Sender` works with."""
-
-    feed: Feed
-    monitor: UpstreamMonitor
-    health: Health
-    quarantine: Quarantine
-    supervisor: Supervisor
-    traffic: Traffic
-    budget: ByteBudget
 
 
 class Sender:
@@ -197,7 +178,7 @@ class Sender:
         Returns False if lines are due but the probe proves nothing about any of them.
         """
         tools, now = self._tools, self._ports.monotonic()
-        refused = _is_refused(end)
+        refused = is_refused(end)
         proven = tools.feed.release(lambda each: each.due <= now and not (refused and each.is_refused))
         if proven:
             tools.health.on_alive()
@@ -215,9 +196,3 @@ class Sender:
             quarantine.suspicion_of(each.line.number).others_answered for each in left
         )
         self._tools.monitor.rest_if_down(outcome, idle=idle, only_refused_left=only_refused)
-
-
-def _is_refused(end: Answer | NoAnswer) -> bool:
-    """Whether the probe itself was refused or denied: then it proves nothing about a line that was."""
-    is_unauthorized = isinstance(end, Answer) and end.status in (401, 403)
-    return is_unauthorized or judge(end).verdict is Verdict.DENIED
