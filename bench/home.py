@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from operator import truediv
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -17,7 +16,7 @@ import openai
 
 from bench.batches import KEY, input_file, run_batch
 from bench.result import Figure, Result
-from bench.throughput import FAST_LATENCY, FAST_LINES, ROUNDS, rate
+from bench.throughput import FAST_LATENCY, FAST_LINES, beside_a_bare_loop
 from infra.cli.mock.process import MockUpstream
 
 SAMPLE_SECONDS = 0.02
@@ -81,22 +80,8 @@ def measure(max_lines: int) -> Result:
 
 
 def requests_per_second(lines: int) -> list[Figure]:
-    """The home and a bare loop in turn, so that a change in the machine's speed affects both."""
-    ours, theirs = [], []
-    data = input_file(lines)
     with MockUpstream(latency_mean=FAST_LATENCY) as upstream, start_home(upstream.url) as home:
-        for _ in range(ROUNDS):
-            upstream.reset()
-            subprocess.run([sys.executable, "-m", "bench.throughput", upstream.url, str(lines)], check=True)
-            theirs.append(rate(upstream))
-            upstream.reset()
-            run_batch(home, data)
-            ours.append(rate(upstream))
-    return [
-        Figure("bare aiohttp loop, upstream of 1 ms", median(theirs), "requests/s"),
-        Figure("home, upstream of 1 ms", median(ours), "requests/s"),
-        Figure("home ÷ bare loop", median(map(truediv, ours, theirs)), "ratio", "≥ 0.83"),
-    ]
+        return beside_a_bare_loop("home", home, upstream, lines, "≥ 0.83")
 
 
 def delays() -> list[Figure]:

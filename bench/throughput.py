@@ -9,7 +9,7 @@ from statistics import median
 
 import aiohttp
 
-from bench.batches import bodies, input_file, run_batch, start_rig
+from bench.batches import Served, bodies, input_file, run_batch, start_rig
 from bench.result import Figure, Result
 from bench.simulation import pool_ends
 from infra.cli.mock.model import Behaviour, latency_of
@@ -47,22 +47,28 @@ def slot_efficiency(lines: int) -> list[Figure]:
 
 
 def requests_per_second(lines: int) -> list[Figure]:
-    """Nightlane and a bare loop in turn, so that a change in the machine's speed affects both."""
-    ours, theirs = [], []
     with MockUpstream(latency_mean=FAST_LATENCY) as upstream, start_rig(upstream.url) as rig:
-        data = input_file(lines)
-        for _ in range(ROUNDS):
-            upstream.reset()
-            # In a separate process, because the rig's threads run in this one.
-            subprocess.run([sys.executable, "-m", "bench.throughput", upstream.url, str(lines)], check=True)
-            theirs.append(rate(upstream))
-            upstream.reset()
-            run_batch(rig, data)
-            ours.append(rate(upstream))
+        return beside_a_bare_loop("Nightlane", rig, upstream, lines, "≥ 0.75")
+
+
+def beside_a_bare_loop(
+    name: str, instance: Served, upstream: MockUpstream, lines: int, bar: str
+) -> list[Figure]:
+    """An instance and a bare loop in turn, so that a change in the machine's speed affects both."""
+    ours, theirs = [], []
+    data = input_file(lines)
+    for _ in range(ROUNDS):
+        upstream.reset()
+        # In a separate process, because an instance's threads may run in this one.
+        subprocess.run([sys.executable, "-m", "bench.throughput", upstream.url, str(lines)], check=True)
+        theirs.append(rate(upstream))
+        upstream.reset()
+        run_batch(instance, data)
+        ours.append(rate(upstream))
     return [
         Figure("bare aiohttp loop, upstream of 1 ms", median(theirs), "requests/s"),
-        Figure("Nightlane, upstream of 1 ms", median(ours), "requests/s"),
-        Figure("Nightlane ÷ bare loop", median(map(truediv, ours, theirs)), "ratio", "≥ 0.75"),
+        Figure(f"{name}, upstream of 1 ms", median(ours), "requests/s"),
+        Figure(f"{name} ÷ bare loop", median(map(truediv, ours, theirs)), "ratio", bar),
     ]
 
 
