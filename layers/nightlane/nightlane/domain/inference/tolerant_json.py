@@ -13,6 +13,8 @@ from typing import Any
 
 import msgspec
 
+from nightlane.domain.lines import escape_separators
+
 MAX_DEPTH = 500
 """Levels of nesting. Python's json fails at about 1,000 levels, minus the depth of its caller's stack."""
 MAX_INTEGER_DIGITS = 4_300
@@ -20,8 +22,6 @@ MAX_INTEGER_DIGITS = 4_300
 
 # Section 7 requires these to be escaped.
 _CONTROLS = {bytes([code]): json.dumps(chr(code))[1:-1].encode() for code in range(0x20)}
-# It does not require these, but many line readers, such as Python's splitlines, end a line there.
-_SEPARATORS = {mark.encode(): json.dumps(mark)[1:-1].encode() for mark in "\u2028\u2029\x85"}
 
 # All quantifiers are possessive, because backtracking would take far too long on a body of 16 MiB.
 _HEX = "[0-9a-fA-F]"
@@ -64,12 +64,7 @@ def read(body: bytes) -> tuple[bytes, Any] | None:
     """Return the line that `tidy` returns, and its value."""
     body = body.removeprefix(BOM_UTF8).strip(b" \t\r\n")
     parsed = _parse_strict(body) or _repair(body)
-    if parsed and not parsed[0].isascii():
-        line, value = parsed
-        for mark, escape in _SEPARATORS.items():
-            line = line.replace(mark, escape)
-        return line, value
-    return parsed
+    return (escape_separators(parsed[0]), parsed[1]) if parsed else None
 
 
 def _parse_strict(body: bytes) -> tuple[bytes, Any] | None:
