@@ -18,7 +18,7 @@ from nightlane.aws.table.items import part_to_text
 from nightlane.domain.inference.lines import READ_BYTES
 from nightlane.domain.parts import PARTS_AHEAD
 from nightlane.domain.planning import Lines, cut_shards
-from nightlane.domain.shard import Part
+from nightlane.domain.shard import Lane, Part
 from nightlane.settings import KIB, Settings
 
 FUNCTION_SECONDS = 900
@@ -174,7 +174,8 @@ def shard_lines(lines: int, input_bytes: int, settings: Settings) -> tuple[tuple
     places = Lines()
     for number in range(lines):
         places.add(number * input_bytes, input_bytes - 1)
-    return tuple((spec.lane, spec.lines) for spec in cut_shards(places, settings.lane_capacities, settings))
+    lanes = [Lane(capacity) for capacity in settings.lane_capacities]
+    return tuple((spec.lane, spec.lines) for spec in cut_shards(places, lanes, settings))
 
 
 def checkpoints_per_shard(

@@ -4,8 +4,8 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from nightlane.aws.queues import read_batch_message, read_shard_message
-from nightlane.domain.dead_letters import fail_assembly, fail_plan, fail_shard
+from nightlane.aws.queues import read_batch_message, read_lane_message
+from nightlane.domain.dead_letters import fail_assembly, fail_lane, fail_plan
 from nightlane.domain.metrics import Metric
 from nightlane.domain.ports import Ports
 from nightlane.entry import Handler, on_aws
@@ -24,7 +24,7 @@ def make_handler(ports: Ports[DeadLettersSettings]) -> Handler:
         logger.error("dead letter", queue=queue, message_body=body)
         match queue:
             case settings.infer_dead_letters_arn:
-                fail_shard(ports, read_shard_message(body))
+                fail_lane(ports, read_lane_message(body))
             case settings.plan_dead_letters_arn:
                 fail_plan(ports, read_batch_message(body))
             case settings.assemble_dead_letters_arn:

@@ -1,4 +1,4 @@
-"""infer: for a message from SQS, runs a shard of a lane as far as time allows."""
+"""infer: for a message from SQS, runs a lane of a batch as far as time allows."""
 
 import asyncio
 import gc
@@ -10,11 +10,11 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from nightlane.aws.clients import Clients
 from nightlane.aws.lease import Leases
-from nightlane.aws.queues import read_shard_message
+from nightlane.aws.queues import read_lane_message
 from nightlane.aws.secrets import UpstreamKey
 from nightlane.domain.inference.budget import ByteBudget
 from nightlane.domain.inference.ports import Upstream
-from nightlane.domain.inference.worker import Delivery, Ending, Verdict, run_shard
+from nightlane.domain.inference.worker import Delivery, Ending, Verdict, run_lane
 from nightlane.domain.ports import Ports
 from nightlane.entry import Handler, on_aws
 from nightlane.observability import logger, measure_queue_wait, published
@@ -43,14 +43,14 @@ def make_handler(
     def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         record = event["Records"][0]
         measure_queue_wait(ports, "infer", record)
-        message = read_shard_message(record["body"])
-        logger.append_keys(batch_id=message.batch_id, shard=message.shard.index)
+        message = read_lane_message(record["body"])
+        logger.append_keys(batch_id=message.batch_id, lane=message.lane)
         deadline = ports.monotonic() + context.get_remaining_time_in_millis() / 1000
         receives = int(record["attributes"]["ApproximateReceiveCount"])
         budget = ByteBudget(int(int(context.memory_limit_in_mb) * MIB * BUDGET_SHARE))
         with leases.on(record) as lease:
             ending = run(_run(ports, connect, Delivery(message, lease, deadline, receives), budget))
-            logger.info("shard run ended", verdict=ending.verdict.name, delay_seconds=ending.delay_seconds)
+            logger.info("lane run ended", verdict=ending.verdict.name, delay_seconds=ending.delay_seconds)
             if ending.verdict is Verdict.HAND_BACK:
                 lease.hand_back(ending.delay_seconds)
         failed = [] if ending.verdict is Verdict.DONE else [{"itemIdentifier": record["messageId"]}]
@@ -63,7 +63,7 @@ async def _run(
     ports: Ports[InferSettings], connect: Connect, delivery: Delivery, budget: ByteBudget
 ) -> Ending:
     async with connect(budget) as upstream:
-        return await run_shard(ports, upstream, delivery, budget)
+        return await run_lane(ports, upstream, delivery, budget)
 
 
 def _on_aws(settings: InferSettings, clients: Clients) -> Handler:

@@ -4,13 +4,13 @@ import asyncio
 
 from infra.home.queues import Message, Queue, SqliteQueues
 from infra.resources import QUEUES
-from nightlane.aws.queues import read_batch_message, read_shard_message
+from nightlane.aws.queues import read_batch_message, read_lane_message
 from nightlane.domain.assembly import assemble_batch
-from nightlane.domain.dead_letters import fail_assembly, fail_plan, fail_shard
+from nightlane.domain.dead_letters import fail_assembly, fail_lane, fail_plan
 from nightlane.domain.errors import StorageFull
 from nightlane.domain.inference.budget import ByteBudget
 from nightlane.domain.inference.ports import Upstream
-from nightlane.domain.inference.worker import DONE, Delivery, Verdict, run_shard
+from nightlane.domain.inference.worker import DONE, Delivery, Verdict, run_lane
 from nightlane.domain.metrics import Metric
 from nightlane.domain.planning import plan_batch
 from nightlane.domain.ports import Ports, UpstreamModels
@@ -54,21 +54,21 @@ class Deliveries:
         else:
             assemble_batch(self._ports, batch_id)
 
-    async def deliver_shard(self, upstream: Upstream, budget: ByteBudget, seconds: float) -> bool:
-        """Run the next shard for at most `seconds`. Returns False if there is none."""
+    async def deliver_lane(self, upstream: Upstream, budget: ByteBudget, seconds: float) -> bool:
+        """Run the next lane for at most `seconds`. Returns False if there is none."""
         message = await asyncio.to_thread(self._receive, Queue.INFER)
         if message is None:
             return False
-        shard = read_shard_message(message.body)
+        lane = read_lane_message(message.body)
         with self._lease(message) as lease:
             if message.receives > MAX_RECEIVES[Queue.INFER]:
                 self._ports.metrics.add(Metric.DEAD_LETTERS)
-                await asyncio.to_thread(fail_shard, self._ports, shard)
+                await asyncio.to_thread(fail_lane, self._ports, lane)
                 ending = DONE
             else:
                 deadline = self._ports.monotonic() + seconds
-                delivery = Delivery(shard, lease, deadline, message.receives)
-                ending = await run_shard(self._ports, upstream, delivery, budget)
+                delivery = Delivery(lane, lease, deadline, message.receives)
+                ending = await run_lane(self._ports, upstream, delivery, budget)
         match ending.verdict:
             case Verdict.DONE:
                 await asyncio.to_thread(self._queues.delete, message)

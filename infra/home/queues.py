@@ -8,7 +8,7 @@ import msgspec
 
 from infra.home.database import Database
 from nightlane.aws.queues import BatchMessage
-from nightlane.domain.shard import ShardMessage
+from nightlane.domain.shard import LaneMessage
 
 
 class Queue(StrEnum):
@@ -44,9 +44,9 @@ class SqliteQueues:
     def send_assemble(self, batch_id: str) -> None:
         self._send(Queue.ASSEMBLE, [(None, _body(BatchMessage(batch_id)))])
 
-    def send_shards(self, messages: Sequence[ShardMessage], attempt: int) -> None:  # noqa: ARG002 (the port's)
-        # A duplicate does no harm: its lane delivers it after the first, when the shard is finished.
-        self._send(Queue.INFER, [(f"{each.batch_id}-{each.shard.lane}", _body(each)) for each in messages])
+    def send_lanes(self, messages: Sequence[LaneMessage], attempt: int) -> None:  # noqa: ARG002 (the port's)
+        # A duplicate does no harm: it is delivered after the first, when nothing is left to do.
+        self._send(Queue.INFER, [(f"{each.batch_id}-{each.lane}", _body(each)) for each in messages])
 
     def receive(self, queue: Queue, seconds: float) -> Message | None:
         """Return the oldest visible message, and hide it for `seconds`; None if there is none.
@@ -129,5 +129,5 @@ class SqliteQueues:
         self.on_sent()
 
 
-def _body(message: BatchMessage | ShardMessage) -> str:
+def _body(message: BatchMessage | LaneMessage) -> str:
     return msgspec.json.encode(message).decode()

@@ -21,16 +21,16 @@ class SqliteShards:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def begin_shard(self, batch_id: str, index: int, forget_at: int | None = None) -> Shard:
+    def begin_shard(self, shard: Shard, lane: int, forget_at: int | None = None) -> Shard:
         with self._database.write() as connection:
-            stored = _find(connection, batch_id, index)
-            if stored.finished:
-                return stored
-            begun = replace(stored, epoch=stored.epoch + 1, strikes=stored.strikes + 1)
+            stored = _find(connection, shard.batch_id, shard.index)
+            if stored.finished or stored.epoch != shard.epoch:
+                raise Fenced(f"shard {shard.index} of {shard.batch_id}")
+            begun = replace(stored, lane=lane, epoch=stored.epoch + 1, strikes=stored.strikes + 1)
             connection.execute(
                 "INSERT INTO shards (batch_id, number, forget_at, data) VALUES (?, ?, ?, ?)"
                 " ON CONFLICT DO UPDATE SET forget_at = excluded.forget_at, data = excluded.data",
-                (batch_id, index, forget_at, to_json(begun)),
+                (shard.batch_id, shard.index, forget_at, to_json(begun)),
             )
         return begun
 

@@ -32,7 +32,7 @@ PIPE_BYTES = 4_096
 
 
 async def run(parts: Parts) -> None:
-    """Run shards until cancelled, or until the server ends."""
+    """Run lanes until cancelled, or until the server ends."""
     loop = asyncio.get_running_loop()
     loop.set_default_executor(ThreadPoolExecutor(THREADS))
     settings, budget = parts.ports.settings, ByteBudget(BUDGET_BYTES)
@@ -44,19 +44,19 @@ async def run(parts: Parts) -> None:
         asyncio.TaskGroup() as group,
     ):
         for each in sent:
-            group.create_task(_run_shards(parts, upstream, budget, each))
+            group.create_task(_run_lanes(parts, upstream, budget, each))
 
 
-async def _run_shards(parts: Parts, upstream: HttpUpstream, budget: ByteBudget, sent: asyncio.Event) -> None:
+async def _run_lanes(parts: Parts, upstream: HttpUpstream, budget: ByteBudget, sent: asyncio.Event) -> None:
     while True:
         sent.clear()
         try:
-            if not await parts.deliveries.deliver_shard(upstream, budget, RUN_SECONDS):
+            if not await parts.deliveries.deliver_lane(upstream, budget, RUN_SECONDS):
                 with suppress(TimeoutError):
                     await asyncio.wait_for(sent.wait(), POLL_SECONDS)
         except Exception:
             # The message is redelivered when its lease expires.
-            log.exception("failed to run a shard")
+            log.exception("failed to run a lane")
             await asyncio.sleep(PAUSE_AFTER_ERROR_SECONDS)
 
 
@@ -82,7 +82,7 @@ def main() -> None:
     folder, level = sys.argv[1:]
     log_to_stderr(level)
     settings = Settings.from_environment(os.environ)
-    log.info("running up to %s shards at once", settings.worker_concurrency)
+    log.info("running up to %s lanes at once", settings.worker_concurrency)
     with sole_worker(Path(folder)):
         parts = open_data(Path(folder), settings, migrate=False)
         # Earlier workers have ended, so their leases need not expire first. On a full disk this fails.

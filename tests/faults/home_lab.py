@@ -195,7 +195,7 @@ class HomeLab:
     def _deliver(self, queue: Queue) -> bool:
         if queue is not Queue.INFER:
             return self.deliveries.deliver(queue)
-        running = self.deliveries.deliver_shard(self.upstream, ByteBudget(64 * MIB), RUN_SECONDS)
+        running = self.deliveries.deliver_lane(self.upstream, ByteBudget(64 * MIB), RUN_SECONDS)
         return bool(self.clock.run(running))
 
     def round(self) -> bool:

@@ -8,7 +8,7 @@ import pytest
 
 from nightlane.domain.batch import BatchStatus
 from nightlane.domain.dispatch import read_manifest
-from nightlane.domain.shard import ShardMessage
+from nightlane.domain.shard import LaneMessage
 from tests.faults.faults import Crash
 from tests.faults.lab import Lab, laboratory
 
@@ -44,19 +44,20 @@ def test_a_line_that_crashes_its_worker_becomes_an_error_line(lab: Lab, poison: 
     assert lab.upstream.asked[f"file-one/{poison}"] <= 7
 
 
-def test_a_shard_that_cannot_be_run_becomes_error_lines(lab: Lab) -> None:
+def test_a_lane_that_cannot_be_run_becomes_error_lines(lab: Lab) -> None:
     batch_id = lab.create(lab.upload(6, "one"), "one")
     lab.deliver("plan")
-    batch = lab.batch(batch_id)
-    manifest = read_manifest(lab.bare, batch)
-    spec = manifest.shards[0]
+    shards = read_manifest(lab.bare, lab.batch(batch_id)).shards
+    lanes = {spec.lane for spec in shards}
     lab.clients.sqs.purge_queue(QueueUrl=lab.world.urls["infer"])
-    send(lab, "infer-dead", msgspec.json.encode(ShardMessage(batch_id, spec, manifest.input_key, 4)))
+    for lane in lanes - {0}:
+        lab.bare.queues.send_lanes([LaneMessage(batch_id, lane)], 2)
+    send(lab, "infer-dead", msgspec.json.encode(LaneMessage(batch_id, 0)))
     lab.settle()
     batch = lab.batch(batch_id)
     assert batch.status is BatchStatus.COMPLETED
     errors = [line for line in lab.lines(batch.error_file_id) if line["error"]]
-    assert len(errors) == spec.lines
+    assert len(errors) > 0
     assert {line["error"]["code"] for line in errors} == {"server_error"}
     assert batch.completed + batch.failed == 6
 

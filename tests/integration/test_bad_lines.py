@@ -118,7 +118,7 @@ def test_failures_add_up_over_workers_that_hand_back(nightlane: World, upstream:
     upstream.script = only(0, lambda: refusal(500, **AT_ONCE))
     batch_id = nightlane.create(nightlane.upload(requests(3)))
     nightlane.deliver("plan")
-    shard = nightlane.ports.batches.begin_shard(batch_id, 0)
+    shard = nightlane.ports.batches.begin_shard(nightlane.ports.batches.get_shard(batch_id, 0), 0)
     nightlane.ports.batches.release_shard(shard, {0: Suspicion(failures=3)})
     nightlane.run()
     assert errors(nightlane, batch_id) == {"request-0": 500}

@@ -299,7 +299,7 @@ def test_a_fenced_checkpoint_counts_nothing(story: Story, monkeypatch: pytest.Mo
 
     def commit_too_late(shard: Shard, checkpoint: Checkpoint) -> Shard:
         monkeypatch.undo()
-        batches.begin_shard(batch_id, 0)
+        batches.begin_shard(batches.get_shard(batch_id, 0), 0)
         return commit(shard, checkpoint)
 
     monkeypatch.setattr(batches, "commit_checkpoint", commit_too_late)

@@ -9,7 +9,7 @@ from botocore.exceptions import EndpointConnectionError
 
 from nightlane.domain.batch import BatchStatus
 from nightlane.domain.inference import upstream_monitor
-from nightlane.domain.inference.run import STRIKES_BEFORE_ONE_BY_ONE
+from nightlane.domain.inference.lane_shards import STRIKES_BEFORE_ONE_BY_ONE
 from nightlane.domain.inference.worker import MAX_RECEIVES
 from nightlane.domain.shard import Checkpoint, Shard
 from nightlane.domain.trouble import Rest, Trouble
@@ -289,7 +289,7 @@ def create_with_dead_workers(nightlane: World, lines: int) -> str:
     batch_id = nightlane.create(nightlane.upload(requests(lines)))
     nightlane.deliver("plan")
     for _ in range(STRIKES_BEFORE_ONE_BY_ONE):
-        nightlane.ports.batches.begin_shard(batch_id, 0)
+        nightlane.ports.batches.begin_shard(nightlane.ports.batches.get_shard(batch_id, 0), 0)
     return batch_id
 
 

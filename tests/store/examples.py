@@ -91,3 +91,8 @@ def file(number: int, purpose: FilePurpose = FilePurpose.BATCH, tenant: str = "a
         expires_at=NOW + 100,
         listed=f"{NOW * 1000 + number:013d}#file-{number}",
     )
+
+
+def begin(store: BatchStore, batch: Batch, index: int = 0, lane: int = 0) -> Shard:
+    """Begin a shard as it is stored now."""
+    return store.begin_shard(store.get_shard(batch.id, index), lane)

@@ -113,14 +113,14 @@ class OneMachine:
         while any(
             [
                 self.deliveries.deliver(Queue.PLAN),
-                self.deliver_shard(),
+                self.deliver_lane(),
                 self.deliveries.deliver(Queue.ASSEMBLE),
             ]
         ):
             pass
 
-    def deliver_shard(self) -> bool:
-        return asyncio.run(self.deliveries.deliver_shard(self.upstream, ByteBudget(64 * MIB), RUN_SECONDS))
+    def deliver_lane(self) -> bool:
+        return asyncio.run(self.deliveries.deliver_lane(self.upstream, ByteBudget(64 * MIB), RUN_SECONDS))
 
     def batch(self, batch_id: str) -> Batch:
         found = self.ports.batches.get_batch(batch_id)

@@ -9,6 +9,7 @@ from tests.store.examples import (
     BUSY,
     NOW,
     SILENT,
+    begin,
     checkpoint,
     file,
     look,
@@ -80,7 +81,7 @@ def test_the_trouble_of_an_open_batch_lasts_until_a_line_completes(store: BatchS
     for trouble in (BUSY, SILENT):
         store.note_trouble(batch.id, trouble)
         assert look(store, batch).trouble == trouble
-    shard = store.begin_shard(batch.id, 0)
+    shard = begin(store, batch, 0)
     failed = replace(checkpoint(shard, 0), completed=0, failed=1)
     shard = store.commit_checkpoint(shard, failed)
     assert look(store, batch).trouble == SILENT

@@ -6,7 +6,7 @@ from nightlane.aws.table.connection import encode
 from nightlane.aws.table.items import batch_key, part_to_text
 from nightlane.domain.shard import DoneLines, Part
 from nightlane.settings import Settings
-from tests.store.examples import running
+from tests.store.examples import begin, running
 
 
 def test_the_largest_shard_has_room_for_one_part_per_line(
@@ -26,4 +26,4 @@ def test_the_largest_shard_has_room_for_one_part_per_line(
         "parts": [part_to_text(part) for part in parts],
     }
     clients.dynamodb.put_item(TableName=name, Item=encode(item))
-    assert store.begin_shard(batch.id, 0).parts == parts
+    assert begin(store, batch, 0).parts == parts

@@ -52,8 +52,8 @@ def purge_at(database: Database, folder: Path, now: float) -> None:
 
 def test_a_shard_is_deleted_when_it_expires(database: Database, sqlite: Stores, tmp_path: Path) -> None:
     batch = running(sqlite.batches)
-    sqlite.batches.begin_shard(batch.id, 0, NOW + 10)
-    sqlite.batches.begin_shard(batch.id, 1, NOW + 20)
+    sqlite.batches.begin_shard(sqlite.batches.get_shard(batch.id, 0), 0, NOW + 10)
+    sqlite.batches.begin_shard(sqlite.batches.get_shard(batch.id, 1), 0, NOW + 20)
     for now, left in ((NOW + 9, 2), (NOW + 10, 1), (NOW + 20, 0)):
         purge_at(database, tmp_path, now)
         assert rows(database, "shards") == left

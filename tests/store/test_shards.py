@@ -7,9 +7,10 @@ import pytest
 
 from nightlane.domain.batch import BatchStatus, Outcome, Usage
 from nightlane.domain.ports import BatchStore, Fenced
-from nightlane.domain.shard import Suspicion
+from nightlane.domain.shard import Shard, Suspicion
 from tests.store.examples import (
     NOW,
+    begin,
     checkpoint,
     look,
     running,
@@ -18,7 +19,7 @@ from tests.store.examples import (
 
 def test_a_repeated_checkpoint_counts_once(store: BatchStore) -> None:
     batch = running(store)
-    shard = store.begin_shard(batch.id, 0)
+    shard = begin(store, batch, 0)
     saved = store.commit_checkpoint(shard, checkpoint(shard, 0, 2))
     # As if the response was lost: the same checkpoint is sent again.
     assert store.commit_checkpoint(shard, checkpoint(shard, 0, 2)).commits == 1
@@ -27,14 +28,33 @@ def test_a_repeated_checkpoint_counts_once(store: BatchStore) -> None:
     counted = look(store, batch)
     assert (counted.completed, counted.shards_done, counted.model) == (3, 1, "m-2")
     assert counted.usage == Usage(2, 4, 6, 8, 10)
-    assert store.begin_shard(batch.id, 0).finished
+    with pytest.raises(Fenced):
+        begin(store, batch, 0)
     assert store.get_shard(batch.id, 0).epoch == 1
+
+
+def test_only_one_of_racing_lanes_begins_a_shard(store: BatchStore) -> None:
+    batch = running(store)
+    seen = store.get_shard(batch.id, 0)
+
+    def race(lane: int) -> Shard | None:
+        try:
+            return store.begin_shard(seen, lane, NOW + 9)
+        except Fenced:
+            return None
+
+    with ThreadPoolExecutor(8) as pool:
+        (begun,) = filter(None, pool.map(race, range(8)))
+    assert (begun.epoch, begun.strikes) == (1, 1)
+    assert store.get_shard(batch.id, 0) == begun
+    # The same lane continues it.
+    assert begin(store, batch, 0, begun.lane or 0).epoch == 2
 
 
 def test_a_replaced_worker_is_fenced_off(store: BatchStore) -> None:
     batch = running(store)
-    old = store.begin_shard(batch.id, 0)
-    new = store.begin_shard(batch.id, 0)
+    old = begin(store, batch, 0)
+    new = begin(store, batch, 0)
     assert (new.epoch, new.strikes) == (2, 2)
     with pytest.raises(Fenced):
         store.commit_checkpoint(old, checkpoint(old, 0))
@@ -51,13 +71,13 @@ def test_a_replaced_worker_is_fenced_off(store: BatchStore) -> None:
 
 def test_suspicions_are_stored_by_commits_and_by_an_orderly_end(store: BatchStore) -> None:
     batch = running(store)
-    shard = store.begin_shard(batch.id, 0)
+    shard = begin(store, batch, 0)
     first = {4_799: Suspicion(failures=3), 0: Suspicion(1, NOW, 17, others_answered=True)}
     saved = store.commit_checkpoint(shard, replace(checkpoint(shard, 0), suspicions=first))
     assert saved.suspicions == store.get_shard(batch.id, 0).suspicions == first
     then = {2: Suspicion(refused_since=NOW)}
     store.release_shard(saved, then)
-    assert store.begin_shard(batch.id, 0).suspicions == then
+    assert begin(store, batch, 0).suspicions == then
     # A worker that was replaced can no longer change them.
     store.release_shard(saved, first)
     assert store.get_shard(batch.id, 0).suspicions == then
@@ -66,7 +86,7 @@ def test_suspicions_are_stored_by_commits_and_by_an_orderly_end(store: BatchStor
 def test_an_orderly_end_clears_the_suspect_and_the_strikes(store: BatchStore) -> None:
     batch = running(store)
     for _ in range(5):
-        shard = store.begin_shard(batch.id, 0)
+        shard = begin(store, batch, 0)
     suspected = store.mark_suspect(shard, 1)
     assert (suspected.strikes, suspected.suspect, suspected.suspect_strikes) == (5, 1, 1)
     store.release_shard(suspected, {})
@@ -76,7 +96,7 @@ def test_an_orderly_end_clears_the_suspect_and_the_strikes(store: BatchStore) ->
 
 def test_concurrent_commits_of_all_lanes_are_counted(store: BatchStore) -> None:
     batch = running(store, shards=8)
-    shards = [store.begin_shard(batch.id, index) for index in range(8)]
+    shards = [begin(store, batch, index) for index in range(8)]
     with ThreadPoolExecutor(8) as pool:
         list(
             pool.map(
@@ -89,7 +109,7 @@ def test_concurrent_commits_of_all_lanes_are_counted(store: BatchStore) -> None:
 
 def test_a_closed_batch_accepts_no_commit(store: BatchStore) -> None:
     batch = running(store)
-    shard = store.begin_shard(batch.id, 0)
+    shard = begin(store, batch, 0)
     assert not store.close_batch(batch, Outcome.COMPLETED, NOW, NOW, drained=True)
     assert store.close_batch(batch, Outcome.EXPIRED, NOW + 9, NOW, drained=False)
     assert not store.close_batch(batch, Outcome.EXPIRED, NOW, NOW, drained=False)
@@ -102,8 +122,8 @@ def test_a_closed_batch_accepts_no_commit(store: BatchStore) -> None:
 def test_the_shards_of_a_batch_can_be_deleted(store: BatchStore) -> None:
     batch, other = running(store), running(store, 1)
     for index in range(60):
-        store.begin_shard(batch.id, index)
-    store.begin_shard(other.id, 0)
+        begin(store, batch, index)
+    begin(store, other, 0)
     store.forget_shards(batch.id)
     store.forget_shards(batch.id)
     assert list(store.shards(batch.id)) == []

@@ -9,8 +9,8 @@ import pytest
 
 from infra.home.database import Database
 from infra.home.queues import Message, Queue, SqliteQueues
-from nightlane.aws.queues import read_batch_message, read_shard_message
-from nightlane.domain.shard import ShardMessage, ShardSpec
+from nightlane.aws.queues import read_batch_message, read_lane_message
+from nightlane.domain.shard import LaneMessage
 
 
 class Clock:
@@ -28,18 +28,15 @@ def queue(tmp_path: Path, clock: Clock) -> Iterator[SqliteQueues]:
         yield SqliteQueues(database, lambda: clock.now)
 
 
-def shard_message(index: int, lane: int, batch_id: str = "batch_1") -> ShardMessage:
-    return ShardMessage(batch_id, ShardSpec(index, lane, 0, 10, 0, 1), "work/input", 5)
-
-
 def received(queue: SqliteQueues, name: Queue = Queue.INFER) -> Message:
     message = queue.receive(name, 30)
     assert message is not None
     return message
 
 
-def shard_of(message: Message) -> int:
-    return read_shard_message(message.body).shard.index
+def lane_of(message: Message) -> tuple[str, int]:
+    lane = read_lane_message(message.body)
+    return lane.batch_id, lane.lane
 
 
 def test_messages_are_delivered_in_order_and_not_again_once_deleted(queue: SqliteQueues) -> None:
@@ -75,18 +72,19 @@ def test_a_message_that_is_not_deleted_is_redelivered_and_its_first_receiver_is_
 def test_one_message_per_lane_is_in_flight_and_other_lanes_continue(
     queue: SqliteQueues, clock: Clock
 ) -> None:
-    queue.send_shards([shard_message(index, lane=index % 2) for index in range(4)], 1)
-    queue.send_shards([shard_message(0, lane=0, batch_id="batch_2")], 1)
+    lanes = [LaneMessage("batch_1", 0), LaneMessage("batch_1", 1)]
+    queue.send_lanes(lanes, 1)
+    queue.send_lanes([*lanes, LaneMessage("batch_2", 0)], 2)
     in_flight = [received(queue) for _ in range(3)]
-    assert [shard_of(each) for each in in_flight] == [0, 1, 0]
+    assert [lane_of(each) for each in in_flight] == [("batch_1", 0), ("batch_1", 1), ("batch_2", 0)]
     assert queue.receive(Queue.INFER, 30) is None
     # A hidden message keeps its place, so its lane waits.
     assert queue.hide(in_flight[0], 600)
     assert queue.delete(in_flight[1])
-    assert shard_of(received(queue)) == 3
+    assert lane_of(received(queue)) == ("batch_1", 1)
     assert queue.receive(Queue.INFER, 30) is None
     clock.now += 601
-    assert shard_of(received(queue)) == 0
+    assert received(queue).id == in_flight[0].id
 
 
 def test_racing_receivers_get_each_message_once(queue: SqliteQueues) -> None:
@@ -101,20 +99,20 @@ def test_racing_receivers_get_each_message_once(queue: SqliteQueues) -> None:
 def test_messages_survive_a_restart(tmp_path: Path, clock: Clock) -> None:
     path = tmp_path / "nightlane.db"
     with closing(Database(path)) as database:
-        SqliteQueues(database, lambda: clock.now).send_shards([shard_message(7, 0)], 1)
+        SqliteQueues(database, lambda: clock.now).send_lanes([LaneMessage("batch_1", 7)], 1)
     with closing(Database(path)) as database:
-        assert shard_of(received(SqliteQueues(database, lambda: clock.now))) == 7
+        assert lane_of(received(SqliteQueues(database, lambda: clock.now))) == ("batch_1", 7)
 
 
 def test_a_sole_receiver_need_not_wait_for_the_leases_of_killed_receivers(queue: SqliteQueues) -> None:
-    queue.send_shards([shard_message(0, 0), shard_message(1, 0)], 1)
+    queue.send_lanes([LaneMessage("batch_1", 0)] * 2, 1)
     queue.send_plan("batch_1")
     lost = received(queue)
     received(queue, Queue.PLAN)
     assert queue.receive(Queue.INFER, 30) is None
     queue.release(Queue.INFER)
     again = received(queue)
-    assert (shard_of(again), again.receives) == (0, 2)
+    assert (again.id, again.receives) == (lost.id, 2)
     assert not queue.delete(lost)
     assert queue.receive(Queue.PLAN, 30) is None
 

@@ -3,7 +3,7 @@
 from nightlane.domain.batch import BatchError, BatchStatus, Outcome
 from nightlane.domain.file import FilePurpose
 from nightlane.domain.ports import BatchStore, Due, FileStore
-from tests.store.examples import NOW, assembling, checkpoint, file, look, planned, planning, running
+from tests.store.examples import NOW, assembling, begin, checkpoint, file, look, planned, planning, running
 
 
 def test_only_an_unplanned_batch_fails(store: BatchStore) -> None:
@@ -21,7 +21,7 @@ def test_only_an_unplanned_batch_fails(store: BatchStore) -> None:
 
 def test_finishing_a_batch_is_one_write(store: BatchStore, files: FileStore) -> None:
     batch = running(store, shards=1)
-    shard = store.begin_shard(batch.id, 0)
+    shard = begin(store, batch, 0)
     store.commit_checkpoint(shard, checkpoint(shard, 0, 1, 2, finished=True))
     assert not store.finish_batch(look(store, batch), Outcome.COMPLETED, NOW, None, None)
     closed = assembling(store, look(store, batch), Outcome.COMPLETED)

@@ -1,6 +1,7 @@
 """What is sent next: lines due for a retry, then new ones, then suspects, then a probe."""
 
 import asyncio
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
@@ -8,13 +9,15 @@ from hypothesis import strategies as st
 
 from nightlane.domain.inference.budget import ByteBudget
 from nightlane.domain.inference.feed import MAX_PENDING, PROBE, Candidate, Feed, Probe
-from nightlane.domain.inference.lines import UnfinishedLines
+from nightlane.domain.inference.lane_lines import LaneLines
+from nightlane.domain.inference.lines import unfinished_lines
+from nightlane.domain.inference.open_shards import OpenShard
 from nightlane.domain.inference.outcomes import NO_BODY, Outcome
 from nightlane.domain.inference.ports import Kind
 from nightlane.domain.inference.table import Verdict
-from nightlane.domain.shard import DoneLines, ShardMessage, ShardSpec
+from nightlane.domain.shard import DoneLines, ShardSpec
 from nightlane.settings import MIB
-from tests.unit.test_unfinished_lines import OneBlob, request
+from tests.unit.test_lane_lines import OneBlob, open_shard, request
 
 FAILURE = Outcome(Verdict.FAILED, Kind.SERVER_ERROR, None, NO_BODY, "")
 
@@ -26,9 +29,13 @@ def build_feed(
     budget: ByteBudget | None = None,
 ) -> Feed:
     data = b"".join(request(number, 0) + b"\n" for number in range(count))
-    message = ShardMessage("batch_1", ShardSpec(0, 0, 0, len(data), 0, count), "input", slots)
-    lines = UnfinishedLines(OneBlob(data), message, DoneLines(count))  # type: ignore[arg-type]
-    return Feed(lines, suspects.__contains__, slots, budget or ByteBudget(MIB))
+    shards = iter([open_shard(ShardSpec(0, 0, 0, len(data), 0, count), suspects)])
+
+    def read(shard: OpenShard) -> Iterator[tuple[int, bytes]]:
+        return unfinished_lines(OneBlob(data), "input", shard.spec, DoneLines(count))  # type: ignore[arg-type]
+
+    lines = LaneLines("batch_1", lambda: next(shards, None), read)
+    return Feed(lines, slots, budget or ByteBudget(MIB))
 
 
 async def take(feed: Feed, now: float = 0.0, *, idle: bool = False) -> int | Probe | None:

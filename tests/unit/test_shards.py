@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nightlane.domain.planning import Lines, cut_shards
-from nightlane.domain.shard import DoneLines
+from nightlane.domain.shard import DoneLines, Lane
 from nightlane.settings import Settings
 
 
@@ -15,6 +15,10 @@ def build_lines(lengths: list[int]) -> Lines:
         lines.add(start, length)
         start += length + 1
     return lines
+
+
+def lanes_of(settings: Settings) -> list[Lane]:
+    return [Lane(capacity) for capacity in settings.lane_capacities]
 
 
 @given(
@@ -34,7 +38,7 @@ def test_shards_cover_every_line_once_within_their_limits(
         shard_max_bytes=max_bytes,
     )
     lines = build_lines(lengths)
-    shards = cut_shards(lines, settings.lane_capacities, settings)
+    shards = cut_shards(lines, lanes_of(settings), settings)
     assert [shard.index for shard in shards] == list(range(len(shards)))
     covered = [line for shard in shards for line in range(shard.first_line, shard.first_line + shard.lines)]
     assert covered == list(range(len(lengths)))
@@ -57,9 +61,17 @@ def test_the_capacities_of_a_batchs_lanes_add_up_to_the_limit(limit: int, in_fli
 
 def test_lanes_of_equal_capacity_get_equal_numbers_of_lines() -> None:
     settings = Settings(max_concurrent_requests_per_batch=200, requests_in_flight_per_worker=50)
-    shards = cut_shards(build_lines([10] * 1_000), settings.lane_capacities, settings)
+    shards = cut_shards(build_lines([10] * 1_000), lanes_of(settings), settings)
     loads = [sum(shard.lines for shard in shards if shard.lane == lane) for lane in range(settings.lanes)]
     assert max(loads) - min(loads) <= max(shard.lines for shard in shards)
+
+
+def test_the_last_shards_of_several_lanes_are_small_so_that_all_lanes_end_together() -> None:
+    settings = Settings(max_concurrent_requests_per_batch=100, requests_in_flight_per_worker=25)
+    sizes = [spec.lines for spec in cut_shards(build_lines([10] * 10_000), lanes_of(settings), settings)]
+    assert sizes == sorted(sizes, reverse=True)
+    assert (sizes[0], sizes[-2]) == (1_250, 12)
+    assert len(sizes) < 50
 
 
 @given(size=st.integers(1, 100), data=st.data())

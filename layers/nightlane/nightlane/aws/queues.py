@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from nightlane.domain.shard import ShardMessage
+from nightlane.domain.shard import LaneMessage
 from nightlane.settings import (
     AssembleQueueSettings,
     InferQueueSettings,
@@ -51,23 +51,22 @@ class SqsQueues:
         body = msgspec.json.encode(BatchMessage(batch_id)).decode()
         self._client.send_message(QueueUrl=queue_url, MessageBody=body)
 
-    def send_shards(self, messages: Sequence[ShardMessage], attempt: int) -> None:
+    def send_lanes(self, messages: Sequence[LaneMessage], attempt: int) -> None:
         queue_url = self._settings.need(InferQueueSettings).infer_queue_url
-        entries = iter([_shard_entry(message, attempt) for message in messages])
+        entries = iter([_lane_entry(message, attempt) for message in messages])
         while chunk := list(islice(entries, MAX_ENTRIES_PER_SEND)):
             response = self._client.send_message_batch(QueueUrl=queue_url, Entries=chunk)
             if failed := response.get("Failed"):
                 raise NotSent(f"{len(failed)} of {len(chunk)} messages: {failed[0].get('Message')}")
 
 
-def _shard_entry(message: ShardMessage, attempt: int) -> Any:
-    shard = message.shard
+def _lane_entry(message: LaneMessage, attempt: int) -> Any:
     return {
-        "Id": str(shard.index),
+        "Id": str(message.lane),
         "MessageBody": msgspec.json.encode(message).decode(),
-        "MessageGroupId": f"{message.batch_id}-{shard.lane}",
+        "MessageGroupId": f"{message.batch_id}-{message.lane}",
         # A FIFO queue drops duplicates for five minutes, so a new attempt needs a new id.
-        "MessageDeduplicationId": f"{message.batch_id}-{shard.index}-{attempt}",
+        "MessageDeduplicationId": f"{message.batch_id}-{message.lane}-{attempt}",
     }
 
 
@@ -76,6 +75,6 @@ def read_batch_message(body: str) -> str:
     return msgspec.json.decode(body, type=BatchMessage).batch_id
 
 
-def read_shard_message(body: str) -> ShardMessage:
+def read_lane_message(body: str) -> LaneMessage:
     """Decode a message to `infer`. Raises: msgspec.DecodeError."""
-    return msgspec.json.decode(body, type=ShardMessage)
+    return msgspec.json.decode(body, type=LaneMessage)

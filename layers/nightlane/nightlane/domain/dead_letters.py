@@ -1,14 +1,17 @@
 """dead_letters: handles messages that failed too often, so that their batches still end."""
 
+from contextlib import suppress
+
 from nightlane.domain.batch import BatchError
 from nightlane.domain.closing import close_if_due
+from nightlane.domain.dispatch import read_manifest, unfinished_shards
 from nightlane.domain.inference.journal import save_results
 from nightlane.domain.inference.lines import line_of
 from nightlane.domain.inference.results import unanswered
 from nightlane.domain.lines import LineError, request_lines
 from nightlane.domain.metrics import Metric
 from nightlane.domain.ports import Fenced, Ports
-from nightlane.domain.shard import DoneLines, ShardMessage
+from nightlane.domain.shard import DoneLines, LaneMessage, Manifest, Shard, ShardSpec, lane_of
 from nightlane.domain.steps import redrive_at
 from nightlane.settings import ClosingSettings, StepSettings
 
@@ -26,22 +29,24 @@ def fail_assembly(ports: Ports[ClosingSettings], batch_id: str) -> None:
     close_if_due(ports, batch_id)
 
 
-def fail_shard(ports: Ports[ClosingSettings], message: ShardMessage) -> None:
-    """Write error lines for the lines that could not be run, so that the batch still ends."""
-    spec = message.shard
+def fail_lane(ports: Ports[ClosingSettings], message: LaneMessage) -> None:
+    """Write error lines for the lines that the lane could not run, so that the batch still ends."""
     batch = ports.batches.get_batch(message.batch_id)
     if batch is None or not batch.is_open:
         return
-    shard = ports.batches.begin_shard(message.batch_id, spec.index)
-    if not shard.finished:
-        done = DoneLines(spec.lines, shard.done)
-        lines = request_lines(ports.blobs.stream(message.input_key, spec.start, spec.end))
-        results = [
-            unanswered(line_of(message, number, line), LineError.UNDELIVERABLE)
-            for number, line in done.missing(lines)
-        ]
-        try:
-            save_results(ports, shard, done, results, finished=True)
-        except Fenced:
-            return
+    manifest = read_manifest(ports, batch)
+    for spec, shard in unfinished_shards(ports, batch, manifest):
+        if lane_of(spec, shard) == message.lane:
+            with suppress(Fenced):
+                _fail_shard(ports, manifest, spec, ports.batches.begin_shard(shard, message.lane))
     close_if_due(ports, message.batch_id)
+
+
+def _fail_shard(ports: Ports, manifest: Manifest, spec: ShardSpec, shard: Shard) -> None:
+    done = DoneLines(spec.lines, shard.done)
+    lines = request_lines(ports.blobs.stream(manifest.input_key, spec.start, spec.end))
+    results = [
+        unanswered(line_of(shard.batch_id, spec, number, line), LineError.UNDELIVERABLE)
+        for number, line in done.missing(lines)
+    ]
+    save_results(ports, shard, done, results, finished=True)

@@ -1,10 +1,12 @@
-"""Sends the shards of a batch to its lanes."""
+"""Sends a batch to its lanes."""
+
+from collections.abc import Iterator
 
 import msgspec
 
 from nightlane.domain.batch import Batch
 from nightlane.domain.ports import Ports
-from nightlane.domain.shard import Manifest, ShardMessage
+from nightlane.domain.shard import LaneMessage, Manifest, Shard, ShardSpec, lane_of
 from nightlane.settings import DispatchSettings
 
 
@@ -14,15 +16,19 @@ def read_manifest(ports: Ports, batch: Batch) -> Manifest:
     return msgspec.json.decode(ports.blobs.get(batch.manifest_key), type=Manifest)
 
 
+def unfinished_shards(ports: Ports, batch: Batch, manifest: Manifest) -> Iterator[tuple[ShardSpec, Shard]]:
+    """Yield the shards of a planned batch that are not finished, in order, each as it is stored."""
+    stored = {shard.index: shard for shard in ports.batches.shards(batch.id)}
+    for spec in manifest.shards:
+        shard = stored.get(spec.index) or Shard(batch_id=batch.id, index=spec.index)
+        if not shard.finished:
+            yield spec, shard
+
+
 def dispatch(ports: Ports[DispatchSettings], batch: Batch) -> None:
-    """Send a message for every unfinished shard. Lanes and epochs make it safe to repeat."""
-    manifest = read_manifest(ports, batch)
-    finished = {shard.index for shard in ports.batches.shards(batch.id) if shard.finished}
-    messages = [
-        ShardMessage(batch.id, spec, manifest.input_key, manifest.lane_capacities[spec.lane])
-        for spec in manifest.shards
-        if spec.index not in finished
-    ]
+    """Send a message for every lane that has an unfinished shard. Lanes and epochs make it safe to repeat."""
+    unfinished = unfinished_shards(ports, batch, read_manifest(ports, batch))
+    lanes = {lane_of(spec, shard) for spec, shard in unfinished}
     attempt = batch.dispatches + 1
-    ports.queues.send_shards(messages, attempt)
+    ports.queues.send_lanes([LaneMessage(batch.id, lane) for lane in sorted(lanes)], attempt)
     ports.batches.record_dispatch(batch.id, attempt, int(ports.now()) + ports.settings.stall_seconds)

@@ -3,7 +3,7 @@
 import heapq
 import math
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -16,12 +16,13 @@ from nightlane.domain.line_checks import ErrorList, Invalid, LineChecker
 from nightlane.domain.lines import BYTE_ORDER_MARK, is_blank, split_lines
 from nightlane.domain.metrics import Metric
 from nightlane.domain.ports import BlobMissing, Ports, UpstreamModels
-from nightlane.domain.shard import Manifest, ShardSpec, input_key
+from nightlane.domain.shard import Lane, Manifest, ShardSpec, input_key
 from nightlane.domain.steps import Hold, held, redrive_at
 from nightlane.settings import BatchSizeSettings, DispatchSettings, PlanningSettings, ShardSettings
 
-# Several shards per lane, so that the other lanes are not idle at the end while a slow one finishes.
-SHARDS_PER_LANE = 4
+# Each shard has this fraction of a lane's share of the lines that are left. Known as factoring:
+# https://doi.org/10.1145/135226.135232
+SHARDS_LEFT_PER_LANE = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ def plan_batch(ports: Ports[PlanningSettings], models: UpstreamModels, batch_id:
 
 
 def _dispatch_if_missed(ports: Ports[DispatchSettings], batch_id: str) -> None:
-    """Send the shards if the planner that admitted the batch crashed before it could."""
+    """Send the lanes if the planner that admitted the batch crashed before it could."""
     batch = ports.batches.get_batch(batch_id)
     if batch is not None and batch.status is BatchStatus.IN_PROGRESS and not batch.dispatches:
         dispatch(ports, batch)
@@ -84,8 +85,8 @@ def _fail(ports: Ports, batch: Batch, errors: ErrorList) -> None:
 
 
 def _record(ports: Ports[ShardSettings], batch: Batch, lines: Lines, model: str | None) -> None:
-    capacities = ports.settings.lane_capacities
-    manifest = Manifest(input_key(batch.id), capacities, cut_shards(lines, capacities, ports.settings))
+    lanes = tuple(Lane(capacity) for capacity in ports.settings.lane_capacities)
+    manifest = Manifest(input_key(batch.id), lanes, cut_shards(lines, lanes, ports.settings))
     manifest_key = f"work/{batch.id}/manifest-{batch.epoch:05d}.json"
     ports.blobs.put(manifest_key, msgspec.json.encode(manifest))
     shards = len(manifest.shards)
@@ -149,15 +150,21 @@ def _read(
         raise Invalid("empty_file", message)
 
 
-def cut_shards(lines: Lines, capacities: tuple[int, ...], settings: ShardSettings) -> tuple[ShardSpec, ...]:
-    """Return runs of lines within the limits of a shard, each on the lane with the least work."""
-    max_lines = settings.shard_max_lines
-    if len(capacities) > 1:
-        max_lines = min(max_lines, math.ceil(len(lines) / (len(capacities) * SHARDS_PER_LANE)))
-    loads = [(0.0, lane) for lane in range(len(capacities))]
+def cut_shards(lines: Lines, lanes: Sequence[Lane], settings: ShardSettings) -> tuple[ShardSpec, ...]:
+    """Return runs of lines within the limits of a shard, each on the lane with the least work.
+
+    With several lanes each run is a share of what is left. The last ones are small, and a lane with nothing
+    left takes some over, so that all lanes end at about the same time.
+    """
+    smallest = max(1, min(lane.capacity for lane in lanes) // 2)
+    loads = [(0.0, lane) for lane in range(len(lanes))]
     shards: list[ShardSpec] = []
     first = 0
     while first < len(lines):
+        max_lines = settings.shard_max_lines
+        if len(lanes) > 1:
+            share = math.ceil((len(lines) - first) / (len(lanes) * SHARDS_LEFT_PER_LANE))
+            max_lines = min(max_lines, max(share, smallest))
         end = first + 1
         while (
             end < len(lines)
@@ -166,7 +173,7 @@ def cut_shards(lines: Lines, capacities: tuple[int, ...], settings: ShardSetting
         ):
             end += 1
         load, lane = loads[0]
-        heapq.heapreplace(loads, (load + (end - first) / capacities[lane], lane))
+        heapq.heapreplace(loads, (load + (end - first) / lanes[lane].capacity, lane))
         spec = ShardSpec(len(shards), lane, lines.starts[first], lines.ends[end - 1], first, end - first)
         shards.append(spec)
         first = end

@@ -16,7 +16,7 @@ from nightlane.domain.file import FilePurpose, StoredFile
 from nightlane.domain.keys import ApiKey
 from nightlane.domain.metrics import Meter
 from nightlane.domain.received import Received
-from nightlane.domain.shard import Checkpoint, Shard, ShardMessage, Suspicion
+from nightlane.domain.shard import Checkpoint, LaneMessage, Shard, Suspicion
 from nightlane.domain.trouble import Rest, Trouble
 from nightlane.settings import SettingsGroup
 
@@ -98,7 +98,7 @@ class BatchStore(StepStore, Protocol):
         """validating → in_progress, if fewer than `limit` batches hold admission slots."""
 
     def record_dispatch(self, batch_id: str, attempt: int, wake_at: int) -> None:
-        """Record that the messages of all shards were sent in this attempt."""
+        """Record that the messages of all lanes were sent in this attempt."""
 
     def request_cancel(self, batch_id: str, at: int, wake_at: int) -> Batch | None:
         """validating, in_progress or finalizing → cancelling; None if it was in another status."""
@@ -109,8 +109,12 @@ class BatchStore(StepStore, Protocol):
         False if the status changed, it was already closed, or with `drained` if a shard is not finished.
         """
 
-    def begin_shard(self, batch_id: str, index: int, forget_at: int | None = None) -> Shard:
-        """Take the next epoch; a finished shard is returned unchanged. Its item expires at `forget_at`."""
+    def begin_shard(self, shard: Shard, lane: int, forget_at: int | None = None) -> Shard:
+        """Take the next epoch of a shard, for a lane, if it is as it was read. It expires at `forget_at`.
+
+        Raises:
+            Fenced: another worker began or finished it.
+        """
 
     def get_shard(self, batch_id: str, index: int) -> Shard:
         """Return a shard, read consistently; an empty one if it never began."""
@@ -142,7 +146,7 @@ class BatchStore(StepStore, Protocol):
         """Record the upstream's last refusal or failure on an open batch, until a line completes."""
 
     def rest_batch(self, batch_id: str, wake_at: int) -> bool:
-        """Mark a batch as resting: the sweeper sends its shards again at `wake_at`. False if not running."""
+        """Mark a batch as resting: the sweeper sends its lanes again at `wake_at`. False if not running."""
 
     def forget_shards(self, batch_id: str) -> None:
         """Delete all shards of a terminal batch, if there are any."""
@@ -266,8 +270,8 @@ class Queues(Protocol):
 
     def send_plan(self, batch_id: str) -> None: ...
 
-    def send_shards(self, messages: Sequence[ShardMessage], attempt: int) -> None:
-        """Send one FIFO message per shard, in the message group of its lane. Raises if any is not sent."""
+    def send_lanes(self, messages: Sequence[LaneMessage], attempt: int) -> None:
+        """Send one FIFO message per lane, each in a message group of its own. Raises if any is not sent."""
 
     def send_assemble(self, batch_id: str) -> None: ...
 

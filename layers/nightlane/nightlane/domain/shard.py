@@ -15,6 +15,7 @@ class ShardSpec:
 
     index: int
     lane: int
+    """The lane that runs it, unless another has nothing left to do and begins it first."""
     start: int
     end: int
     first_line: int
@@ -23,11 +24,19 @@ class ShardSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Lane:
+    """What a lane may do: at most one worker runs it at any time."""
+
+    capacity: int
+    """Requests in flight."""
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """How a batch was divided: written once by plan, read by dispatch, infer and assemble."""
 
     input_key: str
-    lane_capacities: tuple[int, ...]
+    lanes: tuple[Lane, ...]
     shards: tuple[ShardSpec, ...]
 
 
@@ -40,14 +49,11 @@ def input_key(batch_id: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class ShardMessage:
-    """The body of one SQS message to `infer`."""
+class LaneMessage:
+    """The body of one SQS message to `infer`: work on the batch's shards as this lane."""
 
     batch_id: str
-    shard: ShardSpec
-    input_key: str
-    capacity: int
-    """Requests in flight this lane may hold."""
+    lane: int
 
 
 class DoneLines:
@@ -131,6 +137,8 @@ class Shard:
 
     batch_id: str
     index: int
+    lane: int | None = None
+    """The lane that began it, and alone continues it; None if it never began."""
     epoch: int = 0
     """Fencing token: raised by every worker that begins; only the newest worker may commit."""
     commits: int = 0
@@ -144,6 +152,11 @@ class Shard:
     suspicions: Mapping[int, Suspicion] = field(default_factory=dict)
     """By line, as stored by the last worker."""
     finished: bool = False
+
+
+def lane_of(spec: ShardSpec, shard: Shard) -> int:
+    """Return the lane that runs a shard: the one that began it, or the one it was planned for."""
+    return spec.lane if shard.lane is None else shard.lane
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -138,6 +138,7 @@ def shard_from_item(batch_id: str, index: int, item: Mapping[str, Any]) -> Shard
     return Shard(
         batch_id=batch_id,
         index=index,
+        lane=_whole(item.get("lane")),
         epoch=int(item.get("epoch", 0)),
         commits=int(item.get("commits", 0)),
         done=bytes(item.get("done", b"")),

@@ -31,17 +31,23 @@ class DynamoShards:
     def __init__(self, table: Connection) -> None:
         self._table = table
 
-    def begin_shard(self, batch_id: str, index: int, forget_at: int | None = None) -> Shard:
-        expression, values = "ADD #epoch :one, #strikes :one", {"one": 1}
+    def begin_shard(self, shard: Shard, lane: int, forget_at: int | None = None) -> Shard:
+        values: Item = {"one": 1, "lane": lane}
+        assignments, unchanged = "#lane = :lane", "attribute_not_exists(#epoch)"
+        if shard.epoch:
+            values["epoch"], unchanged = shard.epoch, SAME_WORKER
         if forget_at is not None:
-            expression, values = f"SET #ttl = :ttl {expression}", values | {"ttl": forget_at}
+            values["ttl"], assignments = forget_at, f"{assignments}, #ttl = :ttl"
         try:
             item = self._table.update(
-                shard_key(batch_id, index), expression, values, "attribute_not_exists(#finished)"
+                shard_key(shard.batch_id, shard.index),
+                f"SET {assignments} ADD #epoch :one, #strikes :one",
+                values,
+                f"{unchanged} AND attribute_not_exists(#finished)",
             )
         except ConditionFailed as refusal:
-            return shard_from_item(batch_id, index, refusal.old or {"finished": True})
-        return shard_from_item(batch_id, index, item)
+            raise Fenced(f"shard {shard.index} of {shard.batch_id}") from refusal
+        return shard_from_item(shard.batch_id, shard.index, item)
 
     def get_shard(self, batch_id: str, index: int) -> Shard:
         return shard_from_item(batch_id, index, self._table.get(shard_key(batch_id, index)) or {})
@@ -74,6 +80,7 @@ class DynamoShards:
         return Shard(
             batch_id=shard.batch_id,
             index=shard.index,
+            lane=shard.lane,
             epoch=shard.epoch,
             commits=shard.commits + 1,
             done=checkpoint.done,

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from nightlane.domain.inference.budget import ByteBudget
-from nightlane.domain.inference.lines import Line, UnfinishedLines
+from nightlane.domain.inference.lane_lines import LaneLines
+from nightlane.domain.inference.lines import Line
+from nightlane.domain.inference.open_shards import OpenShard
 from nightlane.domain.inference.outcomes import Outcome
 from nightlane.domain.inference.table import Verdict
 
@@ -20,6 +22,7 @@ class Candidate:
     """An unfinished line; times are on the monotonic clock."""
 
     line: Line
+    shard: OpenShard
     serial: int = 0
     """The serial number of its last attempt."""
     last: Outcome | None = None
@@ -45,17 +48,10 @@ PROBE = Probe()
 class Feed:
     """The unfinished lines of a run, in the order in which they should be sent."""
 
-    def __init__(
-        self,
-        lines: UnfinishedLines,
-        is_suspect: Callable[[int], bool],
-        slots: int,
-        budget: ByteBudget,
-    ) -> None:
+    def __init__(self, lines: LaneLines, slots: int, budget: ByteBudget) -> None:
         self.probe_requested = False
         """Set it to make `take` return a probe next."""
         self._lines = lines
-        self._is_suspect = is_suspect
         self._max_pending = max(MAX_PENDING, 2 * slots)
         self._budget = budget
         self._exhausted = False
@@ -63,6 +59,11 @@ class Feed:
         self._order = itertools.count()
         self._held: list[Candidate] = []
         self._probing = False
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether there are no new lines."""
+        return self._exhausted
 
     @property
     def is_empty(self) -> bool:
@@ -99,11 +100,13 @@ class Feed:
         if self._due and self._due[0][0] <= now:
             return heapq.heappop(self._due)[2]
         while self._may_start_new(idle):
-            if (line := self._lines.take()) is None:
+            if (taken := self._lines.take()) is None:
                 return None
-            if not self._is_suspect(line.number):
-                return Candidate(line)
-            self._held.append(Candidate(line, due=now))
+            shard, line = taken
+            candidate = Candidate(line, shard)
+            if not shard.quarantine.is_suspect(line.number):
+                return candidate
+            self.hold(candidate, now)
         return self._take_held(now)
 
     async def read(self, idle: bool) -> bool:

@@ -19,6 +19,8 @@ MAX_PAUSE_SECONDS = 5.0
 class Journal:
     """The uncommitted results of one shard, and the shard as it was last committed.
 
+    `on_due` is called when there is enough for a checkpoint.
+
     `flush` and `finish` may be called and cancelled at any time. Only one commit runs at a time and it always
     runs to its end; the results of a failed commit stay here and are committed again unchanged.
     """
@@ -30,14 +32,14 @@ class Journal:
         lines: int,
         budget: ByteBudget | None = None,
         suspicions: Callable[[], Mapping[int, Suspicion]] = dict,
+        on_due: Callable[[], None] = lambda: None,
     ) -> None:
         self.shard = shard
         self.done = DoneLines(lines, shard.done)
-        self.is_due = asyncio.Event()
-        """Set when there is enough for a checkpoint."""
         self._ports = ports
         self._budget = budget or ByteBudget(ports.settings.checkpoint_bytes)
         self._suspicions = suspicions
+        self._on_due = on_due
         self._pending: list[Result] = []
         self._pending_bytes = 0
         self._committing: list[Result] = []
@@ -50,7 +52,7 @@ class Journal:
         self._pending_bytes += len(result.record.data)
         self._budget.keep(len(result.record.data))
         if self._pending_bytes >= self._ports.settings.checkpoint_bytes or self._budget.is_full:
-            self.is_due.set()
+            self._on_due()
 
     async def flush(self) -> None:
         """Commit what has been added so far.
@@ -92,7 +94,6 @@ class Journal:
             if self._committing:
                 await self._commit(finished=False)
             self._committing, self._pending, self._pending_bytes = self._pending, [], 0
-            self.is_due.clear()
             if self._committing or (finished and not self.shard.finished):
                 await self._commit(finished=finished)
 

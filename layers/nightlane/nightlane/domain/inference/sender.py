@@ -1,7 +1,5 @@
 """Sends lines to the upstream and decides, from each outcome, what happens to the line."""
 
-from collections.abc import Callable
-
 from nightlane.domain.inference.attempt import (
     WAIT_PAUSE_SECONDS,
     Evidence,
@@ -25,7 +23,7 @@ from nightlane.settings import InferenceSettings
 
 
 class Sender:
-    """Sends lines; `finish` is called with each line's result."""
+    """Sends lines, and adds the result of each to the journal of its shard."""
 
     def __init__(
         self,
@@ -33,7 +31,6 @@ class Sender:
         upstream: Upstream,
         path: str,
         tools: Tools,
-        finish: Callable[[Result], None],
     ) -> None:
         self.in_flight: dict[Candidate, float] = {}
         """The lines in flight, and when each was sent, on the monotonic clock."""
@@ -41,7 +38,6 @@ class Sender:
         self._upstream = upstream
         self._path = path
         self._tools = tools
-        self._finish = finish
         self._judge = Judge()
 
     async def send(self, candidate: Candidate) -> None:
@@ -93,13 +89,13 @@ class Sender:
         return outcome
 
     def _end(self, candidate: Candidate, result: Result) -> None:
-        self._tools.quarantine.forget(candidate.line.number)
-        self._finish(result)
+        candidate.shard.quarantine.forget(candidate.line.number)
+        candidate.shard.journal.add(result)
 
     def _on_answered(self, candidate: Candidate) -> None:
         """The upstream works, which is evidence against the lines that failed earlier."""
         tools, line = self._tools, candidate.line.number
-        tools.monitor.on_answered(candidate.serial, tools.quarantine.failures_in_run(line))
+        tools.monitor.on_answered(candidate.serial, candidate.shard.quarantine.failures_in_run(line))
         for held in tools.feed.release(lambda each: tools.health.worked_since(each.serial)):
             self._on_proof(held, by_probe=False)
 
@@ -122,19 +118,20 @@ class Sender:
         self._rest_if_down(outcome)
 
     def _hold(self, candidate: Candidate, outcome: Outcome) -> None:
-        tools, line = self._tools, candidate.line.number
-        failures = tools.quarantine.suspicion_of(line).failures
+        tools, line, quarantine = self._tools, candidate.line.number, candidate.shard.quarantine
+        failures = quarantine.suspicion_of(line).failures
         if outcome.verdict is Verdict.DENIED:
-            tools.quarantine.on_denied(line, self._ports.now())
+            quarantine.on_denied(line, self._ports.now())
         elif outcome.verdict is Verdict.FAILED:
-            tools.quarantine.on_failed(line)
+            quarantine.on_failed(line)
         pause = pause_before_probe(failures, self._attempts_needed, outcome.retry_after)
         tools.feed.hold(candidate, self._ports.monotonic() + pause)
 
     def _evidence(self, candidate: Candidate, outcome: Outcome, before: int, *, alone: bool) -> Evidence:
         tools, now, line = self._tools, self._ports.now(), candidate.line.number
+        quarantine = candidate.shard.quarantine
         if outcome.verdict is Verdict.REFUSED:
-            tools.quarantine.on_refused(
+            quarantine.on_refused(
                 line,
                 now,
                 alone=alone and outcome.kind not in NEVER_THE_LINES_FAULT,
@@ -143,7 +140,7 @@ class Sender:
         patience = self._ports.settings.refusal_patience_seconds
         return Evidence(
             served=tools.monitor.served,
-            refused_alone=tools.quarantine.is_refused_alone(line, now, patience),
+            refused_alone=quarantine.is_refused_alone(line, now, patience),
             quota_used_up=tools.monitor.is_quota_used_up(outcome),
         )
 
@@ -153,16 +150,16 @@ class Sender:
 
     def _on_proof(self, held: Candidate, *, by_probe: bool) -> None:
         """The upstream works, so a held line is at fault if it has failed often enough."""
-        tools, line, last = self._tools, held.line.number, held.last
+        tools, line, last, quarantine = self._tools, held.line.number, held.last, held.shard.quarantine
         now = self._ports.monotonic()
         if last is None:
             tools.feed.retry(held, now)
             return
         if last.verdict is not Verdict.REFUSED:
-            tools.quarantine.confirm_failure(line)
-        failures = tools.quarantine.suspicion_of(line).failures
+            quarantine.confirm_failure(line)
+        failures = quarantine.suspicion_of(line).failures
         patience = self._ports.settings.refusal_patience_seconds
-        denied_for_long = tools.quarantine.is_denied_for_long(line, self._ports.now(), patience)
+        denied_for_long = quarantine.is_denied_for_long(line, self._ports.now(), patience)
         match decide_with_proof(last, failures, self._attempts_needed, Proof(by_probe, denied_for_long)):
             case Step.GIVE_UP:
                 self._end(held, given_up(held.line, last))
@@ -190,9 +187,9 @@ class Sender:
         return bool(proven) or not any(each.due <= now for each in tools.feed.held)
 
     def _rest_if_down(self, outcome: Outcome) -> None:
-        feed, quarantine, idle = self._tools.feed, self._tools.quarantine, not self.in_flight
+        feed, idle = self._tools.feed, not self.in_flight
         left = [] if feed.has_new or not idle else feed.pending
         only_refused = bool(left) and all(
-            quarantine.suspicion_of(each.line.number).others_answered for each in left
+            each.shard.quarantine.suspicion_of(each.line.number).others_answered for each in left
         )
         self._tools.monitor.rest_if_down(outcome, idle=idle, only_refused_left=only_refused)

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from nightlane.domain.inference.budget import ByteBudget
 from nightlane.domain.inference.feed import Feed
 from nightlane.domain.inference.health import Health
-from nightlane.domain.inference.quarantine import Quarantine
 from nightlane.domain.inference.supervisor import Supervisor
 from nightlane.domain.inference.traffic import Traffic
 from nightlane.domain.inference.upstream_monitor import UpstreamMonitor
@@ -18,7 +17,6 @@ class Tools:
     feed: Feed
     monitor: UpstreamMonitor
     health: Health
-    quarantine: Quarantine
     supervisor: Supervisor
     traffic: Traffic
     budget: ByteBudget

@@ -7,7 +7,8 @@ from typing import Any
 
 from nightlane.domain.batch import Batch
 from nightlane.domain.inference.health import Health
-from nightlane.domain.inference.journal import FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS, Journal
+from nightlane.domain.inference.journal import FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS
+from nightlane.domain.inference.open_shards import OpenShards
 from nightlane.domain.inference.supervisor import Stop, Supervisor
 from nightlane.domain.inference.traffic import Traffic
 from nightlane.domain.ports import Fenced, Ports
@@ -22,7 +23,7 @@ class Upkeep:
         self,
         ports: Ports[InferenceSettings],
         batch: Batch,
-        journal: Journal,
+        shards: OpenShards,
         health: Health,
         supervisor: Supervisor,
         traffic: Traffic,
@@ -31,7 +32,7 @@ class Upkeep:
     ) -> None:
         self._ports = ports
         self._batch = batch
-        self._journal = journal
+        self._shards = shards
         self._health = health
         self._supervisor = supervisor
         self._traffic = traffic
@@ -59,16 +60,16 @@ class Upkeep:
         while True:
             try:
                 async with asyncio.timeout(interval):
-                    await self._journal.is_due.wait()
+                    await self._shards.is_due.wait()
             except TimeoutError:
                 pass
             try:
-                await self._journal.flush()
+                await self._shards.flush()
                 interval, pause = self._ports.settings.checkpoint_seconds, FIRST_PAUSE_SECONDS
             except Fenced:
                 raise
             except Exception as error:
-                # Nothing is lost: the results are still in the journal.
+                # Nothing is lost: the results are still in the journals.
                 self._ports.log("a checkpoint failed", error=repr(error))
                 await asyncio.sleep(pause)
                 interval, pause = 0.0, min(MAX_PAUSE_SECONDS, 2 * pause)

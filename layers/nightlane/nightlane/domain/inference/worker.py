@@ -7,13 +7,15 @@ from enum import Enum, auto
 
 from nightlane.domain.batch import Batch, BatchStatus
 from nightlane.domain.closing import close_if_due
+from nightlane.domain.dispatch import read_manifest
 from nightlane.domain.inference.budget import ByteBudget
+from nightlane.domain.inference.lane_shards import LaneShards
 from nightlane.domain.inference.ports import LeaseView, Upstream
-from nightlane.domain.inference.run import ShardRun
+from nightlane.domain.inference.run import LaneRun, Work
 from nightlane.domain.inference.supervisor import Stop
 from nightlane.domain.metrics import Metric
-from nightlane.domain.ports import Ports
-from nightlane.domain.shard import ShardMessage
+from nightlane.domain.ports import Fenced, Ports
+from nightlane.domain.shard import LaneMessage, Manifest
 from nightlane.domain.trouble import MAX_REST_SECONDS, Rest, rest_after
 from nightlane.settings import InferenceSettings
 
@@ -24,8 +26,6 @@ MAX_VISIBILITY_REST_SECONDS = 120
 MAX_RECEIVES = 200
 # How often lines that are refused while others are answered are retried before the patience with them ends.
 LONE_RETRIES = 6
-# A shard's item expires this long after its batch, in case the batch could not delete it.
-SHARD_RETENTION_SECONDS = 7 * 86_400
 
 
 class Verdict(Enum):
@@ -48,7 +48,7 @@ class Ending:
 class Delivery:
     """A received message. `receives` counts how often it was received, including this time."""
 
-    message: ShardMessage
+    message: LaneMessage
     lease: LeaseView
     deadline: float
     """When the run must end, on the monotonic clock."""
@@ -58,79 +58,113 @@ class Delivery:
 DONE = Ending(Verdict.DONE)
 
 
-async def run_shard(
+async def run_lane(
     ports: Ports[InferenceSettings], upstream: Upstream, delivery: Delivery, budget: ByteBudget
 ) -> Ending:
-    """Run a shard as far as time and the upstream allow."""
-    message = delivery.message
-    batch = await asyncio.to_thread(ports.batches.get_batch, message.batch_id)
+    """Run a lane as far as time and the upstream allow."""
+    batch = await asyncio.to_thread(ports.batches.get_batch, delivery.message.batch_id)
     if batch is None or not batch.is_open:
         return DONE
     rest = await asyncio.to_thread(ports.upstreams.get_rest, ports.settings.upstream_url)
-    cancelling = batch.status is BatchStatus.CANCELLING
-    if rest is not None and rest.until > ports.now() and not cancelling and ports.now() < batch.expires_at:
-        return await _hand_over(ports, batch, delivery, rest.until - ports.now())
-    forget_at = batch.expires_at + SHARD_RETENTION_SECONDS
-    shard = await asyncio.to_thread(
-        ports.batches.begin_shard, message.batch_id, message.shard.index, forget_at
-    )
-    if shard.finished:
-        await asyncio.to_thread(close_if_due, ports, message.batch_id)
-        return DONE
-    run = ShardRun(ports, upstream, batch, message, shard, delivery.lease, delivery.deadline, budget, rest)
-    if cancelling:
-        run.supervisor.halt(Stop.CANCELLED)
-    match await run.run():
-        case Stop.OUT_OF_TIME:
-            return await _hand_over(ports, batch, delivery, 0)
-        case Stop.REFUSED_ALONE:
-            await _note_trouble(ports, batch, run)
-            pause = min(MAX_REST_SECONDS, ports.settings.refusal_patience_seconds / LONE_RETRIES)
-            return await _hand_over(ports, batch, delivery, pause)
-        case Stop.UPSTREAM_DOWN:
-            until = await _agree_on_rest(ports, batch, run)
-            return await _hand_over(ports, batch, delivery, until - ports.now())
-        case Stop.REPLACED:
-            return Ending(Verdict.LEAVE)
-        case Stop.EXPIRED:
-            await _note_trouble(ports, batch, run)
-    await asyncio.to_thread(close_if_due, ports, message.batch_id)
-    return DONE
+    worker = _Worker(ports, upstream, delivery, budget, batch, rest)
+    try:
+        return await worker.run() or DONE
+    except Fenced:
+        return Ending(Verdict.LEAVE)
 
 
-async def _note_trouble(ports: Ports, batch: Batch, run: ShardRun) -> None:
-    if run.trouble is not None:
-        await asyncio.to_thread(ports.batches.note_trouble, batch.id, run.trouble)
+@dataclass(frozen=True, slots=True)
+class _Worker:
+    """Runs a lane of an open batch. `rest` preceded it, or is still under way."""
 
+    ports: Ports[InferenceSettings]
+    upstream: Upstream
+    delivery: Delivery
+    budget: ByteBudget
+    batch: Batch
+    rest: Rest | None
 
-async def _agree_on_rest(ports: Ports[InferenceSettings], batch: Batch, run: ShardRun) -> float:
-    """Start a rest of all lanes, or join the one under way; returns its end in seconds since 1970."""
-    await _note_trouble(ports, batch, run)
-    ports.metrics.add(Metric.UPSTREAM_DOWN)
-    upstream, now = ports.settings.upstream_url, ports.now()
-    known = await asyncio.to_thread(ports.upstreams.get_rest, upstream)
-    if known is not None and known.until > now:
-        return known.until
-    if run.trouble is None:
-        # A request that was still in flight has been answered.
-        return now
-    rest = rest_after(known, run.trouble, now, ports.settings.upstream_pause_seconds)
-    if run.retry_after is not None:
-        requested = int(now + min(run.retry_after, MAX_REST_SECONDS))
-        rest = Rest(max(rest.until, requested), rest.count, rest.trouble)
-    agreed = await asyncio.to_thread(ports.upstreams.begin_rest, upstream, rest, known)
-    ports.log(
-        "all lanes rest", upstream=upstream, seconds=round(agreed.until - now), reason=str(rest.trouble)
-    )
-    return agreed.until
+    async def run(self) -> Ending | None:
+        """Run the lane; None if nothing is left of it. Raises: Fenced."""
+        ports, now = self.ports, self.ports.now()
+        cancelling = self.batch.status is BatchStatus.CANCELLING
+        is_resting = self.rest is not None and self.rest.until > now
+        if self.rest is not None and is_resting and not cancelling and now < self.batch.expires_at:
+            return await self._hand_over(self.rest.until - now)
+        manifest = await asyncio.to_thread(read_manifest, ports, self.batch)
+        message, lease = self.delivery.message, self.delivery.lease
+        shards = await asyncio.to_thread(
+            LaneShards, ports, self.batch, manifest, message.lane, lambda: lease.is_held
+        )
+        stop, run = (Stop.CANCELLED, None) if cancelling else await self._run_shards(manifest, shards)
+        if run is not None and (ending := await self._end_early(run, stop)) is not None:
+            return ending
+        if stop is Stop.CANCELLED:
+            await asyncio.to_thread(shards.finish_all)
+        await asyncio.to_thread(close_if_due, ports, self.batch.id)
+        return None
 
+    async def _run_shards(self, manifest: Manifest, shards: LaneShards) -> tuple[Stop | None, LaneRun]:
+        """Run each poisoned shard by itself, then all others together."""
+        slots = manifest.lanes[self.delivery.message.lane].capacity
+        while (poisoned := await asyncio.to_thread(shards.begin_poisoned)) is not None:
+            run = self._start(Work(self.batch, manifest.input_key, iter([poisoned]), 1, one_by_one=True))
+            if (stop := await run.run()) is not None:
+                return stop, run
+        run = self._start(Work(self.batch, manifest.input_key, iter(shards.begin_next, None), slots))
+        return await run.run(), run
 
-async def _hand_over(ports: Ports, batch: Batch, delivery: Delivery, seconds: float) -> Ending:
-    """Let another worker continue after `seconds`, by the message's visibility or by the sweeper."""
-    delay = max(0, math.ceil(seconds))
-    if delay > MAX_VISIBILITY_REST_SECONDS or delivery.receives >= MAX_RECEIVES:
-        wake_at = min(int(ports.now()) + delay, batch.expires_at)
-        if await asyncio.to_thread(ports.batches.rest_batch, batch.id, wake_at):
-            return DONE
-        delay = 0
-    return Ending(Verdict.HAND_BACK, delay)
+    def _start(self, work: Work) -> LaneRun:
+        lease, deadline = self.delivery.lease, self.delivery.deadline
+        return LaneRun(self.ports, self.upstream, work, lease, deadline, self.budget, self.rest)
+
+    async def _end_early(self, run: LaneRun, stop: Stop | None) -> Ending | None:
+        """Return the ending of a lane with lines left to run; None if there is nothing more to do in it."""
+        match stop:
+            case Stop.OUT_OF_TIME:
+                return await self._hand_over(0)
+            case Stop.REFUSED_ALONE:
+                await self._note_trouble(run)
+                patience = self.ports.settings.refusal_patience_seconds
+                return await self._hand_over(min(MAX_REST_SECONDS, patience / LONE_RETRIES))
+            case Stop.UPSTREAM_DOWN:
+                return await self._hand_over(await self._agree_on_rest(run) - self.ports.now())
+            case Stop.REPLACED:
+                return Ending(Verdict.LEAVE)
+            case Stop.EXPIRED:
+                await self._note_trouble(run)
+        return None
+
+    async def _note_trouble(self, run: LaneRun) -> None:
+        if run.trouble is not None:
+            await asyncio.to_thread(self.ports.batches.note_trouble, self.batch.id, run.trouble)
+
+    async def _agree_on_rest(self, run: LaneRun) -> float:
+        """Start a rest of all lanes, or join the one under way; returns its end in seconds since 1970."""
+        ports, upstream, now = self.ports, self.ports.settings.upstream_url, self.ports.now()
+        await self._note_trouble(run)
+        ports.metrics.add(Metric.UPSTREAM_DOWN)
+        known = await asyncio.to_thread(ports.upstreams.get_rest, upstream)
+        if known is not None and known.until > now:
+            return known.until
+        if run.trouble is None:
+            # A request that was still in flight has been answered.
+            return now
+        rest = rest_after(known, run.trouble, now, ports.settings.upstream_pause_seconds)
+        if run.retry_after is not None:
+            requested = int(now + min(run.retry_after, MAX_REST_SECONDS))
+            rest = Rest(max(rest.until, requested), rest.count, rest.trouble)
+        agreed = await asyncio.to_thread(ports.upstreams.begin_rest, upstream, rest, known)
+        seconds = round(agreed.until - now)
+        ports.log("all lanes rest", upstream=upstream, seconds=seconds, reason=str(rest.trouble))
+        return agreed.until
+
+    async def _hand_over(self, seconds: float) -> Ending:
+        """Let another worker continue after `seconds`, by the message's visibility or by the sweeper."""
+        ports, delay = self.ports, max(0, math.ceil(seconds))
+        if delay > MAX_VISIBILITY_REST_SECONDS or self.delivery.receives >= MAX_RECEIVES:
+            wake_at = min(int(ports.now()) + delay, self.batch.expires_at)
+            if await asyncio.to_thread(ports.batches.rest_batch, self.batch.id, wake_at):
+                return DONE
+            delay = 0
+        return Ending(Verdict.HAND_BACK, delay)

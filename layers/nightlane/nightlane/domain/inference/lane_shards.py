@@ -1,0 +1,100 @@
+"""The shards that a lane runs: those it began, those planned for it, then those that no lane has begun."""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+
+from nightlane.domain.batch import NO_USAGE, Batch
+from nightlane.domain.dispatch import unfinished_shards
+from nightlane.domain.ports import Fenced, Ports
+from nightlane.domain.shard import Checkpoint, Manifest, Shard, ShardSpec, lane_of
+
+# Consecutive workers that died before lines are run one by one.
+STRIKES_BEFORE_ONE_BY_ONE = 4
+# A shard's item expires this long after its batch, in case the batch could not delete it.
+SHARD_RETENTION_SECONDS = 7 * 86_400
+
+Begun = tuple[ShardSpec, Shard]
+
+
+class LaneShards:
+    """Begins the shards of a lane, one after the other. Not thread-safe; every method waits for the store.
+
+    `is_held` returns whether this worker still holds the lane's message.
+    """
+
+    def __init__(
+        self, ports: Ports, batch: Batch, manifest: Manifest, lane: int, is_held: Callable[[], bool]
+    ) -> None:
+        self._ports = ports
+        self._batch = batch
+        self._manifest = manifest
+        self._lane = lane
+        self._is_held = is_held
+        self._begun: set[int] = set()
+        self._left = deque(each for each in self._unfinished() if lane_of(*each) == lane)
+
+    def begin_poisoned(self) -> Begun | None:
+        """Begin a shard whose lines must run one by one, because one crashes workers; None if there is none."""
+        for spec, shard in list(self._left):
+            if _is_poisoned(shard):
+                self._left.remove((spec, shard))
+                return spec, self._begin(spec, shard)
+        return None
+
+    def begin_next(self) -> Begun | None:
+        """Begin the next shard; None if there is none that this lane may run.
+
+        Raises:
+            Fenced: another worker may have this lane's message.
+        """
+        while True:
+            if not self._left:
+                self._left.extend(self._unfinished())
+                if not self._left:
+                    return None
+            spec, shard = self._left.popleft()
+            try:
+                return spec, self._begin(spec, shard)
+            except Fenced:
+                # Another lane was faster, or the response to an earlier attempt was lost.
+                if not self._is_held():
+                    raise
+
+    def finish_all(self) -> None:
+        """Finish what is left of this lane without running it, because the batch is being cancelled.
+
+        Raises:
+            Fenced: the batch was closed, or another worker has this lane's message.
+        """
+        nothing = Checkpoint(
+            part=None, done=b"", completed=0, failed=0, usage=NO_USAGE, model=None, finished=True
+        )
+        for spec, shard in self._unfinished():
+            if lane_of(spec, shard) == self._lane:
+                begun = self._begin(spec, shard)
+                self._ports.batches.commit_checkpoint(
+                    begun, replace(nothing, done=begun.done, suspicions=begun.suspicions)
+                )
+
+    def _unfinished(self) -> list[Begun]:
+        """Return the shards that this lane may begin: its own, then those planned for it, then any others."""
+        found = [
+            (spec, shard)
+            for spec, shard in unfinished_shards(self._ports, self._batch, self._manifest)
+            if spec.index not in self._begun and shard.lane in (self._lane, None)
+        ]
+        return sorted(found, key=lambda each: (each[1].lane is None, each[0].lane != self._lane))
+
+    def _begin(self, spec: ShardSpec, shard: Shard) -> Shard:
+        # Checked after the shard was read: a worker that was replaced before then must not begin it.
+        if not self._is_held():
+            raise Fenced(f"lane {self._lane} of {self._batch.id}")
+        forget_at = self._batch.expires_at + SHARD_RETENTION_SECONDS
+        begun = self._ports.batches.begin_shard(shard, self._lane, forget_at)
+        self._begun.add(spec.index)
+        return begun
+
+
+def _is_poisoned(shard: Shard) -> bool:
+    return shard.strikes >= STRIKES_BEFORE_ONE_BY_ONE - 1 or shard.suspect is not None
