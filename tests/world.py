@@ -30,9 +30,15 @@ from nightlane.aws.lease import Leases
 from nightlane.aws.secrets import UpstreamKey
 from nightlane.aws.table import DynamoKeys
 from nightlane.domain.batch import Batch, BatchRequest, BatchStatus
+from nightlane.domain.dispatch import read_manifest
 from nightlane.domain.file import FilePurpose, StoredFile
+from nightlane.domain.inference.journal import save_results
+from nightlane.domain.inference.results import Result
 from nightlane.domain.inference.worker import Ending
+from nightlane.domain.lines import response_line
+from nightlane.domain.parts import Record
 from nightlane.domain.ports import Ports, UpstreamModels
+from nightlane.domain.shard import DoneLines
 from nightlane.entry import Handler
 from nightlane.settings import Settings
 from nightlane.upstream.http import http_upstream
@@ -192,6 +198,15 @@ class World:
     def consumer_of(self, queue: str) -> str:
         """Return the function that consumes a queue."""
         return next(spec.name for spec in functions(self.ports.settings) if queue in spec.queues)
+
+    def complete_shard(self, batch_id: str, index: int) -> None:
+        """Complete one shard of a running batch, as a worker would that then ends."""
+        store = self.ports.batches
+        spec = read_manifest(self.ports, self.batch(batch_id)).shards[index]
+        shard = store.begin_shard(store.get_shard(batch_id, index), spec.lane)
+        data = response_line("batch_req_1", "done", 200, "request-1", b"{}")
+        results = [Result(Record(number, True, data)) for number in range(spec.lines)]
+        save_results(self.ports, shard, DoneLines(spec.lines), results, finished=True)
 
     def receive(self, name: str) -> dict[str, Any] | None:
         """Receive a message from a queue, as Lambda's poller would."""

@@ -167,7 +167,7 @@ def test_waiting_batches_and_their_wait_for_admission_are_measured(story: Story)
 def test_lines_never_run_count_as_expired_and_a_late_batch_as_overdue(story: Story) -> None:
     batch_id = create(story, requests(6))
     story.world.deliver("plan")
-    story.world.deliver("infer")
+    story.world.complete_shard(batch_id, 0)
     story.world.pass_time(86_400 + 300)
     story.world.sweep()
     assert story.values(Metric.BATCHES_OVERDUE) == [0]
@@ -194,7 +194,7 @@ def test_a_batch_without_progress_counts_as_stalled_each_time_it_is_sent_again(s
 def test_lines_never_run_count_as_cancelled_once(story: Story) -> None:
     batch_id = create(story, requests(6))
     story.world.deliver("plan")
-    story.world.deliver("infer")
+    story.world.complete_shard(batch_id, 0)
     story.world.call("POST", f"/batches/{batch_id}/cancel")
     story.world.run()
     assert story.world.batch(batch_id).status is BatchStatus.CANCELLED

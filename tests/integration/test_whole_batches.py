@@ -184,7 +184,8 @@ def test_a_worker_out_of_time_hands_its_shard_back_and_no_line_runs_twice(
     while nightlane.deliver("infer"):
         pass
     shard = nightlane.ports.batches.get_shard(batch_id, 0)
-    assert (shard.epoch, shard.strikes) == (shard.commits, 0)
+    assert shard.strikes == 0
+    assert 1 < shard.epoch <= shard.commits
     nightlane.run()
     batch = nightlane.batch(batch_id)
     assert (batch.status, batch.completed) == (BatchStatus.COMPLETED, 60)

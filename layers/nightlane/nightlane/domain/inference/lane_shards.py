@@ -35,7 +35,7 @@ class LaneShards:
         self._left = deque(each for each in self._unfinished() if lane_of(*each) == lane)
 
     def begin_poisoned(self) -> Begun | None:
-        """Begin a shard whose lines must run one by one, because one crashes workers; None if there is none."""
+        """Begin a shard whose lines must run one by one, as one crashes workers; None if there is none."""
         for spec, shard in list(self._left):
             if _is_poisoned(shard):
                 self._left.remove((spec, shard))
