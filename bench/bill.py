@@ -9,8 +9,8 @@ from infra.cost import (
     INDEX_WRITES,
     PER_BATCH,
     PER_INVOCATION,
-    SHARD_START_SECONDS,
     TRANSACTED_ITEMS_PER_BATCH,
+    WORKER_START_SECONDS,
     checkpoint_units,
 )
 from infra.prices import ITEM_WRITE_UNITS, TRANSACTION
@@ -43,7 +43,7 @@ def unit_prices(settings: Settings = ONE_WORKER, memory_mb: int = 512) -> dict[s
     return {
         "second of a 512 MB worker": second + watching + renewing,
         "checkpoint": commit + prices.S3_PUT + prices.S3_GET,
-        "invocation of infer": _price(PER_INVOCATION) + prices.LAMBDA_REQUEST + SHARD_START_SECONDS * second,
+        "invocation of infer": _price(PER_INVOCATION) + prices.LAMBDA_REQUEST + WORKER_START_SECONDS * second,
         "batch": _price(PER_BATCH)
         + (TRANSACTED_ITEMS_PER_BATCH - PER_BATCH["dynamodb:TransactWriteItems"])
         * (ITEM_WRITE_UNITS * TRANSACTION * prices.DYNAMODB_WRITE_UNIT)

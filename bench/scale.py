@@ -19,7 +19,7 @@ from tests.rig.ledger import FunctionUse
 
 REAL_RUN_BATCHES, REAL_RUN_LINES, REAL_RUN_LIMIT = 3, 500, 10
 REAL_RUN_BEHAVIOUR = Behaviour(latency_mean=0.2, latency_sigma=0.5)
-NO_OVERHEADS = Overheads(shard_start=0, transaction=0)
+NO_OVERHEADS = Overheads(worker_start=0, transaction=0)
 
 
 def measure(max_lines: int) -> Result:

@@ -9,7 +9,7 @@ from functools import lru_cache
 from statistics import NormalDist
 
 from infra.cost import FUNCTION_SECONDS, Run, build_run
-from nightlane.domain.inference.supervisor import SLOWEST_FACTOR, WIND_DOWN_SECONDS
+from nightlane.domain.inference.supervisor import LAST_COMMIT_SECONDS, MEAN_FACTOR, SLOWEST_FACTOR
 from nightlane.settings import Settings
 
 DAY = 86_400
@@ -78,13 +78,13 @@ def _residual(mean: float, sigma: float, age: float, others: int, steps: int = 2
 
 
 def invocations_of(lines: int, slots: int, mean: float, sigma: float) -> int:
-    """How many invocations a shard needs: `ShardRun` starts no line that might not finish in time.
+    """How many invocations a lane needs: `Supervisor` starts no line that would probably not end in time.
 
     The slowest line so far cannot have taken longer than the invocation so far.
     """
     most = min(lines, FUNCTION_SECONDS * slots / mean)
     slowest = mean * math.exp(sigma * NormalDist().inv_cdf(1 - 1 / (most + 2)) - sigma**2 / 2)
-    starting = FUNCTION_SECONDS - max(WIND_DOWN_SECONDS, SLOWEST_FACTOR * slowest)
+    starting = FUNCTION_SECONDS - LAST_COMMIT_SECONDS - min(SLOWEST_FACTOR * slowest, MEAN_FACTOR * mean)
     return math.ceil(lines * mean / slots / max(starting, FUNCTION_SECONDS / (1 + SLOWEST_FACTOR)))
 
 

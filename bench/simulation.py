@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from simpy import AllOf, Environment, Event, Resource
 
 from bench.scale_model import TRANSACTION_SECONDS, Shape
-from infra.cost import SHARD_START_SECONDS, shard_lines
+from infra.cost import WORKER_START_SECONDS, lane_shards
 from nightlane.aws.table.connection import MAX_ATTEMPTS, MAX_PAUSE_SECONDS
 
 Process = Generator[Event, object, None]
@@ -31,7 +31,7 @@ class Overheads:
     """The time a batch spends besides inference. Lanes start at random within `start_spread`."""
 
     plan: float = 0.0
-    shard_start: float = SHARD_START_SECONDS
+    worker_start: float = WORKER_START_SECONDS
     assemble: float = 0.0
     transaction: float = TRANSACTION_SECONDS
     start_spread: float = 0.0
@@ -81,25 +81,26 @@ class Simulation:
             yield from self._transact(self.admission)
             item = HotItem()
             self.batch_items.append(item)
-            lanes: dict[int, list[int]] = {}
-            for lane, lines in shard_lines(self._shape.lines, self._shape.input_bytes, self._shape.settings):
-                lanes.setdefault(lane, []).append(lines)
-            yield AllOf(self._clock, [self._clock.process(self._lane(item, *lane)) for lane in lanes.items()])
+            shape = self._shape
+            lanes = lane_shards(shape.lines, shape.input_bytes, shape.settings)
+            yield AllOf(
+                self._clock,
+                [self._clock.process(self._lane(item, lane, sum(each))) for lane, each in lanes.items()],
+            )
             yield self._clock.timeout(self._overheads.assemble)
             yield from self._transact(self.admission)
             self.durations.append(self._clock.now - began)
 
-    def _lane(self, item: HotItem, lane: int, shards: list[int]) -> Process:
+    def _lane(self, item: HotItem, lane: int, lines: int) -> Process:
         yield self._clock.timeout(self._random.uniform(0, self._overheads.start_spread))
-        for lines in shards:
-            with self._workers.request() as worker:
-                yield worker
-                began = self._clock.now
-                yield self._clock.timeout(self._overheads.shard_start)
-                yield from self._shard(item, lines, self._shape.settings.lane_capacities[lane])
-                self.worker_seconds += self._clock.now - began
+        with self._workers.request() as worker:
+            yield worker
+            began = self._clock.now
+            yield self._clock.timeout(self._overheads.worker_start)
+            yield from self._run(item, lines, self._shape.settings.lane_capacities[lane])
+            self.worker_seconds += self._clock.now - began
 
-    def _shard(self, item: HotItem, lines: int, slots: int) -> Process:
+    def _run(self, item: HotItem, lines: int, slots: int) -> Process:
         """The pool is computed at its start; only its checkpoints interact with other lanes."""
         began, interval = self._clock.now, self._shape.settings.checkpoint_seconds
         ends = pool_ends((self._latency() for _ in range(lines)), slots)

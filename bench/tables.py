@@ -91,7 +91,7 @@ def lanes_table() -> str:
 def checkpoints_of(lanes: int, start_spread: float) -> Simulation:
     """The largest batch on `lanes` workers with ten slow requests each, started within `start_spread` s."""
     settings = Settings(max_concurrent_requests_per_batch=lanes * 10, requests_in_flight_per_worker=10)
-    overheads = Overheads(shard_start=0.5, start_spread=start_spread)
+    overheads = Overheads(worker_start=0.5, start_spread=start_spread)
     simulation = Simulation(Shape(50_000, 60.0, 1.0, settings), iter([0.0]), overheads)
     simulation.run()
     return simulation

@@ -5,7 +5,7 @@ Times are in seconds.
 """
 
 import math
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -27,7 +27,7 @@ CALL_SECONDS = 0.010
 S3_GET_SECONDS = 0.030
 # boto3's CPU time: 1.7 ms measured on a full core, and a function with 1,024 MB gets 0.58 of one.
 PART_CPU_SECONDS = 0.003
-SHARD_START_SECONDS = 0.5
+WORKER_START_SECONDS = 0.5
 PLANNED_BYTES_PER_SECOND = 50e6
 ASSEMBLED_BYTES_PER_SECOND = 10e6
 POLL_SECONDS = 30.0
@@ -37,8 +37,8 @@ PART_KEY = f"work/batch_{'0' * 32}/parts/00000/00001-00000.jsonl"
 PART_ENTRY_BYTES = len(part_to_text(Part(PART_KEY, 1_000, 4_999))) + 1
 SHARD_ITEM_BYTES = 200
 SHARDS_PER_PAGE = 25
-# assemble lists the shards three times: for their results, for their objects, and to delete them.
-SHARD_LISTS = 3
+# assemble lists the shards three times: for their results, their objects, and to delete them; dispatch once.
+SHARD_LISTS = 4
 # The input and the output file: both expire, and the sweeper deletes them.
 BATCH_FILES = 2
 
@@ -62,13 +62,15 @@ PER_BATCH = Counter(
 )
 PER_INVOCATION = Counter(
     {
-        "dynamodb:UpdateItem": 1,
         "dynamodb:GetItem": 3,
+        "s3:GetObject": 1,
         "sqs:ReceiveMessage": 1,
         "sqs:DeleteMessage": 1,
         "sqs:ChangeMessageVisibility": 1,
     }
 )
+# A lane lists the shards of its batch when it begins, and again when nothing is left of its own.
+SHARD_LISTS_PER_INVOCATION = 2
 PER_CHECKPOINT = Counter({"dynamodb:TransactWriteItems": 1, "s3:PutObject": 1, "s3:GetObject": 1})
 # In three transactions: planning writes two items, admission three, the end four.
 TRANSACTED_ITEMS_PER_BATCH = 9
@@ -80,23 +82,15 @@ TENANT_WRITES = 5
 INDEX_WRITES = WAKE_WRITES + TENANT_WRITES
 
 Pace = Callable[[int, int], tuple[float, int]]
-"""(lines, slots) → seconds that the lines take, and invocations needed."""
+"""(lines, slots) → seconds that the lines of a lane take, and invocations needed."""
 
 
 @dataclass(frozen=True, slots=True)
 class ShardRun:
-    """How a shard was run; `seconds` excludes the start of its workers."""
+    """The checkpoints of a shard."""
 
-    lane: int
     lines: int
-    seconds: float
-    invocations: int
-    """More than one if the shard takes longer than a function may run: it is handed back and continued."""
     commits: int
-
-    @property
-    def worker_seconds(self) -> float:
-        return self.seconds + self.invocations * SHARD_START_SECONDS
 
     @property
     def item_bytes(self) -> int:
@@ -104,8 +98,22 @@ class ShardRun:
 
     @property
     def write_units(self) -> int:
-        """Write units of all checkpoints, and of deleting the item at the end."""
-        return checkpoint_units(self.lines, self.commits) + math.ceil(self.item_bytes / KIB)
+        """Write units of its beginning, of all checkpoints, and of deleting the item at the end."""
+        return 1 + checkpoint_units(self.lines, self.commits) + math.ceil(self.item_bytes / KIB)
+
+
+@dataclass(frozen=True, slots=True)
+class LaneRun:
+    """How a lane was run; `seconds` excludes the start of its workers."""
+
+    shards: tuple[ShardRun, ...]
+    seconds: float
+    invocations: int
+    """More than one if it takes longer than a function may run: it is handed back and continued."""
+
+    @property
+    def worker_seconds(self) -> float:
+        return self.seconds + self.invocations * WORKER_START_SECONDS
 
 
 @dataclass(frozen=True)
@@ -116,12 +124,16 @@ class Run:
     input_bytes: int
     output_bytes: int
     settings: Settings
-    shards: tuple[ShardRun, ...]
+    lanes: tuple[LaneRun, ...]
+
+    @property
+    def shards(self) -> tuple[ShardRun, ...]:
+        return tuple(shard for lane in self.lanes for shard in lane.shards)
 
     @cached_property
     def invocations(self) -> int:
         """Invocations of `infer`."""
-        return sum(shard.invocations for shard in self.shards)
+        return sum(lane.invocations for lane in self.lanes)
 
     @cached_property
     def commits(self) -> int:
@@ -129,14 +141,11 @@ class Run:
 
     @cached_property
     def worker_seconds(self) -> float:
-        return sum(shard.worker_seconds for shard in self.shards)
+        return sum(lane.worker_seconds for lane in self.lanes)
 
     @cached_property
     def inference_seconds(self) -> float:
-        lanes: defaultdict[int, float] = defaultdict(float)
-        for shard in self.shards:
-            lanes[shard.lane] += shard.worker_seconds
-        return max(lanes.values())
+        return max(lane.worker_seconds for lane in self.lanes)
 
     @cached_property
     def assemble_seconds(self) -> float:
@@ -150,12 +159,17 @@ class Run:
 
 def build_run(lines: int, input_bytes: int, output_bytes: int, settings: Settings, pace: Pace) -> Run:
     """The run of a batch, cut into shards as `plan` does, at this pace."""
-    shards = []
-    for lane, count in shard_lines(lines, input_bytes, settings):
-        seconds, invocations = pace(count, settings.lane_capacities[lane])
-        commits = checkpoints_per_shard(count, count * output_bytes, seconds, settings, invocations)
-        shards.append(ShardRun(lane, count, seconds, invocations, commits))
-    return Run(lines, input_bytes, output_bytes, settings, tuple(shards))
+    lanes = []
+    for lane, counts in lane_shards(lines, input_bytes, settings).items():
+        seconds, invocations = pace(sum(counts), settings.lane_capacities[lane])
+        shards = []
+        for number, count in enumerate(counts):
+            took = seconds * count / sum(counts)
+            commits = checkpoints_per_shard(count, count * output_bytes, took, settings)
+            # Each invocation but the last hands over in the middle of a shard.
+            shards.append(ShardRun(count, min(count, commits + (number < invocations - 1))))
+        lanes.append(LaneRun(tuple(shards), seconds, invocations))
+    return Run(lines, input_bytes, output_bytes, settings, tuple(lanes))
 
 
 def observed_run(lines: int, input_bytes: int, output_bytes: int, settings: Settings, seconds: float) -> Run:
@@ -169,24 +183,25 @@ def observed_run(lines: int, input_bytes: int, output_bytes: int, settings: Sett
 
 
 @lru_cache(maxsize=1_000)
-def shard_lines(lines: int, input_bytes: int, settings: Settings) -> tuple[tuple[int, int], ...]:
-    """Lane and number of lines of each shard, as `plan` cuts them."""
+def lane_shards(lines: int, input_bytes: int, settings: Settings) -> dict[int, tuple[int, ...]]:
+    """The number of lines of each shard, by lane, as `plan` cuts them."""
     places = Lines()
     for number in range(lines):
         places.add(number * input_bytes, input_bytes - 1)
     lanes = [Lane(capacity) for capacity in settings.lane_capacities]
-    return tuple((spec.lane, spec.lines) for spec in cut_shards(places, lanes, settings))
+    found: dict[int, tuple[int, ...]] = {}
+    for spec in cut_shards(places, lanes, settings):
+        found[spec.lane] = (*found.get(spec.lane, ()), spec.lines)
+    return found
 
 
-def checkpoints_per_shard(
-    lines: int, output_bytes: int, seconds: float, settings: Settings, invocations: int = 1
-) -> int:
-    """Checkpoints of a shard: one per interval or per `checkpoint_bytes`, and a final one per invocation.
+def checkpoints_per_shard(lines: int, output_bytes: int, seconds: float, settings: Settings) -> int:
+    """Checkpoints of a shard: one per interval or per `checkpoint_bytes`, and a final one.
 
     The first interval has a random length, so on average there are as many checkpoints as whole intervals.
     """
     by_bytes = output_bytes / settings.checkpoint_bytes
-    return min(lines, round(max(seconds / settings.checkpoint_seconds, by_bytes)) + invocations)
+    return min(lines, round(max(seconds / settings.checkpoint_seconds, by_bytes)) + 1)
 
 
 def shard_item_bytes(lines: int, commits: int) -> int:
@@ -214,13 +229,15 @@ def calls_of(run: Run) -> Counter[str]:
         calls.update({name: count * number for name, count in unit.items()})
     for shard in run.shards:
         calls["s3:GetObject"] += math.ceil(shard.lines * run.input_bytes / READ_BYTES)
-    inference = run.worker_seconds / run.invocations - SHARD_START_SECONDS
+    inference = run.worker_seconds / run.invocations - WORKER_START_SECONDS
     calls["dynamodb:GetItem"] += run.invocations * int(inference / settings.watch_seconds)
-    calls["dynamodb:Query"] += SHARD_LISTS * (len(run.shards) // SHARDS_PER_PAGE + 1)
+    lists = SHARD_LISTS + run.invocations * SHARD_LISTS_PER_INVOCATION
+    calls["dynamodb:Query"] += lists * (len(run.shards) // SHARDS_PER_PAGE + 1)
+    calls["dynamodb:UpdateItem"] += len(run.shards)
     calls["dynamodb:DeleteItem"] = len(run.shards)
     renewals = int(inference / (settings.worker_lease_seconds / 3))
     calls["sqs:ChangeMessageVisibility"] += run.invocations * renewals
-    calls["sqs:SendMessageBatch"] = math.ceil(len(run.shards) / MAX_ENTRIES_PER_SEND)
+    calls["sqs:SendMessageBatch"] = math.ceil(len(run.lanes) / MAX_ENTRIES_PER_SEND)
     parts = math.ceil(run.lines * run.output_bytes / UPLOAD_PART_BYTES)
     if parts > 1:
         calls += Counter(

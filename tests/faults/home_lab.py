@@ -54,7 +54,7 @@ SETTINGS = Settings(
     completion_window_seconds=3_600,
     max_inline_content_bytes=0,
 )
-RUN_SECONDS = 86_400.0
+RUN_SECONDS = 900.0
 # Commits take no virtual time, but a tick of the supervisor does.
 COMMIT_SECONDS = 0.2
 

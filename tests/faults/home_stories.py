@@ -15,7 +15,7 @@ import pytest
 from infra.home.queues import Queue
 from nightlane.domain.batch import BatchStatus
 from tests.faults.home_faults import HomeFault, HomeFaults
-from tests.faults.home_lab import HomeLab
+from tests.faults.home_lab import RUN_SECONDS, HomeLab
 
 
 def completed(lab: HomeLab) -> None:
@@ -35,7 +35,9 @@ def completed(lab: HomeLab) -> None:
 
 def cancelled(lab: HomeLab) -> None:
     """A batch that is cancelled while it runs."""
-    batch_id = lab.client.create(lab.client.upload(4, "first"), "first")
+    file_id = lab.client.upload(4, "first")
+    lab.upstream.slow = {f"{file_id}/3": 2 * RUN_SECONDS}
+    batch_id = lab.client.create(file_id, "first")
     lab.deliver(Queue.PLAN)
     lab.deliver(Queue.INFER)
     lab.client.cancel(batch_id)
@@ -46,7 +48,9 @@ def cancelled(lab: HomeLab) -> None:
 
 def expired(lab: HomeLab) -> None:
     """A batch that expires while it runs, and one that expires while it waits."""
-    ids = [lab.client.create(lab.client.upload(4, name), name) for name in ("first", "second")]
+    files = {name: lab.client.upload(4, name) for name in ("first", "second")}
+    lab.upstream.slow = {f"{files['first']}/3": 2 * RUN_SECONDS}
+    ids = [lab.client.create(file_id, name) for name, file_id in files.items()]
     lab.deliver(Queue.PLAN)
     lab.deliver(Queue.PLAN)
     lab.deliver(Queue.INFER)

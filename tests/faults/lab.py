@@ -158,6 +158,8 @@ class Lab:
         event = sqs_event(self.world.queue_name(name), message)
         ends = [self._invoke(function, event) for _ in range(times)]
         self._held.remove(held)
+        # Before the next function may delete what this one has committed.
+        self.watch.look()
         if any(done for done, _ in ends):
             self.clients.sqs.delete_message(QueueUrl=url, ReceiptHandle=held.receipt)
         else:

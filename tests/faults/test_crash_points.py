@@ -15,6 +15,8 @@ from nightlane.domain.batch import BatchStatus
 from tests.faults.faults import READS, Fault
 from tests.faults.lab import Bench, Lab, laboratory
 
+LONGER_THAN_AN_INVOCATION = 1_000.0
+
 
 @pytest.fixture(scope="module")
 def bench() -> Iterator[Bench]:
@@ -38,6 +40,7 @@ def completed(lab: Lab, deliveries: int = 1) -> None:
 def cancelled(lab: Lab, deliveries: int = 1) -> None:
     """A batch that is cancelled while it runs."""
     batch_id = lab.create(lab.upload(4, "first"), "first")
+    lab.upstream.slow = {"file-first/3": LONGER_THAN_AN_INVOCATION}
     lab.deliver("plan", deliveries)
     lab.deliver("infer", deliveries)
     lab.cancel(batch_id)
@@ -51,6 +54,7 @@ def cancelled(lab: Lab, deliveries: int = 1) -> None:
 def expired(lab: Lab, deliveries: int = 1) -> None:
     """A batch that expires while it runs, and one that expires while it waits."""
     ids = [lab.create(lab.upload(3, name), name) for name in ("first", "second")]
+    lab.upstream.slow = {"file-first/2": LONGER_THAN_AN_INVOCATION}
     lab.deliver("plan", deliveries)
     lab.deliver("plan", deliveries)
     lab.deliver("infer", deliveries)

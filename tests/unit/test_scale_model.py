@@ -21,7 +21,7 @@ from bench.scale_model import (
 from bench.simulation import Overheads, Simulation
 from infra import cost
 from infra.cost import (
-    SHARD_START_SECONDS,
+    WORKER_START_SECONDS,
     assemble_seconds,
     calls_of,
     checkpoints_per_shard,
@@ -69,7 +69,7 @@ def test_the_predicted_bill_is_within_a_tenth_of_the_measured_bill() -> None:
 
 def test_an_observed_run_costs_as_much_as_the_same_run_predicted() -> None:
     predicted = run_of(MEASURED)
-    seconds = predicted.inference_seconds - len(predicted.shards) * SHARD_START_SECONDS
+    seconds = predicted.inference_seconds - predicted.invocations * WORKER_START_SECONDS
     observed = observed_run(
         MEASURED.lines, MEASURED.input_bytes, MEASURED.output_bytes, MEASURED.settings, seconds
     )
@@ -117,7 +117,7 @@ def test_lanes_that_start_together_conflict_no_more_than_others() -> None:
 def test_only_one_batch_at_a_time_holds_a_slot() -> None:
     settings = Settings(max_concurrent_batches=2, max_concurrent_requests_per_batch=10)
     shape = Shape(lines=100, sigma=0.0, settings=settings)
-    simulation = Simulation(shape, iter([0.0] * 6), Overheads(shard_start=0, transaction=0))
+    simulation = Simulation(shape, iter([0.0] * 6), Overheads(worker_start=0, transaction=0))
     assert simulation.run() == pytest.approx(3 * 50)
     assert simulation.waits == pytest.approx([0, 0, 50, 50, 100, 100])
 

@@ -9,8 +9,9 @@ from nightlane.domain.batch import Batch, BatchRequest, BatchStatus, Outcome
 from nightlane.domain.inference import supervisor as module
 from nightlane.domain.inference.supervisor import (
     LAST_COMMIT_SECONDS,
+    MEAN_FACTOR,
     SLOWEST_FACTOR,
-    WIND_DOWN_SECONDS,
+    UNKNOWN_LATENCY_SECONDS,
     Limits,
     Stop,
     Supervisor,
@@ -19,6 +20,7 @@ from nightlane.domain.inference.supervisor import (
 EXPIRES_AT = 10_000.0
 DEADLINE = 900.0
 GRACE = 100.0
+WIND_DOWN_SECONDS = LAST_COMMIT_SECONDS + UNKNOWN_LATENCY_SECONDS
 
 
 def batch(status: BatchStatus = BatchStatus.IN_PROGRESS, outcome: Outcome | None = None) -> Batch:
@@ -86,9 +88,20 @@ def test_a_run_halts_a_minute_before_the_deadline_and_aborts_shortly_before_it(
     assert not scene.supervisor.may_commit
 
 
-def test_a_run_with_slow_requests_halts_earlier(scene: Scene) -> None:
-    scene.supervisor.slowest_seconds = 200.0
-    scene.monotonic = DEADLINE - 200 * SLOWEST_FACTOR - 0.1
+@pytest.mark.parametrize(
+    ("latencies", "expected"),
+    [
+        pytest.param([200.0], 200 * SLOWEST_FACTOR, id="slow"),
+        pytest.param([2.0, 2.0], 2 * SLOWEST_FACTOR, id="fast"),
+        pytest.param([2.0] * 9 + [92.0], 11 * MEAN_FACTOR, id="with an outlier"),
+    ],
+)
+def test_a_run_halts_as_early_as_its_requests_need(
+    scene: Scene, latencies: list[float], expected: float
+) -> None:
+    for seconds in latencies:
+        scene.supervisor.on_answer(seconds)
+    scene.monotonic = DEADLINE - LAST_COMMIT_SECONDS - expected - 0.1
     assert scene.check() == (None, [])
     scene.monotonic += 0.1
     assert scene.check() == (Stop.OUT_OF_TIME, ["halt"])

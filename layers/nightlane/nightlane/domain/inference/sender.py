@@ -83,7 +83,7 @@ class Sender:
             tools.budget.give_back(len(body))
         del self.in_flight[candidate]
         if isinstance(end, Answer):
-            tools.supervisor.slowest_seconds = max(tools.supervisor.slowest_seconds, seconds)
+            tools.supervisor.on_answer(seconds)
         outcome = await self._judge.judge(end) if is_large(end) else judge(end)
         tools.traffic.note(outcome, seconds)
         return outcome

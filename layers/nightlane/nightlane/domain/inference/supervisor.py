@@ -9,12 +9,13 @@ from nightlane.domain.batch import Batch, BatchStatus
 from nightlane.domain.inference.ports import LeaseView
 
 TICK_SECONDS = 0.2
-# This long before the deadline no new request is started.
-WIND_DOWN_SECONDS = 60.0
-# This long before it the requests in flight are given up, so that the last commit fits.
+# This long before the deadline the requests in flight are given up, so that the last commit fits.
 LAST_COMMIT_SECONDS = 15.0
-# No new request is started either when this multiple of the slowest request so far would not fit.
+# Before that, no request is started that would probably not be answered in time: it may take as long as these
+# multiples of the slowest and of the mean of those answered, or this many seconds while none was answered.
 SLOWEST_FACTOR = 1.5
+MEAN_FACTOR = 5.0
+UNKNOWN_LATENCY_SECONDS = 45.0
 
 
 class Stop(Enum):
@@ -49,8 +50,6 @@ class Supervisor:
         self, limits: Limits, lease: LeaseView, now: Callable[[], float], monotonic: Callable[[], float]
     ) -> None:
         self.stop: Stop | None = None
-        self.slowest_seconds = 0.0
-        """How long the slowest request so far took."""
         self.on_halt: Callable[[], None] = lambda: None
         self.on_abort: Callable[[], None] = lambda: None
         self._limits = limits
@@ -59,6 +58,24 @@ class Supervisor:
         self._monotonic = monotonic
         self._drain_deadline: float | None = None
         self._aborted = False
+        self._answers = 0
+        self._answer_seconds = 0.0
+        self._slowest_seconds = 0.0
+
+    def on_answer(self, seconds: float) -> None:
+        """A request took this long to be answered."""
+        self._answers += 1
+        self._answer_seconds += seconds
+        if seconds > self._slowest_seconds:
+            self._slowest_seconds = seconds
+
+    @property
+    def wind_down_seconds(self) -> float:
+        """How long before the deadline to start no more requests."""
+        if not self._answers:
+            return LAST_COMMIT_SECONDS + UNKNOWN_LATENCY_SECONDS
+        mean = self._answer_seconds / self._answers
+        return LAST_COMMIT_SECONDS + min(SLOWEST_FACTOR * self._slowest_seconds, MEAN_FACTOR * mean)
 
     async def watch(self) -> None:
         """Check at every tick, until cancelled."""
@@ -77,7 +94,7 @@ class Supervisor:
             self.abort(Stop.OUT_OF_TIME)
         elif self._drain_deadline is not None and self._now() >= self._drain_deadline:
             self.abort(Stop.CANCELLED)
-        elif left <= max(WIND_DOWN_SECONDS, SLOWEST_FACTOR * self.slowest_seconds):
+        elif left <= self.wind_down_seconds:
             self.halt(Stop.OUT_OF_TIME)
 
     def may_start(self) -> bool:
