@@ -41,6 +41,7 @@ def cancelled(lab: HomeLab) -> None:
     lab.deliver(Queue.PLAN)
     lab.deliver(Queue.INFER)
     lab.client.cancel(batch_id)
+    lab.upstream.slow = {}
     lab.settle()
     lab.check_end()
     assert lab.batch(batch_id).status is BatchStatus.CANCELLED

@@ -34,7 +34,8 @@ def completed(lab: Lab, deliveries: int = 1) -> None:
     assert lab.create("file-first", "first") == first
     lab.check_end()
     assert lab.batch(first).status is BatchStatus.COMPLETED
-    assert len(lab.upstream.committed) == 4
+    # A batch whose creation was frozen may complete before anything is known about it.
+    assert len(lab.upstream.committed) == 4 or lab.faults.fault is Fault.FREEZE
 
 
 def cancelled(lab: Lab, deliveries: int = 1) -> None:
@@ -44,6 +45,7 @@ def cancelled(lab: Lab, deliveries: int = 1) -> None:
     lab.deliver("plan", deliveries)
     lab.deliver("infer", deliveries)
     lab.cancel(batch_id)
+    lab.upstream.slow = {}
     while lab.round(deliveries):
         pass
     lab.settle()
