@@ -3,12 +3,13 @@
 from argparse import ArgumentParser
 from pathlib import Path
 
-from bench import cost, dashboard, home, memory, plots, scale, tables, throughput
+from bench import cost, dashboard, home, loops, memory, plots, scale, tables, throughput
 from bench.result import RESULTS, load, save, show
 
 # Each function takes the maximum number of lines per batch.
 BENCHMARKS = {
     "throughput": throughput.measure,
+    "loops": loops.measure,
     "home": home.measure,
     "memory": memory.measure,
     "cost": cost.measure,
