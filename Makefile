@@ -80,4 +80,4 @@ $(CDK): Makefile | $(VENV)/.cdk
 	@touch $@
 
 clean: ## Delete everything that was built or installed
-	rm -rf $(VENV) .build .pytest_cache .mypy_cache .ruff_cache .hypothesis nightlane-demo
+	rm -rf $(VENV) .build .pytest_cache .mypy_cache .ruff_cache .hypothesis nightlane-demo dist layers/nightlane/*.egg-info

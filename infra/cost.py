@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
-from infra import prices
-from infra.prices import ITEM_WRITE_UNITS, TRANSACTION
 from nightlane.aws.blobs import PART_BYTES as UPLOAD_PART_BYTES
 from nightlane.aws.queues import MAX_ENTRIES_PER_SEND
 from nightlane.aws.table.items import part_to_text
@@ -20,6 +18,9 @@ from nightlane.domain.parts import PARTS_AHEAD
 from nightlane.domain.planning import Lines, cut_shards
 from nightlane.domain.shard import Lane, Part
 from nightlane.settings import KIB, Settings
+
+from . import prices
+from .prices import ITEM_WRITE_UNITS, TRANSACTION
 
 FUNCTION_SECONDS = 900
 # Assumptions that have not been measured on a real account.

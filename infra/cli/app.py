@@ -6,14 +6,14 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-# A command is imported only when it runs: OpenAI's client alone takes a second to import.
+# Modules of this package, imported only when they run: OpenAI's client alone takes a second to import.
 COMMANDS = {
-    "local": "infra.cli.local:local",
-    "mock-upstream": "infra.cli.mock.command:mock_upstream",
-    "run": "infra.cli.run:run",
-    "demo": "infra.cli.demo:demo",
-    "backup": "infra.cli.backup:backup",
-    "keys": "infra.cli.keys:keys",
+    "local": "local:local",
+    "mock-upstream": "mock.command:mock_upstream",
+    "run": "run:run",
+    "demo": "demo:demo",
+    "backup": "backup:backup",
+    "keys": "keys:keys",
 }
 
 
@@ -27,7 +27,7 @@ class Commands(TyperGroup):
         if cmd_name not in COMMANDS:
             return None
         module, _, attribute = COMMANDS[cmd_name].partition(":")
-        found = getattr(import_module(module), attribute)
+        found = getattr(import_module(f"{__package__}.{module}"), attribute)
         if not isinstance(found, typer.Typer):
             command, found = found, typer.Typer(add_completion=False, pretty_exceptions_enable=False)
             found.command(cmd_name)(command)

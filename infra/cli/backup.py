@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from infra.home.backup import TargetNotEmpty, back_up
-from infra.home.database import NoData
-from infra.home.defaults import USER_DATA
+from ..home.backup import TargetNotEmpty, back_up
+from ..home.database import NoData
+from ..home.defaults import USER_DATA
 
 FAILED = 1
 

@@ -7,8 +7,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from infra.deploy.deployment import PLACEHOLDER_HOST, BadContext, Deployment
 from nightlane.settings import PREFIX, Settings
+
+from ..deployment import PLACEHOLDER_HOST, BadContext, Deployment
 
 KEY, KEY_SECRET, URL = f"{PREFIX}UPSTREAM_KEY", f"{PREFIX}UPSTREAM_KEY_SECRET", f"{PREFIX}UPSTREAM_URL"
 NO_UPSTREAM = {"upstreams": [{"url": f"https://{PLACEHOLDER_HOST}/v1"}]}

@@ -9,14 +9,15 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from infra.cli.mock.process import MockUpstream
-from infra.cli.questions import write_questions
-from infra.cli.run import ExitCode, run_batch
-from infra.cost import Run, bill, observed_run
-from infra.home.defaults import HOME_DEFAULTS
-from infra.home.server import HomeServer
-from infra.resources import functions
 from nightlane.settings import Settings
+
+from ..cost import Run, bill, observed_run
+from ..home.defaults import HOME_DEFAULTS
+from ..home.server import HomeServer
+from ..resources import functions
+from .mock.process import MockUpstream
+from .questions import write_questions
+from .run import ExitCode, run_batch
 
 FOLDER = Path("nightlane-demo")
 KEY = "demo-key"

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
 
-from infra.cli.errors import CommandError
 from nightlane.aws.clients import CONFIG, Clients
 from nightlane.aws.table import DynamoKeys
+
+from .errors import CommandError
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

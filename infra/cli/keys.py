@@ -14,14 +14,15 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from infra.cli.errors import CommandError
-from infra.gateway import AUTHORIZER_CACHE_SECONDS
-from infra.home.database import NoData, SchemaTooNew, shared_database
-from infra.home.defaults import USER_DATA
-from infra.home.files import SqliteKeys
-from infra.home.lock import DataInUse
 from nightlane.domain.keys import ID_DIGITS, ApiKey, issue
 from nightlane.domain.ports import KeyStore
+
+from ..gateway import AUTHORIZER_CACHE_SECONDS
+from ..home.database import NoData, SchemaTooNew, shared_database
+from ..home.defaults import USER_DATA
+from ..home.files import SqliteKeys
+from ..home.lock import DataInUse
+from .errors import CommandError
 
 REFUSED = 1
 # Fewer digits are more likely a typing error than an id.
@@ -141,7 +142,7 @@ def _store(stack: str, table: str | None, data: Path | None, *, create: bool = F
     try:
         if data is None:
             # boto3 takes a third of a second to import.
-            from infra.cli.deployed_keys import deployed_keys
+            from .deployed_keys import deployed_keys
 
             with deployed_keys(stack, table) as keys_of_stack:
                 yield keys_of_stack

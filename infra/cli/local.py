@@ -10,16 +10,17 @@ from typing import Annotated
 
 import typer
 
-from infra.cli.configuration import InvalidSettings, read_settings
-from infra.cli.mock.process import MockUpstream
-from infra.cli.signals import end_signals
-from infra.home.database import NoData, SchemaTooNew, shared_database
-from infra.home.defaults import HOME_DEFAULTS, USER_DATA
-from infra.home.files import SqliteKeys
-from infra.home.lock import DataInUse
-from infra.home.logs import log_to_stderr
-from infra.home.server import HomeServer
 from nightlane.domain.errors import StorageFull
+
+from ..home.database import NoData, SchemaTooNew, shared_database
+from ..home.defaults import HOME_DEFAULTS, USER_DATA
+from ..home.files import SqliteKeys
+from ..home.lock import DataInUse
+from ..home.logs import log_to_stderr
+from ..home.server import HomeServer
+from .configuration import InvalidSettings, read_settings
+from .mock.process import MockUpstream
+from .signals import end_signals
 
 DEFAULT_KEY = "nightlane"
 DEFAULT_TENANT = "default"

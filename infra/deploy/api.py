@@ -15,7 +15,7 @@ from aws_cdk import aws_wafv2 as wafv2
 from constructs import Construct
 
 from infra.deploy import camel_case
-from infra.deploy.deployment import CustomDomain, Deployment
+from infra.deployment import CustomDomain, Deployment
 from infra.gateway import AUTHORIZER_CACHE_SECONDS, BINARY_MEDIA_TYPE, GATEWAY_RESPONSES, STAGE
 
 ACCESS_LOG = apigateway.AccessLogFormat.custom(

@@ -12,11 +12,11 @@ from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from infra.deploy import camel_case
-from infra.deploy.deployment import Deployment, Network
 from infra.deploy.layers import Code
+from infra.deploy.permissions import Grant, Target, grants_of
 from infra.deploy.queues import Queues
 from infra.deploy.storage import Storage
-from infra.permissions import Grant, Target, grants_of
+from infra.deployment import Deployment, Network
 from infra.resources import MALLOC_ENVIRONMENT, QUEUES, FunctionSpec
 from nightlane.settings import Settings
 

@@ -17,6 +17,8 @@ MB = 1_000_000
 MAX_DEPENDENCIES_BYTES = 30 * MB
 # botocore has 27 MB of data on 400 services. These are the ones called; some credential providers need sts.
 SERVICES = frozenset({"dynamodb", "s3", "sqs", "secretsmanager", "sts"})
+# The project's dependencies that only the command uses.
+NOT_ON_LAMBDA = ("openai", "platformdirs", "rich", "typer")
 EXTENSION_SOURCE_SUFFIXES = frozenset({".c", ".h", ".pyx", ".pxd", ".pyi"})
 
 
@@ -102,10 +104,10 @@ def _dependencies(platform: Platform) -> Path:
 
 
 def _install(platform: Platform, target: Path) -> None:
-    """Install the project's own dependencies, without its groups, in the versions of uv.lock."""
+    """Install the dependencies of the functions in the versions of uv.lock."""
     uv = Path(sys.prefix) / "bin" / "uv"
     export = "export --color never --frozen --quiet --no-default-groups --no-emit-project --no-hashes"
-    locked = _run(uv, *export.split())
+    locked = _run(uv, *export.split(), *(f"--prune={name}" for name in NOT_ON_LAMBDA))
     target_platform: list[str] = ["--python", sys.executable]
     if platform.name:
         target_platform = ["--python-platform", platform.name, "--python-version", platform.python]

@@ -4,7 +4,6 @@ from aws_cdk import Annotations, ArnFormat, CfnOutput, Stack
 from constructs import Construct
 
 from infra.deploy.api import Api
-from infra.deploy.deployment import PLACEHOLDER_HOST, Deployment
 from infra.deploy.functions import FunctionResources, Functions
 from infra.deploy.layers import Code
 from infra.deploy.monitoring.alarms import Alarms
@@ -12,6 +11,7 @@ from infra.deploy.monitoring.dashboard import Dashboard
 from infra.deploy.monitoring.metrics import Watched
 from infra.deploy.queues import Queues
 from infra.deploy.storage import Storage
+from infra.deployment import PLACEHOLDER_HOST, Deployment
 from infra.resources import functions
 
 

@@ -7,7 +7,7 @@ from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from infra.deploy.deployment import Deployment
+from infra.deployment import Deployment
 from infra.resources import INDEXES, TABLE_KEY, TTL_ATTRIBUTE, WORK_MARGIN_DAYS
 
 DAY_SECONDS = 86_400

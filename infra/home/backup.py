@@ -14,9 +14,9 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from infra.home.database import DATABASE, NoData
-from infra.home.folders import flush_file, flush_folder, make_folder
-from infra.home.lock import deletions_blocked, sole_backup
+from .database import DATABASE, NoData
+from .folders import flush_file, flush_folder, make_folder
+from .lock import deletions_blocked, sole_backup
 
 
 class TargetNotEmpty(Exception):

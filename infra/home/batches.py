@@ -3,13 +3,14 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from infra.home.database import Database
-from infra.home.rows import LAST, batch_from_json, find_batch, is_active, to_json, update_batch, write_batch
-from infra.home.shards import SqliteShards
-from infra.home.steps import SqliteSteps
 from nightlane.domain.batch import Batch, BatchStatus, Outcome
 from nightlane.domain.ports import Admission, Due
 from nightlane.domain.trouble import Trouble
+
+from .database import Database
+from .rows import LAST, batch_from_json, find_batch, is_active, to_json, update_batch, write_batch
+from .shards import SqliteShards
+from .steps import SqliteSteps
 
 CANCELLABLE = frozenset({BatchStatus.VALIDATING, BatchStatus.IN_PROGRESS, BatchStatus.FINALIZING})
 

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import BinaryIO, Self
 from urllib.parse import urlencode
 
-from infra.home.folders import flush, flush_file, flush_folder, make_folder
-from infra.home.full_disk import reporting_full_disk
-from infra.home.lock import deleting
 from nightlane.domain.ports import BlobMissing
 from nightlane.domain.received import Received
 from nightlane.settings import KIB
+
+from .folders import flush, flush_file, flush_folder, make_folder
+from .full_disk import reporting_full_disk
+from .lock import deleting
 
 CHUNK_BYTES = 256 * KIB
 

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from infra.home.full_disk import reporting_full_disk
-from infra.home.lock import exclusive
 from nightlane.settings import MIB
+
+from .full_disk import reporting_full_disk
+from .lock import exclusive
 
 DATABASE = "nightlane.db"
 # How long a writer waits for another process. Each transaction takes milliseconds.

@@ -2,8 +2,6 @@
 
 import asyncio
 
-from infra.home.queues import Message, Queue, SqliteQueues
-from infra.resources import QUEUES
 from nightlane.aws.queues import read_batch_message, read_lane_message
 from nightlane.domain.assembly import assemble_batch
 from nightlane.domain.dead_letters import fail_assembly, fail_lane, fail_plan
@@ -16,6 +14,9 @@ from nightlane.domain.planning import plan_batch
 from nightlane.domain.ports import Ports, UpstreamModels
 from nightlane.lease import Lease
 from nightlane.settings import Settings
+
+from ..resources import QUEUES
+from .queues import Message, Queue, SqliteQueues
 
 MAX_RECEIVES = {Queue(spec.name): spec.max_receive_count for spec in QUEUES}
 

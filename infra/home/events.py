@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from infra.gateway import BINARY_MEDIA_TYPE, STAGE
+from ..gateway import BINARY_MEDIA_TYPE, STAGE
 
 REGION = "us-east-1"
 ACCOUNT = "123456789012"

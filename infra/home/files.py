@@ -4,11 +4,12 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from infra.home.database import Database
-from infra.home.rows import LAST, insert_file, to_json
 from nightlane.domain.file import FilePurpose, StoredFile
 from nightlane.domain.keys import ApiKey, digest
 from nightlane.domain.trouble import Rest
+
+from .database import Database
+from .rows import LAST, insert_file, to_json
 
 _decode_file = msgspec.json.Decoder(StoredFile).decode
 _decode_key = msgspec.json.Decoder(ApiKey).decode

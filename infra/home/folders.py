@@ -5,7 +5,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from infra.home.full_disk import reporting_full_disk
+from .full_disk import reporting_full_disk
 
 # On macOS fsync leaves data in the drive's cache; F_FULLFSYNC does not.
 # https://developer.apple.com/library/archive/documentation/System/Conceptual/ManPages_iPhoneOS/man2/fsync.2.html

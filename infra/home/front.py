@@ -14,7 +14,13 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from aiohttp import web
 
-from infra.gateway import (
+from nightlane.domain.errors import ApiError
+from nightlane.domain.received import Received
+from nightlane.settings import MIB
+from nightlane.wire.headers import content_disposition
+from nightlane.wire.multipart import Form, FormReader
+
+from ..gateway import (
     ACCESS_DENIED,
     AUTHORIZER_CACHE_SECONDS,
     BINARY_MEDIA_TYPE,
@@ -28,12 +34,7 @@ from infra.gateway import (
     UNAUTHORIZED,
     GatewayResponse,
 )
-from infra.home.events import authorizer_event, proxy_event
-from nightlane.domain.errors import ApiError
-from nightlane.domain.received import Received
-from nightlane.settings import MIB
-from nightlane.wire.headers import content_disposition
-from nightlane.wire.multipart import Form, FormReader
+from .events import authorizer_event, proxy_event
 
 log = logging.getLogger("nightlane.front")
 # For a body that is held in memory, the same as API Gateway's limit:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from infra.home.folders import make_folder
+from .folders import make_folder
 
 
 class DataInUse(Exception):

@@ -6,13 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from infra.home.batches import SqliteBatches
-from infra.home.blobs import FolderBlobs
-from infra.home.database import DATABASE, Database
-from infra.home.deliveries import Deliveries
-from infra.home.files import SqliteFiles, SqliteKeys, SqliteUpstreams
-from infra.home.folders import make_folder
-from infra.home.queues import SqliteQueues
 from nightlane.aws.clients import Clients
 from nightlane.aws.secrets import UpstreamKey
 from nightlane.domain.metrics import Metric
@@ -20,6 +13,14 @@ from nightlane.domain.ports import Ports
 from nightlane.settings import Settings
 from nightlane.upstream.models import HttpModels
 from nightlane.wiring import new_id
+
+from .batches import SqliteBatches
+from .blobs import FolderBlobs
+from .database import DATABASE, Database
+from .deliveries import Deliveries
+from .files import SqliteFiles, SqliteKeys, SqliteUpstreams
+from .folders import make_folder
+from .queues import SqliteQueues
 
 log = logging.getLogger("nightlane")
 

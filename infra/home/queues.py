@@ -6,13 +6,14 @@ from enum import StrEnum
 
 import msgspec
 
-from infra.home.database import Database
 from nightlane.aws.queues import BatchMessage
 from nightlane.domain.shard import LaneMessage
 
+from .database import Database
+
 
 class Queue(StrEnum):
-    """The queues of `infra.resources.QUEUES`."""
+    """The queues of `resources.QUEUES`."""
 
     PLAN = "plan"
     INFER = "infer"

@@ -2,14 +2,15 @@
 
 from collections.abc import Iterator
 
-from infra.home.batches import SqliteBatches
-from infra.home.blobs import FolderBlobs
-from infra.home.database import Database
-from infra.home.files import SqliteFiles
 from nightlane.domain.file import TOMBSTONE_SECONDS
 from nightlane.domain.ports import list_key
 from nightlane.domain.trouble import REST_RETENTION_SECONDS
 from nightlane.settings import Settings
+
+from .batches import SqliteBatches
+from .blobs import FolderBlobs
+from .database import Database
+from .files import SqliteFiles
 
 DAY_SECONDS = 86_400
 # An object normally gets its record within milliseconds.

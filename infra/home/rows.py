@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import msgspec
 
-from infra.home.database import Database
 from nightlane.domain.batch import Batch, BatchStatus
 from nightlane.domain.file import StoredFile
+
+from .database import Database
 
 # Sorts after every list key, because those begin with a digit.
 LAST = "~"

@@ -12,17 +12,18 @@ from typing import Any, Self
 
 from aiohttp import web
 
-from infra.home.front import Front, FunctionFailed
-from infra.home.lock import exclusive
-from infra.home.parts import Parts, open_data
-from infra.home.queues import Queue
-from infra.home.retention import purge_expired, remove_orphans
-from infra.home.server_thread import ServerThread
-from infra.home.worker_process import WorkerProcess
 from nightlane.domain.errors import StorageFull
 from nightlane.domain.ports import Tenants
 from nightlane.domain.sweeping import sweep
 from nightlane.settings import Settings
+
+from .front import Front, FunctionFailed
+from .lock import exclusive
+from .parts import Parts, open_data
+from .queues import Queue
+from .retention import purge_expired, remove_orphans
+from .server_thread import ServerThread
+from .worker_process import WorkerProcess
 
 log = logging.getLogger("nightlane.server")
 START_SECONDS = 30

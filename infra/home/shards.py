@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import msgspec
 
-from infra.home.database import Database
-from infra.home.rows import find_batch, to_json, write_batch
 from nightlane.domain.batch import Batch
 from nightlane.domain.ports import Fenced
 from nightlane.domain.shard import Checkpoint, Shard, Suspicion
+
+from .database import Database
+from .rows import find_batch, to_json, write_batch
 
 _decode = msgspec.json.Decoder(Shard).decode
 

@@ -4,8 +4,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from infra.home.database import Database
-from infra.home.rows import (
+from nightlane.domain.batch import Batch, BatchError, BatchStatus, Outcome
+from nightlane.domain.file import StoredFile
+
+from .database import Database
+from .rows import (
     find_batch,
     insert_file,
     is_active,
@@ -15,8 +18,6 @@ from infra.home.rows import (
     update_batch,
     write_batch,
 )
-from nightlane.domain.batch import Batch, BatchError, BatchStatus, Outcome
-from nightlane.domain.file import StoredFile
 
 
 class SqliteSteps:

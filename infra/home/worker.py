@@ -10,14 +10,15 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
-from infra.home.lock import sole_worker
-from infra.home.logs import log_to_stderr
-from infra.home.parts import Parts, open_data
-from infra.home.queues import Queue
 from nightlane.domain.errors import StorageFull
 from nightlane.domain.inference.budget import ByteBudget
 from nightlane.settings import MIB, Settings
 from nightlane.upstream.http import HttpUpstream, http_upstream
+
+from .lock import sole_worker
+from .logs import log_to_stderr
+from .parts import Parts, open_data
+from .queues import Queue
 
 log = logging.getLogger("nightlane.worker")
 # Runs are not limited to a Lambda invocation here, but they still need a time limit.

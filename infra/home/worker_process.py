@@ -8,12 +8,15 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from infra.resources import MALLOC_ENVIRONMENT
 from nightlane.settings import PREFIX, Settings
+
+from ..resources import MALLOC_ENVIRONMENT
 
 log = logging.getLogger("nightlane.server")
 PAUSE_SECONDS = 1.0
 PIPE_BYTES = 4_096
+# `infra.home.worker` in a checkout, `nightlane.infra.home.worker` when installed.
+WORKER = f"{__package__}.worker"
 
 
 class WorkerProcess:
@@ -65,7 +68,7 @@ class WorkerProcess:
         own = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
         level = logging.getLevelName(logging.getLogger().getEffectiveLevel())
         return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "infra.home.worker", str(self._folder), level),
+            *(sys.executable, "-m", WORKER, str(self._folder), level),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             env=own | MALLOC_ENVIRONMENT | self._settings.to_environment(),

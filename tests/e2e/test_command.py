@@ -140,7 +140,8 @@ def test_the_exit_code_of_run_shows_what_went_wrong(
 
 def test_demo_runs_a_batch_and_estimates_its_cost_without_moto(tmp_path: Path) -> None:
     (tmp_path / "moto.py").write_text("raise ImportError")
-    command = [*NIGHTLANE, "demo", "--lines", "20", "--latency", "0.01"]
+    # In another folder only the installed command works, not a module of the checkout.
+    command = [f"{sys.prefix}/bin/nightlane", "demo", "--lines", "20", "--latency", "0.01"]
     environment = os.environ | {"PYTHONPATH": str(tmp_path)}
     ended = subprocess.run(
         command, capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path, env=environment

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from infra.permissions import Target
+from infra.deploy.permissions import Target
 from infra.resources import QUEUES, functions
 from nightlane.settings import Settings
 from tests.conftest import AWS_CALLS

@@ -12,7 +12,7 @@ from typing import Any
 from boto3 import Session
 from msgspec import Struct, json
 
-from infra.permissions import Target
+from infra.deploy.permissions import Target
 
 # The environment variable with the folder in which accesses are recorded.
 RECORD = "RECORD_AWS_CALLS"

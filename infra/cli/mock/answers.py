@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Sequence
 from typing import Any
 
-from infra.cli.mock import requests
+from . import requests
 
 Json = dict[str, Any]
 CREATED = 1_750_000_000

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from infra.cli.mock.model import Behaviour, start
+from .model import Behaviour, start
 
 
 def mock_upstream(

@@ -17,7 +17,7 @@ from typing import Any
 from aiohttp import web
 from msgspec import json
 
-from infra.cli.mock import answers, requests
+from . import answers, requests
 
 Json = dict[str, Any]
 CHAT_MODELS = ("mock-small", "mock-large")

@@ -7,6 +7,9 @@ import urllib.request
 from types import TracebackType
 from typing import Any, Self
 
+# `infra.cli.app` in a checkout, `nightlane.infra.cli.app` when installed.
+APP = f"{__name__.removesuffix('.mock.process')}.app"
+
 
 class MockUpstream:
     """`nightlane mock-upstream` with these options, such as `latency_mean=0.2`."""
@@ -21,7 +24,7 @@ class MockUpstream:
         command = [
             sys.executable,
             "-m",
-            "infra.cli.app",
+            APP,
             "mock-upstream",
             "--port",
             "0",

@@ -15,7 +15,6 @@ from pydantic import (
     model_validator,
 )
 
-from infra.resources import INFER
 from nightlane.settings import (
     AssembleQueueSettings,
     DeadLetterQueueSettings,
@@ -26,6 +25,8 @@ from nightlane.settings import (
     StorageSettings,
     endpoint_url,
 )
+
+from .resources import INFER
 
 # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html
 MAX_EVENT_SOURCE_CONCURRENCY = 1_000
