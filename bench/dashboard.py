@@ -179,9 +179,9 @@ def synthesise_template() -> dict[str, Any]:
     os.environ.setdefault("JSII_NODE", str(Path(sys.prefix) / "bin" / "node"))
     from aws_cdk import App
 
+    from infra.deploy.deployment import Deployment
     from infra.deploy.layers import Code
     from infra.deploy.stack import NightlaneStack
-    from infra.deployment import Deployment
 
     with tempfile.TemporaryDirectory() as folder:
         deployment = Deployment.from_context({"upstreams": [{"url": "https://models.acme.test/v1"}]})

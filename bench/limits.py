@@ -30,7 +30,7 @@ ACCOUNT = Limit("Lambda concurrency of an account", 1_000, "", LAMBDA + "getting
 EVENT_SOURCE = Limit(
     "MaximumConcurrency of the infer queue (hard)", 1_000, "", LAMBDA + "services-sqs-scaling.html"
 )
-SLOTS = Limit("`max_concurrent_batches` × lanes, as deployed", 1_000, "", "infra/deployment.py")
+SLOTS = Limit("`max_concurrent_batches` × lanes, as deployed", 1_000, "", "infra/deploy/deployment.py")
 BATCH_ITEM = Limit(
     "batch item: transactions, one at a time",
     0.5 / TRANSACTION_SECONDS,

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from nightlane.settings import PREFIX, Settings
 
-from ..deployment import PLACEHOLDER_HOST, BadContext, Deployment
+from ..deploy.deployment import PLACEHOLDER_HOST, BadContext, Deployment
 
 KEY, KEY_SECRET, URL = f"{PREFIX}UPSTREAM_KEY", f"{PREFIX}UPSTREAM_KEY_SECRET", f"{PREFIX}UPSTREAM_URL"
 NO_UPSTREAM = {"upstreams": [{"url": f"https://{PLACEHOLDER_HOST}/v1"}]}

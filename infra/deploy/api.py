@@ -14,9 +14,9 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_wafv2 as wafv2
 from constructs import Construct
 
-from infra.deploy import camel_case
-from infra.deployment import CustomDomain, Deployment
-from infra.gateway import AUTHORIZER_CACHE_SECONDS, BINARY_MEDIA_TYPE, GATEWAY_RESPONSES, STAGE
+from ..gateway import AUTHORIZER_CACHE_SECONDS, BINARY_MEDIA_TYPE, GATEWAY_RESPONSES, STAGE
+from . import camel_case
+from .deployment import CustomDomain, Deployment
 
 ACCESS_LOG = apigateway.AccessLogFormat.custom(
     '{"requestId":"$context.requestId","tenant":"$context.authorizer.tenant","method":"$context.httpMethod",'

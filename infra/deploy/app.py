@@ -4,10 +4,10 @@ import sys
 
 from aws_cdk import App
 
-from infra.deploy.layers import HOST, Platform, build
-from infra.deploy.nag import enforce_aws_solutions
-from infra.deploy.stack import NightlaneStack
-from infra.deployment import BadContext, Deployment
+from .deployment import BadContext, Deployment
+from .layers import HOST, Platform, build
+from .nag import enforce_aws_solutions
+from .stack import NightlaneStack
 
 
 def main() -> None:

@@ -11,14 +11,15 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from infra.deploy import camel_case
-from infra.deploy.layers import Code
-from infra.deploy.permissions import Grant, Target, grants_of
-from infra.deploy.queues import Queues
-from infra.deploy.storage import Storage
-from infra.deployment import Deployment, Network
-from infra.resources import MALLOC_ENVIRONMENT, QUEUES, FunctionSpec
 from nightlane.settings import Settings
+
+from ..resources import MALLOC_ENVIRONMENT, QUEUES, FunctionSpec
+from . import camel_case
+from .deployment import Deployment, Network
+from .layers import Code
+from .permissions import Grant, Target, grants_of
+from .queues import Queues
+from .storage import Storage
 
 RUNTIME = lambda_.Runtime.PYTHON_3_13
 

@@ -7,7 +7,7 @@ https://docs.aws.amazon.com/service-authorization/latest/reference/reference_pol
 from dataclasses import dataclass
 from enum import StrEnum
 
-from infra.resources import ASSEMBLE, INFER, PLAN, FunctionSpec
+from ..resources import ASSEMBLE, INFER, PLAN, FunctionSpec
 
 
 class Target(StrEnum):

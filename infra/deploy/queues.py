@@ -4,8 +4,8 @@ from aws_cdk import Duration
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from infra.deploy import camel_case
-from infra.resources import QUEUES, FunctionSpec, QueueSpec
+from ..resources import QUEUES, FunctionSpec, QueueSpec
+from . import camel_case
 
 
 class Queues(Construct):

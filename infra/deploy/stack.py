@@ -3,16 +3,16 @@
 from aws_cdk import Annotations, ArnFormat, CfnOutput, Stack
 from constructs import Construct
 
-from infra.deploy.api import Api
-from infra.deploy.functions import FunctionResources, Functions
-from infra.deploy.layers import Code
-from infra.deploy.monitoring.alarms import Alarms
-from infra.deploy.monitoring.dashboard import Dashboard
-from infra.deploy.monitoring.metrics import Watched
-from infra.deploy.queues import Queues
-from infra.deploy.storage import Storage
-from infra.deployment import PLACEHOLDER_HOST, Deployment
-from infra.resources import functions
+from ..resources import functions
+from .api import Api
+from .deployment import PLACEHOLDER_HOST, Deployment
+from .functions import FunctionResources, Functions
+from .layers import Code
+from .monitoring.alarms import Alarms
+from .monitoring.dashboard import Dashboard
+from .monitoring.metrics import Watched
+from .queues import Queues
+from .storage import Storage
 
 
 class NightlaneStack(Stack):

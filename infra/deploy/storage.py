@@ -7,8 +7,8 @@ from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from infra.deployment import Deployment
-from infra.resources import INDEXES, TABLE_KEY, TTL_ATTRIBUTE, WORK_MARGIN_DAYS
+from ..resources import INDEXES, TABLE_KEY, TTL_ATTRIBUTE, WORK_MARGIN_DAYS
+from .deployment import Deployment
 
 DAY_SECONDS = 86_400
 

@@ -16,10 +16,10 @@ os.environ.setdefault("JSII_NODE", str(Path(sys.prefix) / "bin" / "node"))
 
 from aws_cdk import App
 
+from infra.deploy.deployment import Deployment
 from infra.deploy.layers import Code
 from infra.deploy.nag import enforce_aws_solutions
 from infra.deploy.stack import NightlaneStack
-from infra.deployment import Deployment
 
 UPSTREAM = {"upstreams": [{"url": "https://models.acme.test/v1"}]}
 SECRET_ARN = "arn:aws:secretsmanager:eu-central-1:222222222222:secret:inference/key-AbCdEf"

@@ -10,8 +10,8 @@ from aws_cdk import aws_sqs as sqs
 from cfnlint.api import lint_file
 from cfnlint.config import ManualArgs
 
+from infra.deploy.deployment import MAX_ON_AWS, BadContext, Deployment
 from infra.deploy.nag import enforce_aws_solutions
-from infra.deployment import MAX_ON_AWS, BadContext, Deployment
 from tests.infra.conftest import SECRET_ARN, UPSTREAM, Synthesise, Template
 
 pytestmark = pytest.mark.xdist_group("cdk")

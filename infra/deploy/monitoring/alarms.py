@@ -11,10 +11,11 @@ from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
-from infra.deploy import camel_case
-from infra.deploy.monitoring.metrics import AVERAGE, FIVE_MINUTES, MAXIMUM, QUARTER_HOUR, SUM, Watched
-from infra.resources import ASSEMBLE, PLAN, QUEUES, FunctionSpec
 from nightlane.domain.metrics import Metric
+
+from ...resources import ASSEMBLE, PLAN, QUEUES, FunctionSpec
+from .. import camel_case
+from .metrics import AVERAGE, FIVE_MINUTES, MAXIMUM, QUARTER_HOUR, SUM, Watched
 
 
 @dataclass(frozen=True, slots=True)

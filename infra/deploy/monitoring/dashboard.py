@@ -5,16 +5,17 @@ from collections.abc import Mapping
 from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 
-from infra.deploy.monitoring.metrics import AVERAGE, MAXIMUM, MINUTE, Watched
-from infra.prices import (
+from nightlane.domain.metrics import Metric
+
+from ...prices import (
     API_GATEWAY_REQUEST,
     DYNAMODB_READ_UNIT,
     DYNAMODB_WRITE_UNIT,
     LAMBDA_GB_SECOND_ARM64,
     LAMBDA_REQUEST,
 )
-from infra.resources import QUEUES, FunctionSpec
-from nightlane.domain.metrics import Metric
+from ...resources import QUEUES, FunctionSpec
+from .metrics import AVERAGE, MAXIMUM, MINUTE, Watched
 
 Line = cloudwatch.Metric | cloudwatch.MathExpression
 WIDTH, HEIGHT = 24, 6

@@ -26,7 +26,7 @@ from nightlane.settings import (
     endpoint_url,
 )
 
-from .resources import INFER
+from ..resources import INFER
 
 # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html
 MAX_EVENT_SOURCE_CONCURRENCY = 1_000
