@@ -54,6 +54,11 @@ CREATE TABLE messages (
 );
 CREATE INDEX messages_by_lane ON messages (queue, lane, id)
 """,
+    """
+CREATE TABLE learned_limits (
+    upstream TEXT PRIMARY KEY, requests INTEGER NOT NULL, at INTEGER NOT NULL
+) WITHOUT ROWID
+""",
 )
 
 

@@ -1,4 +1,4 @@
-"""File records, API keys and the rests (backoff) of upstreams on SQLite."""
+"""File records, API keys and what is known about upstreams, on SQLite."""
 
 from collections.abc import Iterator, Sequence
 
@@ -6,6 +6,8 @@ import msgspec
 
 from nightlane.domain.file import FilePurpose, StoredFile
 from nightlane.domain.keys import ApiKey, digest
+from nightlane.domain.learned import LearnedLimit
+from nightlane.domain.ports import UpstreamState
 from nightlane.domain.trouble import Rest
 
 from .database import Database
@@ -87,6 +89,22 @@ class SqliteUpstreams:
             self._database.read().execute("SELECT data FROM rests WHERE upstream = ?", (upstream,)).fetchone()
         )
         return _decode_rest(row[0]) if row else None
+
+    def get_state(self, upstream: str) -> UpstreamState:
+        row = (
+            self._database.read()
+            .execute("SELECT requests, at FROM learned_limits WHERE upstream = ?", (upstream,))
+            .fetchone()
+        )
+        return UpstreamState(self.get_rest(upstream), LearnedLimit(*row) if row else None)
+
+    def note_limit(self, upstream: str, learned: LearnedLimit) -> None:
+        with self._database.write() as connection:
+            connection.execute(
+                "INSERT INTO learned_limits VALUES (?, ?, ?) ON CONFLICT DO UPDATE"
+                " SET requests = excluded.requests, at = excluded.at WHERE at <= excluded.at",
+                (upstream, learned.requests, learned.at),
+            )
 
     def begin_rest(self, upstream: str, rest: Rest, previous: Rest | None) -> Rest:
         with self._database.write() as connection:

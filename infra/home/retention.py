@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from nightlane.domain.file import TOMBSTONE_SECONDS
+from nightlane.domain.learned import LEARNED_SECONDS
 from nightlane.domain.ports import list_key
 from nightlane.domain.trouble import REST_RETENTION_SECONDS
 from nightlane.settings import Settings
@@ -30,6 +31,7 @@ def purge_expired(database: Database, blobs: FolderBlobs, settings: Settings, no
     for statement, value in (
         ("DELETE FROM shards WHERE forget_at <= ?", now),
         ("DELETE FROM rests WHERE json_extract(data, '$.until') <= ?", now - REST_RETENTION_SECONDS),
+        ("DELETE FROM learned_limits WHERE at <= ?", now - LEARNED_SECONDS),
         ("DELETE FROM files WHERE deleted_at <= ? AND wake_at IS NULL", now - TOMBSTONE_SECONDS),
         ("DELETE FROM batches WHERE wake_at IS NULL AND listed < ?", oldest_batch),
     ):

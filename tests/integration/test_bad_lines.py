@@ -153,7 +153,7 @@ def test_a_line_that_was_refused_before_an_outage_is_not_blamed_for_the_outage(
     nightlane.ports.settings.__dict__.update(
         max_concurrent_requests_per_batch=4, shard_max_lines=600, upstream_pause_seconds=0
     )
-    upstream.delay_seconds = 0.002
+    upstream.delay_seconds = 0.01
     unlucky, outage = "Question 0?", {"refused": 0}
 
     def script(body: Body, seen: int) -> web.Response | None:

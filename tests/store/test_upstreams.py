@@ -2,7 +2,8 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
-from nightlane.domain.ports import UpstreamStore
+from nightlane.domain.learned import LearnedLimit
+from nightlane.domain.ports import UpstreamState, UpstreamStore
 from nightlane.domain.trouble import Rest
 from tests.store.examples import (
     BUSY,
@@ -43,3 +44,21 @@ def test_lanes_that_begin_a_rest_concurrently_agree_on_one(upstreams: UpstreamSt
         assert len(set(agreed)) == 1
         assert agreed[0] in rests
         assert upstreams.get_rest("https://one.example/v1") == agreed[0]
+
+
+def test_what_was_learned_outlives_rests_and_the_latest_is_kept(upstreams: UpstreamStore) -> None:
+    here, there = "https://one.example/v1", "https://two.example/v1"
+    assert upstreams.get_state(here) == UpstreamState()
+    learned, rest = LearnedLimit(4, NOW), Rest(NOW + 60, 1, BUSY)
+    upstreams.note_limit(here, learned)
+    assert upstreams.get_state(here) == UpstreamState(None, learned)
+    assert upstreams.get_rest(here) is None
+    assert upstreams.begin_rest(here, rest, None) == rest
+    assert upstreams.get_state(here) == UpstreamState(rest, learned)
+    later = LearnedLimit(8, NOW + 10)
+    for each in (later, LearnedLimit(2, NOW + 5)):
+        upstreams.note_limit(here, each)
+        assert upstreams.get_state(here) == UpstreamState(rest, later)
+    upstreams.end_rest(here)
+    assert upstreams.get_state(here) == UpstreamState(None, later)
+    assert upstreams.get_state(there) == UpstreamState()

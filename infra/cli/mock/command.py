@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from .gate import Capacity
 from .model import Behaviour, start
 
 
@@ -22,6 +23,15 @@ def mock_upstream(
     rate_limit: Annotated[
         int | None, typer.Option(min=1, help="Return 429 above this many requests in flight.")
     ] = None,
+    requests_per_second: Annotated[
+        float | None, typer.Option(min=0.1, help="Return 429 above this rate, after one second's burst.")
+    ] = None,
+    slots: Annotated[
+        int | None, typer.Option(min=1, help="Serve this many requests at once, and queue the others.")
+    ] = None,
+    retry_after: Annotated[
+        int, typer.Option(min=0, help="Seconds in the Retry-After of a 429; 0 leaves it out.")
+    ] = 1,
     seed: Annotated[int, typer.Option(help="Changes which requests are slow or fail.")] = 0,
     api_key: Annotated[str | None, typer.Option(help="Require this bearer key.")] = None,
     until_input_ends: Annotated[
@@ -29,7 +39,8 @@ def mock_upstream(
     ] = False,
 ) -> None:
     """Serve a deterministic, OpenAI-shaped mock model."""
-    behaviour = Behaviour(latency_mean, latency_sigma, error_rate, rate_limit, seed, api_key)
+    capacity = Capacity(rate_limit, requests_per_second, slots, retry_after)
+    behaviour = Behaviour(latency_mean, latency_sigma, error_rate, capacity, seed, api_key)
     asyncio.run(_serve(behaviour, port, until_input_ends=until_input_ends))
 
 

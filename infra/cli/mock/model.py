@@ -18,6 +18,7 @@ from aiohttp import web
 from msgspec import json
 
 from . import answers, requests
+from .gate import NO_LIMITS, Capacity, Gate, Refused
 
 Json = dict[str, Any]
 CHAT_MODELS = ("mock-small", "mock-large")
@@ -31,8 +32,7 @@ class Behaviour:
     latency_mean: float = 0.0
     latency_sigma: float = 0.0
     error_rate: float = 0.0
-    rate_limit: int | None = None
-    """Return 429 above this many requests in flight."""
+    capacity: Capacity = NO_LIMITS
     seed: int = 0
     api_key: str | None = None
     """Return 401 to requests below /v1 without this key."""
@@ -44,6 +44,10 @@ class Statistics:
 
     requests: int = 0
     in_flight: int = 0
+    answered: int = 0
+    refused: int = 0
+    seconds: float = 0.0
+    """How long the answered requests took together."""
     max_in_flight: int = 0
     busy: float = 0.0
     """The integral of `in_flight` over time."""
@@ -68,6 +72,9 @@ class Statistics:
         return {
             "requests": self.requests,
             "in_flight": self.in_flight,
+            "answered": self.answered,
+            "refused": self.refused,
+            "seconds": self.seconds,
             "max_in_flight": self.max_in_flight,
             "mean_in_flight": self.busy / elapsed if elapsed else 0.0,
             "elapsed": elapsed,
@@ -112,6 +119,7 @@ class MockModel:
 
     def __init__(self, behaviour: Behaviour) -> None:
         self._behaviour = behaviour
+        self._gate = Gate(behaviour.capacity, time.monotonic)
         self.statistics = Statistics()
 
     async def serve(self, request: web.BaseRequest) -> web.Response:
@@ -122,6 +130,9 @@ class MockModel:
             and request.headers.get("Authorization") != f"Bearer {key}"
         ):
             return _error(401, "Incorrect API key provided.", "invalid_api_key")
+        if (request.method, request.path) == ("POST", "/_mock/capacity"):
+            self._gate.set(json.decode(await request.read(), type=Capacity))
+            return _json({})
         if request.method == "POST" and (route := ROUTES.get(request.path)):
             return await self._infer(request, route)
         return self._other(request.method, request.path)
@@ -133,14 +144,21 @@ class MockModel:
         statistics.change(+1)
         statistics.times_seen[key] += 1
         try:
-            if behaviour.rate_limit is not None and statistics.in_flight > behaviour.rate_limit:
-                return _error(429, "Too many requests in flight.", "rate_limit_exceeded", Retry_After="1")
+            began = time.monotonic()
             parsed = requests.read(route.decoder, raw)
-            hints = parsed.mock or NO_HINTS
-            seconds = latency_of(key, behaviour) if hints.latency is None else hints.latency
-            if seconds:
-                await asyncio.sleep(seconds)
+            async with self._gate.enter(statistics.in_flight):
+                hints = parsed.mock or NO_HINTS
+                seconds = latency_of(key, behaviour) if hints.latency is None else hints.latency
+                if seconds:
+                    await asyncio.sleep(seconds)
+            statistics.answered += 1
+            statistics.seconds += time.monotonic() - began
             return self._answer(parsed, hints, key, route)
+        except Refused:
+            statistics.refused += 1
+            wait = self._gate.capacity.retry_after
+            headers = {"Retry_After": str(wait)} if wait else {}
+            return _error(429, "Too many requests.", "rate_limit_exceeded", **headers)
         except requests.Invalid as invalid:
             return _error(400, invalid.message, invalid.code, invalid.param)
         finally:

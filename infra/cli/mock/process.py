@@ -4,8 +4,11 @@ import json
 import subprocess
 import sys
 import urllib.request
+from dataclasses import asdict
 from types import TracebackType
 from typing import Any, Self
+
+from .gate import Capacity
 
 # `infra.cli.app` in a checkout, `nightlane.infra.cli.app` when installed.
 APP = f"{__name__.removesuffix('.mock.process')}.app"
@@ -55,5 +58,21 @@ class MockUpstream:
 
     def reset(self) -> None:
         """Reset the statistics."""
-        request = urllib.request.Request(f"{self.url.removesuffix('/v1')}/_mock/reset", method="POST")  # noqa: S310
-        urllib.request.urlopen(request).close()  # noqa: S310
+        self._post("reset", b"")
+
+    def set_capacity(self, capacity: Capacity) -> None:
+        """Change how much it takes at once, while it runs."""
+        self._post("capacity", json.dumps(asdict(capacity)).encode())
+
+    def ask(self, body: bytes) -> dict[str, Any]:
+        """Send a chat request."""
+        return self._send(f"{self.url}/chat/completions", body)
+
+    def _post(self, name: str, body: bytes) -> None:
+        self._send(f"{self.url.removesuffix('/v1')}/_mock/{name}", body)
+
+    def _send(self, url: str, body: bytes) -> dict[str, Any]:
+        request = urllib.request.Request(url, body, method="POST")  # noqa: S310
+        with urllib.request.urlopen(request) as response:  # noqa: S310
+            answer: dict[str, Any] = json.load(response)
+        return answer

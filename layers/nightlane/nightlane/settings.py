@@ -239,6 +239,11 @@ class InferenceSettings(RequestSettings, ClosingSettings):
         le=300,
         description="How long all lanes rest when the upstream is down; doubles each time",
     )
+    target_seconds_per_output_token: float | None = Field(
+        default=None,
+        gt=0,
+        description="Send fewer requests at once while answers take longer, for others who use the endpoint",
+    )
     line_attempts: int = Field(
         default=5, ge=1, le=20, description="Failures after which a line fails, if the upstream works"
     )

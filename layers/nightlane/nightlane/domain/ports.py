@@ -14,6 +14,7 @@ from typing_extensions import TypeVar
 from nightlane.domain.batch import Batch, BatchError, Outcome
 from nightlane.domain.file import FilePurpose, StoredFile
 from nightlane.domain.keys import ApiKey
+from nightlane.domain.learned import LearnedLimit
 from nightlane.domain.metrics import Meter
 from nightlane.domain.received import Received
 from nightlane.domain.shard import Checkpoint, LaneMessage, Shard, Suspicion
@@ -161,6 +162,15 @@ class BatchStore(StepStore, Protocol):
         """Return the ids of the batches that hold admission slots."""
 
 
+@dataclass(frozen=True, slots=True)
+class UpstreamState:
+    """What all lanes know about an upstream."""
+
+    rest: Rest | None = None
+    """The last rest, even if it is over; None if the upstream has answered since."""
+    learned: LearnedLimit | None = None
+
+
 class UpstreamStore(Protocol):
     """The state of an upstream, by its URL, that all lanes share."""
 
@@ -172,6 +182,12 @@ class UpstreamStore(Protocol):
 
     def end_rest(self, upstream: str) -> None:
         """Record that the upstream answers again."""
+
+    def get_state(self, upstream: str) -> UpstreamState:
+        """Return everything that is known about the upstream, with one read."""
+
+    def note_limit(self, upstream: str, learned: LearnedLimit) -> None:
+        """Store how much the upstream takes. The latest is kept, and forgotten after a day."""
 
 
 class FileStore(Protocol):

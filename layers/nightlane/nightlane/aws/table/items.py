@@ -31,7 +31,7 @@ def file_key(file_id: str) -> Key:
     return Key(f"FILE#{file_id}", "FILE")
 
 
-def rest_key(upstream: str) -> Key:
+def upstream_key(upstream: str) -> Key:
     return Key(f"UPSTREAM#{sha256(upstream.encode()).hexdigest()[:16]}", "REST")
 
 

@@ -1,9 +1,12 @@
 """The state of an upstream that all lanes share: a small record that expires by itself."""
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from nightlane.aws.table.connection import ConditionFailed, Connection, Item
-from nightlane.aws.table.items import rest_from_item, rest_key, trouble_to_map
+from nightlane.aws.table.items import rest_from_item, trouble_to_map, upstream_key
+from nightlane.domain.learned import LEARNED_SECONDS, LearnedLimit
+from nightlane.domain.ports import UpstreamState
 from nightlane.domain.trouble import REST_RETENTION_SECONDS, Rest
 
 if TYPE_CHECKING:
@@ -17,8 +20,26 @@ class DynamoUpstreams:
         self._table = Connection(client, table)
 
     def get_rest(self, upstream: str) -> Rest | None:
-        item = self._table.get(rest_key(upstream))
-        return rest_from_item(item) if item and "until" in item else None
+        return self.get_state(upstream).rest
+
+    def get_state(self, upstream: str) -> UpstreamState:
+        item = self._table.get(upstream_key(upstream)) or {}
+        return UpstreamState(
+            rest_from_item(item) if "until" in item else None,
+            LearnedLimit(int(item["requests"]), int(item["learned_at"])) if "requests" in item else None,
+        )
+
+    def note_limit(self, upstream: str, learned: LearnedLimit) -> None:
+        # At most five minutes less than a rest needs, because none is longer.
+        values: Item = {
+            "requests": learned.requests,
+            "learned_at": learned.at,
+            "ttl": learned.at + LEARNED_SECONDS,
+        }
+        assignments = "#requests = :requests, #learned_at = :learned_at, #ttl = :ttl"
+        unless_newer = "attribute_not_exists(#learned_at) OR #learned_at <= :learned_at"
+        with suppress(ConditionFailed):
+            self._table.update(upstream_key(upstream), f"SET {assignments}", values, unless_newer)
 
     def begin_rest(self, upstream: str, rest: Rest, previous: Rest | None) -> Rest:
         values: Item = {
@@ -33,7 +54,7 @@ class DynamoUpstreams:
             unchanged = f"({unchanged} OR #until = :previous)"
         try:
             self._table.update(
-                rest_key(upstream),
+                upstream_key(upstream),
                 "SET #until = :until, #count = :count, #trouble = :trouble, #ttl = :ttl",
                 values,
                 unchanged,
@@ -45,7 +66,7 @@ class DynamoUpstreams:
     def end_rest(self, upstream: str) -> None:
         try:
             self._table.update(
-                rest_key(upstream),
+                upstream_key(upstream),
                 "REMOVE #until, #count, #trouble",
                 {},
                 "attribute_exists(#until)",

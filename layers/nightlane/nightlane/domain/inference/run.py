@@ -11,21 +11,21 @@ from nightlane.domain.inference.feed import Candidate, Feed, Probe
 from nightlane.domain.inference.health import Health
 from nightlane.domain.inference.lane_lines import LaneLines
 from nightlane.domain.inference.lane_shards import Begun
-from nightlane.domain.inference.limiter import Limiter
 from nightlane.domain.inference.lines import unfinished_lines
 from nightlane.domain.inference.open_shards import OpenShard, OpenShards
 from nightlane.domain.inference.pool import Pool
 from nightlane.domain.inference.ports import LeaseView, Upstream
 from nightlane.domain.inference.results import unanswered
 from nightlane.domain.inference.sender import Sender
+from nightlane.domain.inference.shared_limit import SharedLimit
 from nightlane.domain.inference.supervisor import Limits, Stop, Supervisor
 from nightlane.domain.inference.tools import Tools
 from nightlane.domain.inference.traffic import Traffic
 from nightlane.domain.inference.upkeep import Upkeep
 from nightlane.domain.inference.upstream_monitor import UpstreamMonitor
 from nightlane.domain.lines import LineError
-from nightlane.domain.ports import Fenced, Ports
-from nightlane.domain.trouble import Rest, Trouble
+from nightlane.domain.ports import Fenced, Ports, UpstreamState
+from nightlane.domain.trouble import Trouble
 from nightlane.settings import InferenceSettings
 
 # Attempts on the line found to crash them.
@@ -59,9 +59,9 @@ class LaneRun:
         lease: LeaseView,
         deadline: float,
         budget: ByteBudget,
-        rest: Rest | None,
+        known: UpstreamState,
     ) -> None:
-        self._ports = ports
+        self._ports, rest = ports, known.rest
         self._work = work
         self._started_at = ports.monotonic()
         self._shards = OpenShards(ports, budget)
@@ -70,12 +70,13 @@ class LaneRun:
         self._health = Health(probing=rest is not None)
         limits = Limits(work.batch.expires_at, deadline, ports.settings.cancel_grace_seconds)
         self._supervisor = Supervisor(limits, lease, ports.now, ports.monotonic)
-        self._limiter = Limiter(work.slots, probing=rest is not None)
+        self._shared_limit = SharedLimit(ports, known.learned, work.slots, probing=rest is not None)
+        limiter = self._shared_limit.limiter
         self._traffic = Traffic(ports.settings.upstream_url, ports.monotonic)
         self._monitor = UpstreamMonitor(
             ports,
             self._feed,
-            self._limiter,
+            limiter,
             self._health,
             self._supervisor,
             served=work.batch.completed > 0,
@@ -83,14 +84,21 @@ class LaneRun:
         tools = Tools(self._feed, self._monitor, self._health, self._supervisor, self._traffic, budget)
         self._sender = Sender(ports, upstream, work.batch.request.endpoint.removeprefix("/v1"), tools)
         self._upkeep = Upkeep(
-            ports, work.batch, self._shards, self._health, self._supervisor, self._traffic, rest
+            ports,
+            work.batch,
+            self._shards,
+            self._health,
+            self._supervisor,
+            self._traffic,
+            self._shared_limit,
+            rest,
         )
         self._pool: Pool[Candidate | Probe] = Pool(
             work.slots,
             self._feed.take,
             self._feed.read,
             self._send_one_by_one if work.one_by_one else self._send,
-            throttle=self._limiter,
+            throttle=limiter,
             next_due=self._feed.next_due,
             is_done=lambda: self._feed.is_empty,
             may_start=self._supervisor.may_start,
@@ -121,6 +129,7 @@ class LaneRun:
         await self._lines.close()
         stop = await self._conclude(pool, *loops)
         await self._upkeep.end_rest()
+        await self._shared_limit.note()
         return stop
 
     async def _conclude(self, *tasks: "asyncio.Task[None]") -> Stop | None:

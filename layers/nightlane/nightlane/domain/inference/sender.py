@@ -1,5 +1,7 @@
 """Sends lines to the upstream and decides, from each outcome, what happens to the line."""
 
+from msgspec.structs import replace
+
 from nightlane.domain.inference.attempt import (
     WAIT_PAUSE_SECONDS,
     Evidence,
@@ -11,6 +13,7 @@ from nightlane.domain.inference.attempt import (
     pause_before_probe,
 )
 from nightlane.domain.inference.feed import Candidate
+from nightlane.domain.inference.limiter import Ended
 from nightlane.domain.inference.outcomes import Judge, Outcome, is_alive, is_large, is_refused, judge
 from nightlane.domain.inference.ports import Answer, NoAnswer, Upstream
 from nightlane.domain.inference.quarantine import NEVER_THE_LINES_FAULT
@@ -20,6 +23,9 @@ from nightlane.domain.inference.table import Verdict
 from nightlane.domain.inference.tools import Tools
 from nightlane.domain.ports import Ports
 from nightlane.settings import InferenceSettings
+
+# Other lines go before a refused one, even if the upstream asks for it at once (`Retry-After: 0`).
+REFUSED_LINE_PAUSE_SECONDS = 0.1
 
 
 class Sender:
@@ -43,13 +49,14 @@ class Sender:
     async def send(self, candidate: Candidate) -> None:
         """Make one attempt on a line and act on its outcome."""
         before, candidate.serial = candidate.serial, self._tools.health.begin()
-        outcome = await self._attempt(candidate)
+        outcome, request = await self._attempt(candidate)
         if outcome.verdict in (Verdict.ANSWERED, Verdict.REJECTED):
-            self._on_answered(candidate)
             result_of = answered if outcome.verdict is Verdict.ANSWERED else given_up
-            self._end(candidate, result_of(candidate.line, outcome))
+            result = result_of(candidate.line, outcome)
+            self._on_answered(candidate, replace(request, output_tokens=result.usage.output_tokens))
+            self._end(candidate, result)
         else:
-            self._on_trouble(candidate, outcome, before)
+            self._on_trouble(candidate, outcome, before, request)
 
     async def probe(self) -> None:
         """Check whether the upstream works at all: only suspects are left, or every attempt failed."""
@@ -69,9 +76,9 @@ class Sender:
         tools.monitor.pause(outcome, alone=True)
         self._rest_if_down(outcome)
 
-    async def _attempt(self, candidate: Candidate) -> Outcome:
+    async def _attempt(self, candidate: Candidate) -> tuple[Outcome, Ended]:
         tools, body = self._tools, bytes(candidate.line.request.body)
-        started_at = self.in_flight[candidate] = tools.traffic.begin()
+        began = self.in_flight[candidate] = tools.traffic.begin()
         tools.budget.take(len(body))
         end: Answer | NoAnswer
         try:
@@ -79,40 +86,41 @@ class Sender:
         except NoAnswer as no_answer:
             end = no_answer
         finally:
-            seconds = tools.traffic.end() - started_at
+            ended = tools.traffic.end()
             tools.budget.give_back(len(body))
         del self.in_flight[candidate]
         if isinstance(end, Answer):
-            tools.supervisor.on_answer(seconds)
+            tools.supervisor.on_answer(ended - began)
         outcome = await self._judge.judge(end) if is_large(end) else judge(end)
-        tools.traffic.note(outcome, seconds)
-        return outcome
+        tools.traffic.note(outcome, ended - began)
+        return outcome, Ended(began, ended, len(self.in_flight))
 
     def _end(self, candidate: Candidate, result: Result) -> None:
         candidate.shard.quarantine.forget(candidate.line.number)
         candidate.shard.journal.add(result)
 
-    def _on_answered(self, candidate: Candidate) -> None:
+    def _on_answered(self, candidate: Candidate, request: Ended) -> None:
         """The upstream works, which is evidence against the lines that failed earlier."""
-        tools, line = self._tools, candidate.line.number
-        tools.monitor.on_answered(candidate.serial, candidate.shard.quarantine.failures_in_run(line))
+        tools, quarantine = self._tools, candidate.shard.quarantine
+        failures_before = quarantine.failures_in_run(candidate.line.number)
+        tools.monitor.on_answered(candidate.serial, failures_before, request)
         for held in tools.feed.release(lambda each: tools.health.worked_since(each.serial)):
             self._on_proof(held, by_probe=False)
 
-    def _on_trouble(self, candidate: Candidate, outcome: Outcome, before: int) -> None:
-        tools, others = self._tools, len(self.in_flight)
+    def _on_trouble(self, candidate: Candidate, outcome: Outcome, before: int, request: Ended) -> None:
+        tools, others = self._tools, request.others
         # A suspect that fails again says nothing about the upstream; a probe will.
         is_evidence = candidate.last is None or tools.feed.has_new or outcome.verdict is not Verdict.FAILED
         tools.monitor.on_trouble(outcome, alone=is_evidence and not others)
         candidate.last, candidate.needs_rest = outcome, False
         step = decide(outcome, self._evidence(candidate, outcome, before, alone=not others))
         if step is Step.GIVE_UP:
-            tools.monitor.on_given_up()
+            tools.monitor.on_given_up(request)
             self._end(candidate, given_up(candidate.line, outcome))
             return
-        tools.monitor.slow_down(outcome, others)
+        tools.monitor.slow_down(outcome, request)
         if step is Step.RETRY:
-            tools.feed.retry(candidate, self._ports.monotonic())
+            tools.feed.retry(candidate, request.ended + REFUSED_LINE_PAUSE_SECONDS)
         else:
             self._hold(candidate, outcome)
         self._rest_if_down(outcome)

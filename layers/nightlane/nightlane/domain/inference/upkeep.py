@@ -9,6 +9,7 @@ from nightlane.domain.batch import Batch
 from nightlane.domain.inference.health import Health
 from nightlane.domain.inference.journal import FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS
 from nightlane.domain.inference.open_shards import OpenShards
+from nightlane.domain.inference.shared_limit import SharedLimit
 from nightlane.domain.inference.supervisor import Stop, Supervisor
 from nightlane.domain.inference.traffic import Traffic
 from nightlane.domain.ports import Fenced, Ports
@@ -27,6 +28,7 @@ class Upkeep:
         health: Health,
         supervisor: Supervisor,
         traffic: Traffic,
+        shared_limit: SharedLimit,
         rest: Rest | None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
@@ -36,6 +38,7 @@ class Upkeep:
         self._health = health
         self._supervisor = supervisor
         self._traffic = traffic
+        self._shared_limit = shared_limit
         self._rest = rest
         self._jitter = jitter
         self._stored_trouble: Trouble | None = None
@@ -91,6 +94,7 @@ class Upkeep:
         """Store what this run knows about the upstream, and read what other lanes have stored."""
         upstream, trouble = self._ports.settings.upstream_url, self._health.trouble
         await self.end_rest()
+        await self._shared_limit.note_if_due()
         if not self._health.is_doubtful or trouble is None:
             return
         stored = self._stored_trouble

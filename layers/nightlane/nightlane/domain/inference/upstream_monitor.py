@@ -1,9 +1,10 @@
 """Watches the upstream: passes outcomes to health and limiter, logs outages, and starts rests."""
 
-from nightlane.domain.inference.attempt import pause_after_refusal
+from msgspec.structs import replace
+
 from nightlane.domain.inference.feed import Feed
 from nightlane.domain.inference.health import Health
-from nightlane.domain.inference.limiter import Limiter
+from nightlane.domain.inference.limiter import Ended, Limiter
 from nightlane.domain.inference.outcomes import Outcome
 from nightlane.domain.inference.ports import Kind
 from nightlane.domain.inference.supervisor import Stop, Supervisor
@@ -42,28 +43,33 @@ class UpstreamMonitor:
         self._health = health
         self._supervisor = supervisor
         self._quota_since: float | None = None
+        self._is_reported = False
+        """The log says that it does not answer."""
 
-    def on_answered(self, serial: int, failures_before: int) -> None:
+    def on_answered(self, serial: int, failures_before: int, request: Ended) -> None:
         """The upstream answered or rejected a line."""
         self.served, self._quota_since = True, None
-        if self._health.is_doubtful:
+        if self._is_reported:
+            self._is_reported = False
             self._ports.log("the upstream answers again", upstream=self._ports.settings.upstream_url)
         self._health.on_answered(serial, failures_before)
-        self._limiter.on_answered()
+        self._limiter.on_outcome(request)
 
-    def on_given_up(self) -> None:
+    def on_given_up(self, request: Ended) -> None:
         """A line was given up for what was its own fault, so the upstream counts as working."""
         self._health.on_alive()
-        self._limiter.on_answered()
+        self._limiter.on_outcome(request)
 
     def on_trouble(self, outcome: Outcome, *, alone: bool) -> None:
         """An attempt was not answered; `alone` if nothing else was in flight and it counts as evidence."""
         health, status = self._health, outcome.answer.status if outcome.answer else None
-        # An upstream that has not answered yet is reported at once, one that has only after a few attempts.
-        is_reported = health.is_doubtful or (not health.answered and health.trouble is not None)
         trouble = Trouble(outcome.kind, status, outcome.message, int(self._ports.now()))
         health.on_unanswered(trouble, alone=alone, failed=outcome.verdict is Verdict.FAILED)
-        if not is_reported and (health.is_doubtful or not health.answered):
+        # One that has not answered yet is reported at once, one that has only after a few attempts. Refusals
+        # while other requests are served are the limiter's business.
+        is_serving = outcome.verdict is Verdict.REFUSED and not alone
+        if not self._is_reported and (not health.answered or (health.is_doubtful and not is_serving)):
+            self._is_reported = True
             self._ports.log(
                 "the upstream does not answer",
                 upstream=self._ports.settings.upstream_url,
@@ -72,17 +78,17 @@ class UpstreamMonitor:
                 reason=outcome.message,
             )
 
-    def slow_down(self, outcome: Outcome, others_in_flight: int) -> None:
+    def slow_down(self, outcome: Outcome, request: Ended) -> None:
         """Lower the limit after a refusal, or after several consecutive failures."""
         if outcome.verdict is not Verdict.FAILED or self._health.is_doubtful:
-            self._limiter.on_refused(others_in_flight)
-            self.pause(outcome, alone=not others_in_flight)
+            self._limiter.on_outcome(replace(request, refused=True))
+            self.pause(outcome, alone=not request.others)
 
     def pause(self, outcome: Outcome, *, alone: bool) -> None:
         """Pause all lines, because what a refusal asks for applies to the whole upstream."""
         if outcome.retry_after is not None or alone:
-            seconds = pause_after_refusal(self._health.lone_streak, outcome.retry_after)
-            self._limiter.pause(self._ports.monotonic() + seconds)
+            seconds = self._limiter.pause_after(self._health.lone_streak, outcome.retry_after)
+            self._limiter.pause(self._ports.monotonic(), seconds)
 
     def is_quota_used_up(self, outcome: Outcome) -> bool:
         """Whether the upstream has only reported an exhausted quota for a while and never answered a line."""

@@ -14,7 +14,7 @@ from nightlane.domain.inference.ports import LeaseView, Upstream
 from nightlane.domain.inference.run import LaneRun, Work
 from nightlane.domain.inference.supervisor import Stop
 from nightlane.domain.metrics import Metric
-from nightlane.domain.ports import Fenced, Ports
+from nightlane.domain.ports import Fenced, Ports, UpstreamState
 from nightlane.domain.shard import LaneMessage, Manifest
 from nightlane.domain.trouble import MAX_REST_SECONDS, Rest, rest_after
 from nightlane.settings import InferenceSettings
@@ -65,8 +65,8 @@ async def run_lane(
     batch = await asyncio.to_thread(ports.batches.get_batch, delivery.message.batch_id)
     if batch is None or not batch.is_open:
         return DONE
-    rest = await asyncio.to_thread(ports.upstreams.get_rest, ports.settings.upstream_url)
-    worker = _Worker(ports, upstream, delivery, budget, batch, rest)
+    known = await asyncio.to_thread(ports.upstreams.get_state, ports.settings.upstream_url)
+    worker = _Worker(ports, upstream, delivery, budget, batch, known)
     try:
         return await worker.run() or DONE
     except Fenced:
@@ -75,22 +75,22 @@ async def run_lane(
 
 @dataclass(frozen=True, slots=True)
 class _Worker:
-    """Runs a lane of an open batch. `rest` preceded it, or is still under way."""
+    """Runs a lane of an open batch. `known` includes the rest that preceded it, or is still under way."""
 
     ports: Ports[InferenceSettings]
     upstream: Upstream
     delivery: Delivery
     budget: ByteBudget
     batch: Batch
-    rest: Rest | None
+    known: UpstreamState
 
     async def run(self) -> Ending | None:
         """Run the lane; None if nothing is left of it. Raises: Fenced."""
         ports, now = self.ports, self.ports.now()
         cancelling = self.batch.status is BatchStatus.CANCELLING
-        is_resting = self.rest is not None and self.rest.until > now
-        if self.rest is not None and is_resting and not cancelling and now < self.batch.expires_at:
-            return await self._hand_over(self.rest.until - now)
+        rest, is_expired = self.known.rest, now >= self.batch.expires_at
+        if rest is not None and rest.until > now and not cancelling and not is_expired:
+            return await self._hand_over(rest.until - now)
         manifest = await asyncio.to_thread(read_manifest, ports, self.batch)
         message, lease = self.delivery.message, self.delivery.lease
         shards = await asyncio.to_thread(
@@ -116,7 +116,7 @@ class _Worker:
 
     def _start(self, work: Work) -> LaneRun:
         lease, deadline = self.delivery.lease, self.delivery.deadline
-        return LaneRun(self.ports, self.upstream, work, lease, deadline, self.budget, self.rest)
+        return LaneRun(self.ports, self.upstream, work, lease, deadline, self.budget, self.known)
 
     async def _end_early(self, run: LaneRun, stop: Stop | None) -> Ending | None:
         """Return the ending of a lane with lines left to run; None if there is nothing more to do in it."""
