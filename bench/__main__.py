@@ -3,7 +3,7 @@
 from argparse import ArgumentParser
 from pathlib import Path
 
-from bench import cost, dashboard, home, loops, memory, plots, scale, tables, throughput
+from bench import adaptive, cost, dashboard, home, loops, memory, plots, scale, tables, throughput
 from bench.result import RESULTS, load, save, show
 
 # Each function takes the maximum number of lines per batch.
@@ -14,6 +14,7 @@ BENCHMARKS = {
     "memory": memory.measure,
     "cost": cost.measure,
     "scale": scale.measure,
+    "adaptive": adaptive.measure,
     "dashboard": dashboard.measure,
 }
 MAX_LINES = 50_000

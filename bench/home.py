@@ -39,13 +39,15 @@ class Home:
 
 
 @contextlib.contextmanager
-def start_home(upstream_url: str) -> Iterator[Home]:
+def start_home(upstream_url: str, *options: str) -> Iterator[Home]:
     """A home with its own data folder, whose memory is sampled while the context is open."""
     with TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "infra.cli.app", "local", "--port", "0", "--data", folder]
         began = time.monotonic()
         process = subprocess.Popen(
-            [*command, "--upstream", upstream_url, "--api-key", KEY], stdout=subprocess.PIPE, text=True
+            [*command, "--upstream", upstream_url, "--api-key", KEY, *options],
+            stdout=subprocess.PIPE,
+            text=True,
         )
         assert process.stdout is not None
         base_url = process.stdout.readline().split()[1]

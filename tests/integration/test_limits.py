@@ -35,7 +35,7 @@ def test_what_one_batch_learned_about_the_upstream_is_where_the_next_one_starts(
     refused: list[int] = []
     refuse_above(upstream, CAPACITY, refused)
     run_batch(nightlane, 200)
-    assert upstream.max_in_flight > 16
+    assert upstream.max_in_flight > 2 * CAPACITY
     learned = nightlane.ports.upstreams.get_state(upstream.url).learned
     assert learned is not None
     # The scripted upstream refuses after its delay, so the requests in flight include some that it refuses.
