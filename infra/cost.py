@@ -14,8 +14,9 @@ from nightlane.aws.blobs import PART_BYTES as UPLOAD_PART_BYTES
 from nightlane.aws.queues import MAX_ENTRIES_PER_SEND
 from nightlane.aws.table.items import part_to_text
 from nightlane.domain.inference.lines import READ_BYTES
+from nightlane.domain.lines import Lines
 from nightlane.domain.parts import PARTS_AHEAD
-from nightlane.domain.planning import Lines, cut_shards
+from nightlane.domain.planning import cut_shards
 from nightlane.domain.shard import Lane, Part
 from nightlane.settings import KIB, Settings
 

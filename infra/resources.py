@@ -3,9 +3,11 @@
 The CDK app and the test rig both use it, so that what is tested is what is deployed.
 """
 
+import math
 from dataclasses import dataclass
 
 from nightlane.settings import (
+    MIB,
     ApiSettings,
     AssembleSettings,
     AuthorizeSettings,
@@ -70,6 +72,10 @@ INFER = QueueSpec(name="infer", fifo=True, max_receive_count=1_000)
 ASSEMBLE = QueueSpec(name="assemble", fifo=False, max_receive_count=10)
 QUEUES = (PLAN, INFER, ASSEMBLE)
 
+# Included in the price; a larger one is not.
+LAMBDA_DISK_MIB = 512
+DISK_MARGIN_MIB = 64
+
 # For functions without reserved concurrency, so that they cannot crowd out the worker.
 DEFAULT_EVENT_SOURCE_CONCURRENCY = 20
 # Lambda requires at least the function's timeout. AWS recommends six times that, for messages that are
@@ -86,6 +92,8 @@ class FunctionSpec:
     name: str
     timeout: int
     memory: int
+    disk: int = LAMBDA_DISK_MIB
+    """Ephemeral storage in MiB."""
     settings: type[SettingsGroup] = SettingsGroup
     """The settings in its environment."""
     queues: tuple[str, ...] = ()
@@ -142,6 +150,8 @@ def functions(settings: Settings) -> tuple[FunctionSpec, ...]:
     costs 0.1 ms; 1,024 MB reads or writes 200 MB within a minute, and responds quickly to a waiting client.
     https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
 
+    plan may need a copy of the largest batch on its disk.
+
     assemble frees a slot, so the next batch's shards start, and so on from batch to batch. Lambda would take
     that for an infinite loop and stop it after 16 hops. It is finite, because a batch is admitted once.
     https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html
@@ -150,7 +160,13 @@ def functions(settings: Settings) -> tuple[FunctionSpec, ...]:
         FunctionSpec(name="authorize", timeout=10, memory=512, settings=AuthorizeSettings),
         FunctionSpec(name="api", timeout=29, memory=1_024, settings=ApiSettings, alarms_when_throttled=True),
         FunctionSpec(
-            name="plan", timeout=900, memory=1_024, settings=PlanSettings, queues=(PLAN.name,), loops=True
+            name="plan",
+            timeout=900,
+            memory=1_024,
+            disk=max(LAMBDA_DISK_MIB, math.ceil(settings.max_batch_bytes / MIB) + DISK_MARGIN_MIB),
+            settings=PlanSettings,
+            queues=(PLAN.name,),
+            loops=True,
         ),
         FunctionSpec(
             name="infer",

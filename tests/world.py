@@ -32,6 +32,7 @@ from nightlane.aws.table import DynamoKeys
 from nightlane.domain.batch import Batch, BatchRequest, BatchStatus
 from nightlane.domain.dispatch import read_manifest
 from nightlane.domain.file import FilePurpose, StoredFile
+from nightlane.domain.grouping import MIN_SAVED_BYTES
 from nightlane.domain.inference.journal import save_results
 from nightlane.domain.inference.results import Result
 from nightlane.domain.inference.worker import Ending
@@ -282,6 +283,20 @@ def requests(count: int, **body: Any) -> bytes:
         + b"\n"
         for number in range(count)
     )
+
+
+def with_system_prompts(lines: bytes, prompts: int) -> bytes:
+    """Give chat requests different system prompts in turn, which are worth sending one after another."""
+    return b"".join(
+        line.replace(b'"messages": [', b'"messages": [%b, ' % _system_message(number % prompts))
+        for number, line in enumerate(lines.splitlines(keepends=True))
+    )
+
+
+def _system_message(number: int) -> bytes:
+    return json.dumps(
+        {"role": "system", "content": f"Prompt {number}. ".ljust(MIN_SAVED_BYTES, "x")}
+    ).encode()
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import Duration, RemovalPolicy, Size
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
@@ -117,6 +117,7 @@ class Functions(Construct):
             code=self._code,
             layers=self._layers,
             memory_size=spec.memory,
+            ephemeral_storage_size=Size.mebibytes(spec.disk),
             timeout=Duration.seconds(spec.timeout),
             environment=self._environment(spec),
             role=self._role(scope, spec, log_group),

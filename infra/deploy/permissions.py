@@ -79,7 +79,7 @@ _GRANTS: dict[str, tuple[Grant, ...]] = {
         _table("UpdateItem", BATCH, ADMISSION),
         _table("PutItem DeleteItem", WAITING),
         _objects("GetObject", FILES, WORK),
-        _objects("PutObject DeleteObject", WORK),
+        _objects("PutObject AbortMultipartUpload DeleteObject", WORK),
         _LIST_BUCKET,
         _send(INFER.name, ASSEMBLE.name),
     ),

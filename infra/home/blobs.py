@@ -75,6 +75,11 @@ class FolderBlobs:
         with self._new_file(key, keep_empty=False) as file:
             yield file
 
+    @contextmanager
+    def scatter_writer(self, key: str) -> Iterator["FileWriter"]:
+        with self._new_file(key) as file:
+            yield file
+
     def delete(self, keys: Iterable[str]) -> None:
         with deleting(self._root):
             self._delete(keys)
@@ -143,7 +148,7 @@ class FolderBlobs:
 
 
 class FileWriter:
-    """`domain.ports.BlobWriter` on a file that has not been moved into place yet."""
+    """`domain.ports.BlobWriter` and `ScatterWriter` on a file that has not been moved into place yet."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -152,6 +157,10 @@ class FileWriter:
     def write(self, data: bytes) -> None:
         self._file.write(data)
         self.size += len(data)
+
+    def write_at(self, start: int, data: bytes) -> None:
+        self._file.seek(start)
+        self.write(data)
 
 
 class SpooledFile:

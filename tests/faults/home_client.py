@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 from infra.home.events import proxy_event
 from nightlane.domain.errors import StorageFull
 from nightlane.wire.multipart import FormReader
-from tests.world import TENANT, LambdaContext, requests
+from tests.world import TENANT, LambdaContext, requests, with_system_prompts
 
 if TYPE_CHECKING:
     from tests.faults.home_lab import HomeLab
@@ -26,7 +26,7 @@ class Client:
         self.uploaded: dict[str, bytes] = {}
         """The content of acknowledged uploads, by file id."""
 
-    def upload(self, lines: int, name: str) -> str:
+    def upload(self, lines: int, name: str, prompts: int = 0) -> str:
         """Upload, retrying until it succeeds. Each request contains the file id and its line number."""
         for attempt in itertools.count():
             self._lab.next_id = f"{name}{attempt}".ljust(32, "0")
@@ -35,6 +35,7 @@ class Client:
                 line.replace(b'"model":', b'"user": "%b/%d", "model":' % (file_id.encode(), number))
                 for number, line in enumerate(requests(lines).splitlines(keepends=True))
             )
+            data = with_system_prompts(data, prompts) if prompts else data
             if (answer := self._attempt(lambda data=data: self._post_file(data))) is not None:
                 assert json.loads(answer["body"])["id"] == file_id
                 self.uploaded[file_id] = data

@@ -27,7 +27,6 @@ from nightlane.domain.batch import Batch
 from nightlane.domain.errors import StorageFull
 from nightlane.domain.inference.budget import ByteBudget
 from nightlane.domain.ports import Ports
-from nightlane.domain.shard import DoneLines
 from nightlane.domain.sweeping import sweep
 from nightlane.settings import MIB, Settings
 from tests.faults.clock import ClockedLease, VirtualClock
@@ -241,13 +240,12 @@ class HomeLab:
                 self._check_committed(batch)
 
     def _check_committed(self, batch: Batch) -> None:
-        manifest = self.watch.manifest(batch)
-        stored: set[tuple[str, int]] = set()
-        for shard in self.stored.shards(batch.id):
-            spec = manifest.shards[shard.index]
-            done = DoneLines(spec.lines, shard.done)
-            mark = batch.request.input_file_id
-            stored |= {(mark, spec.first_line + line) for line in range(spec.lines) if line in done}
+        mark = batch.request.input_file_id
+        stored = {
+            (mark, line)
+            for shard in self.stored.shards(batch.id)
+            for line in self.watch.finished_lines(batch, shard)
+        }
         known = {each for each in self.upstream.committed if each[0] == batch.request.input_file_id}
         assert known <= stored, f"committed but lost: {known - stored}"
 

@@ -33,6 +33,23 @@ def completed(lab: HomeLab) -> None:
     assert len(lab.upstream.committed) == 4
 
 
+def grouped(lab: HomeLab) -> None:
+    """A batch whose lines are sent in another order, cancelled while it runs."""
+    file_id = lab.client.upload(4, "first", prompts=2)
+    lab.upstream.slow = {f"{file_id}/3": 2 * RUN_SECONDS}
+    batch_id = lab.client.create(file_id, "first")
+    lab.deliver(Queue.PLAN)
+    lab.deliver(Queue.INFER)
+    lab.client.cancel(batch_id)
+    lab.upstream.slow = {}
+    lab.settle()
+    lab.check_end()
+    assert lab.batch(batch_id).status is BatchStatus.CANCELLED
+    # After a fault it may be cancelled before it is planned, or before its manifest is seen.
+    if lab.faults.fault is None:
+        assert lab.watch.manifest(lab.batch(batch_id)).order_key is not None
+
+
 def cancelled(lab: HomeLab) -> None:
     """A batch that is cancelled while it runs."""
     file_id = lab.client.upload(4, "first")
@@ -64,6 +81,7 @@ def expired(lab: HomeLab) -> None:
 
 STORIES: dict[str, Callable[[HomeLab], None]] = {
     "completed": completed,
+    "grouped": grouped,
     "cancelled": cancelled,
     "expired": expired,
 }

@@ -29,7 +29,7 @@ from tests.faults.stored import OnMoto
 from tests.faults.watch import Watch
 from tests.rig.events import scheduled_event, sqs_event
 from tests.rig.moto import limit_memory
-from tests.world import World, acting_as, build_world, new_clients, requests
+from tests.world import World, acting_as, build_world, new_clients, requests, with_system_prompts
 
 LIMIT = 4
 SETTINGS = Settings(
@@ -101,14 +101,15 @@ class Lab:
     async def _connect(self, _: ByteBudget) -> AsyncIterator[HostileUpstream]:
         yield self.upstream
 
-    def upload(self, lines: int, name: str) -> str:
-        """Store an input file whose requests contain its id and their numbers."""
+    def upload(self, lines: int, name: str, prompts: int = 0) -> str:
+        """Store an input file whose requests contain its id and their numbers, and a system prompt if any."""
         file_id = f"file-{name}"
         self.watch.lines[file_id] = lines
         data = b"".join(
             line.replace(b'"model":', b'"user": "%b/%d", "model":' % (file_id.encode(), number))
             for number, line in enumerate(requests(lines).splitlines(keepends=True))
         )
+        data = with_system_prompts(data, prompts) if prompts else data
         usual, self.world.ports = self.world.ports, self.bare
         try:
             return self.world.upload(data, file_id=file_id)

@@ -19,7 +19,7 @@ from nightlane.aws.table.connection import decode
 from nightlane.aws.table.items import batch_from_item, shard_from_item
 from nightlane.domain.batch import Batch
 from nightlane.domain.file import StoredFile
-from nightlane.domain.shard import Shard
+from nightlane.domain.shard import Manifest, Shard
 
 
 class Stored(Protocol):
@@ -120,7 +120,9 @@ class OnDisk:
             if batch.status.is_terminal or not batch.is_planned:
                 continue
             assert batch.manifest_key is not None
-            named = {batch.manifest_key, f"work/{batch.id}/input.jsonl"}
+            path = self.folder / "objects" / batch.manifest_key
+            manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
+            named = {batch.manifest_key, manifest.input_key, *filter(None, [manifest.order_key])}
             named |= {part.key for shard in self.shards(batch.id) for part in shard.parts}
             assert named <= set(sizes), f"missing: {named - set(sizes)}"
 

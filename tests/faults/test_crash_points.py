@@ -38,6 +38,20 @@ def completed(lab: Lab, deliveries: int = 1) -> None:
     assert len(lab.upstream.committed) == 4 or lab.faults.fault is Fault.FREEZE
 
 
+def grouped(lab: Lab, deliveries: int = 1) -> None:
+    """A batch whose lines are sent in another order."""
+    batch_id = lab.create(lab.upload(4, "first", prompts=2), "first")
+    while lab.round(deliveries):
+        pass
+    lab.settle()
+    lab.check_end()
+    assert lab.batch(batch_id).status is BatchStatus.COMPLETED
+    # A batch whose creation was frozen may complete before anything is known about it.
+    if lab.faults.fault is not Fault.FREEZE:
+        assert lab.watch.manifest(lab.batch(batch_id)).order_key is not None
+        assert len(lab.upstream.committed) == 4
+
+
 def cancelled(lab: Lab, deliveries: int = 1) -> None:
     """A batch that is cancelled while it runs."""
     batch_id = lab.create(lab.upload(4, "first"), "first")
@@ -73,9 +87,14 @@ def expired(lab: Lab, deliveries: int = 1) -> None:
 
 # `make test` breaks one call in this many, each fault at different calls. `make crash-points` and
 # `make faults` break all of them.
-ONE_IN = {"completed": 4, "cancelled": 6, "expired": 8}
+ONE_IN = {"completed": 4, "grouped": 6, "cancelled": 6, "expired": 8}
 EVERY_CALL = "NIGHTLANE_EVERY_CALL" in os.environ
-STORIES: dict[str, Callable[..., None]] = {"completed": completed, "cancelled": cancelled, "expired": expired}
+STORIES: dict[str, Callable[..., None]] = {
+    "completed": completed,
+    "grouped": grouped,
+    "cancelled": cancelled,
+    "expired": expired,
+}
 
 
 def relevant_calls(names: list[str], fault: Fault) -> list[int]:

@@ -64,7 +64,7 @@ class Schedule:
     def create(self) -> None:
         if len(self.files) < 3:
             token = f"file{len(self.files)}"
-            file_id = self.lab.upload(self.random.randint(1, 4), token)
+            file_id = self.lab.upload(self.random.randint(1, 4), token, self.random.choice([0, 2]))
             self.files.append((file_id, token))
             self.lab.create(file_id, token)
 

@@ -1,12 +1,12 @@
 """The invariants at every write and at the end, checked without making any AWS calls that count."""
 
 import json
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from nightlane.domain.batch import Batch, BatchStatus
 from nightlane.domain.dispatch import read_manifest
+from nightlane.domain.order import line_numbers
 from nightlane.domain.ports import Ports
 from nightlane.domain.shard import DoneLines, Manifest, Shard
 from nightlane.settings import Settings
@@ -63,6 +63,7 @@ class Watch:
         self._seen: dict[str, Batch] = {}
         self._parts: dict[tuple[str, int], tuple[int, int]] = {}
         self._manifests: dict[str, Manifest] = {}
+        self._numbers: dict[tuple[str, int], Sequence[int]] = {}
         upstream.on_asked_again = self._check_paid_twice
 
     def look(self) -> None:
@@ -91,14 +92,20 @@ class Watch:
     def _note_commits(self, batch: Batch) -> None:
         if not batch.is_planned or batch.status.is_terminal:
             return
-        manifest = self.manifest(batch)
         mark = batch.request.input_file_id
         for shard in self.stored.shards(batch.id):
-            spec = manifest.shards[shard.index]
             self._check_fence(batch.id, shard)
-            done = DoneLines(spec.lines, shard.done)
-            lines = (spec.first_line + line for line in range(spec.lines) if line in done)
-            self._upstream.committed |= {(mark, line) for line in lines}
+            self._upstream.committed |= {(mark, line) for line in self.finished_lines(batch, shard)}
+
+    def finished_lines(self, batch: Batch, shard: Shard) -> Iterator[int]:
+        """The numbers in the input of a shard's finished lines."""
+        spec = self.manifest(batch).shards[shard.index]
+        if (batch.id, shard.index) not in self._numbers:
+            order_key = self.manifest(batch).order_key
+            self._numbers[batch.id, shard.index] = line_numbers(self.ports.blobs, order_key, spec)
+        done = DoneLines(spec.lines, shard.done)
+        numbered = enumerate(self._numbers[batch.id, shard.index])
+        return (number for line, number in numbered if line in done)
 
     def manifest(self, batch: Batch) -> Manifest:
         """How a planned batch was cut."""
@@ -132,8 +139,9 @@ class Watch:
         if batch.status is BatchStatus.FAILED or batch.total == 0:
             assert (output, errors) == ([], [])
             return
-        names = Counter(line["custom_id"] for line in output + errors)
-        assert names == Counter({f"request-{number}": 1 for number in range(lines)})
+        found = [[int(line["custom_id"].split("-")[1]) for line in file] for file in (output, errors)]
+        assert all(numbers == sorted(numbers) for numbers in found), "not in input order"
+        assert sorted(found[0] + found[1]) == list(range(lines))
         failed = [line for line in errors if line["response"] or line["error"]["code"] not in NEVER_RUN]
         assert (len(output), len(failed)) == (batch.completed, batch.failed)
         assert batch.usage.total_tokens == 2 * batch.completed

@@ -7,7 +7,7 @@ import pytest
 
 from infra.gateway import GATEWAY_RESPONSES
 from infra.resources import QUEUES, functions
-from nightlane.settings import Settings
+from nightlane.settings import MIB, Settings
 from tests.infra.conftest import SECRET_ARN, Synthesise, Template, as_list
 
 pytestmark = pytest.mark.xdist_group("cdk")
@@ -31,6 +31,12 @@ def test_the_workers_reserved_concurrency_equals_that_of_its_event_source(
     assert mapping["ScalingConfig"]["MaximumConcurrency"] == concurrency
     assert mapping["BatchSize"] == 1
     assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+
+
+def test_the_planners_disk_holds_the_largest_batch(template: Template, synthesise: Synthesise) -> None:
+    assert template.function("plan")["EphemeralStorage"] == {"Size": 512}
+    larger = synthesise(max_batch_bytes=1_024 * MIB)
+    assert larger.function("plan")["EphemeralStorage"]["Size"] >= 1_024
 
 
 def test_only_the_worker_reports_failures_of_single_messages(template: Template) -> None:

@@ -54,6 +54,25 @@ def test_an_object_appears_only_once_it_is_complete(blobs: Blobs) -> None:
     assert blobs.get("work/large") == data * 11
 
 
+@pytest.mark.parametrize("size", [10, 3_000_000])
+def test_the_pieces_of_an_object_can_be_written_in_any_order(blobs: Blobs, size: int) -> None:
+    pieces = [bytes([number]) * size for number in range(5)]
+    with blobs.scatter_writer("work/pieces") as writer:
+        for number in (3, 0, 4, 2, 1):
+            writer.write_at(number * size, pieces[number])
+        with pytest.raises(BlobMissing):
+            blobs.get("work/pieces")
+    assert blobs.get("work/pieces") == b"".join(pieces)
+
+
+def test_an_aborted_scattered_write_leaves_no_object(blobs: Blobs) -> None:
+    with suppress(KeyError), blobs.scatter_writer("work/broken") as writer:
+        writer.write_at(5, b"half")
+        raise KeyError
+    with pytest.raises(BlobMissing):
+        blobs.get("work/broken")
+
+
 def test_an_empty_or_aborted_write_leaves_no_object(blobs: Blobs) -> None:
     with blobs.writer("work/empty"):
         pass

@@ -36,7 +36,7 @@ def request(number: int, size: int) -> bytes:
 def open_shard(spec: ShardSpec, suspects: frozenset[int] = frozenset()) -> OpenShard:
     """A shard without a journal, because nothing is committed here."""
     quarantine = Quarantine(dict.fromkeys(suspects, Suspicion(failures=1)))
-    return OpenShard(spec, None, quarantine)  # type: ignore[arg-type]
+    return OpenShard(spec, range(spec.first_line, spec.first_line + spec.lines), None, quarantine)  # type: ignore[arg-type]
 
 
 async def take_all(lines: LaneLines, slots: int) -> list[tuple[int, Line]]:

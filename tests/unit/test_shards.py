@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightlane.domain.planning import Lines, cut_shards
+from nightlane.domain.lines import Lines
+from nightlane.domain.planning import cut_shards
 from nightlane.domain.shard import DoneLines, Lane
 from nightlane.settings import Settings
 
@@ -27,9 +28,10 @@ def lanes_of(settings: Settings) -> list[Lane]:
     in_flight=st.integers(1, 20),
     max_lines=st.integers(1, 30),
     max_bytes=st.integers(1, 200),
+    starts=st.sets(st.integers(0, 200)),
 )
 def test_shards_cover_every_line_once_within_their_limits(
-    lengths: list[int], limit: int, in_flight: int, max_lines: int, max_bytes: int
+    lengths: list[int], limit: int, in_flight: int, max_lines: int, max_bytes: int, starts: set[int]
 ) -> None:
     settings = Settings(
         max_concurrent_requests_per_batch=limit,
@@ -38,7 +40,7 @@ def test_shards_cover_every_line_once_within_their_limits(
         shard_max_bytes=max_bytes,
     )
     lines = build_lines(lengths)
-    shards = cut_shards(lines, lanes_of(settings), settings)
+    shards = cut_shards(lines, lanes_of(settings), settings, starts)
     assert [shard.index for shard in shards] == list(range(len(shards)))
     covered = [line for shard in shards for line in range(shard.first_line, shard.first_line + shard.lines)]
     assert covered == list(range(len(lengths)))
@@ -48,6 +50,7 @@ def test_shards_cover_every_line_once_within_their_limits(
         assert shard.lines <= max_lines
         assert shard.lines == 1 or shard.end - shard.start <= max_bytes
         assert 0 <= shard.lane < settings.lanes
+        assert not starts & set(range(shard.first_line + 1, shard.first_line + shard.lines))
 
 
 @given(limit=st.integers(1, 5_000), in_flight=st.integers(1, 900))

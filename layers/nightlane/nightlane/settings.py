@@ -215,6 +215,10 @@ class ShardSettings(SettingsGroup):
 
 class PlanningSettings(BatchSizeSettings, ShardSettings, AdmissionSettings):
     max_batch_lines: int = Field(default=50_000, ge=1)
+    prefix_order: bool = Field(
+        default=True,
+        description="Send lines with the same system prompt one after another, for prefix caches",
+    )
 
 
 class AssemblySettings(RetentionSettings, AdmissionSettings): ...

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from tempfile import TemporaryFile
+from typing import IO, TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
@@ -45,8 +47,8 @@ class S3Blobs:
         with _missing(key):
             body = self._client.get_object(Bucket=self._bucket, Key=key, **byte_range)["Body"]
         with body:
-            while chunk := body.read(CHUNK_BYTES):
-                yield chunk
+            # No variable here keeps a chunk while its reader works on it.
+            yield from iter(partial(body.read, CHUNK_BYTES), b"")
 
     def copy(self, source: str, target: str) -> int:
         with _missing(source):
@@ -64,6 +66,16 @@ class S3Blobs:
         except BaseException:
             writer.abort()
             raise
+
+    @contextmanager
+    def scatter_writer(self, key: str) -> Iterator["TemporaryCopy"]:
+        # S3 cannot write at a position. `infra/resources.py` says how large a function's disk is.
+        with TemporaryFile() as file:
+            yield TemporaryCopy(file)
+            file.seek(0)
+            with self.writer(key) as writer:
+                while chunk := file.read(CHUNK_BYTES):
+                    writer.write(chunk)
 
     def delete(self, keys: Iterable[str]) -> None:
         remaining = iter(keys)
@@ -124,12 +136,25 @@ class ObjectWriter:
         if self._upload_id is None:
             self._upload_id = self._client.create_multipart_upload(**self._where)["UploadId"]
         number = len(self._parts) + 1
+        # boto3's types allow only bytes, which would be a copy.
+        body: Any = self._buffer
         response = self._client.upload_part(
-            UploadId=self._upload_id, PartNumber=number, Body=bytes(self._buffer), **self._where
+            UploadId=self._upload_id, PartNumber=number, Body=body, **self._where
         )
         self._parts.append({"PartNumber": number, "ETag": response["ETag"]})
         self._sent += len(self._buffer)
-        self._buffer.clear()
+        self._buffer = bytearray()
+
+
+class TemporaryCopy:
+    """`domain.ports.ScatterWriter` on a file that is uploaded once it is complete."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    def write_at(self, start: int, data: bytes) -> None:
+        self._file.seek(start)
+        self._file.write(data)
 
 
 @contextmanager

@@ -12,9 +12,10 @@ from nightlane.domain.dispatch import dispatch, read_manifest
 from nightlane.domain.file import FilePurpose, StoredFile
 from nightlane.domain.lines import LineError, error_line, read_request, request_lines, result_id
 from nightlane.domain.metrics import Metric
-from nightlane.domain.parts import Record, merge_parts
+from nightlane.domain.order import decode_order, line_numbers, merge_runs, run_starts
+from nightlane.domain.parts import PARTS_AHEAD, Record, merge_parts
 from nightlane.domain.ports import Ports, list_key
-from nightlane.domain.shard import DoneLines, Manifest, Shard, ShardSpec, input_key
+from nightlane.domain.shard import DoneLines, Manifest, Shard, ShardSpec, input_key, plan_keys
 from nightlane.domain.steps import Hold, held, redrive_at
 from nightlane.settings import AssemblySettings, RetentionSettings
 
@@ -106,40 +107,65 @@ def _result_lines(
     ports: Ports, batch: Batch, manifest: Manifest, outcome: Outcome
 ) -> Iterator[tuple[bool, bytes]]:
     """Yield every line of the batch exactly once, in input order."""
-    stored_shards = ports.batches.shards(batch.id)
-    shard = next(stored_shards, None)
-    for spec in manifest.shards:
-        if shard is not None and shard.index == spec.index:
+    stored = _with_specs(manifest.shards, ports.batches.shards(batch.id))
+    if manifest.order_key is None:
+        for spec, shard in stored:
             yield from _shard_lines(ports, batch, manifest, outcome, spec, shard)
+        return
+    order, shards = decode_order(ports.blobs.get(manifest.order_key)), list(stored)
+    ahead = max(1, PARTS_AHEAD // len(run_starts(order)))
+
+    def open_run(start: int, end: int) -> Iterator[tuple[bool, bytes]]:
+        for spec, shard in shards:
+            if start <= spec.first_line < end:
+                yield from _shard_lines(ports, batch, manifest, outcome, spec, shard, ahead)
+
+    yield from merge_runs(order, open_run)
+
+
+def _with_specs(
+    specs: Iterable[ShardSpec], stored_shards: Iterator[Shard]
+) -> Iterator[tuple[ShardSpec, Shard | None]]:
+    """Yield each shard with its stored state, or None if no worker has begun it."""
+    shard = next(stored_shards, None)
+    for spec in specs:
+        if shard is not None and shard.index == spec.index:
+            yield spec, shard
             shard = next(stored_shards, None)
         else:
-            empty = Shard(batch_id=batch.id, index=spec.index)
-            yield from _shard_lines(ports, batch, manifest, outcome, spec, empty)
+            yield spec, None
 
 
 def _shard_lines(
-    ports: Ports, batch: Batch, manifest: Manifest, outcome: Outcome, spec: ShardSpec, shard: Shard
+    ports: Ports,
+    batch: Batch,
+    manifest: Manifest,
+    outcome: Outcome,
+    spec: ShardSpec,
+    shard: Shard | None,
+    parts_ahead: int = PARTS_AHEAD,
 ) -> Iterator[tuple[bool, bytes]]:
-    done = DoneLines(spec.lines, shard.done)
-    records = merge_parts(shard.parts, ports.blobs.stream)
+    done = DoneLines(spec.lines, shard.done if shard else b"")
+    records = merge_parts(shard.parts if shard else (), ports.blobs.stream, parts_ahead)
     if done.complete:
         yield from ((record.ok, record.data) for record in records)
         return
-    missing = _never_run(ports, batch, manifest.input_key, outcome, spec, done)
+    missing = _never_run(ports, batch, manifest, outcome, spec, done)
     merged = heapq.merge(records, missing, key=lambda record: record.line)
     yield from ((record.ok, record.data) for record in merged)
 
 
 def _never_run(
-    ports: Ports, batch: Batch, input_key: str, outcome: Outcome, spec: ShardSpec, done: DoneLines
+    ports: Ports, batch: Batch, manifest: Manifest, outcome: Outcome, spec: ShardSpec, done: DoneLines
 ) -> Iterator[Record]:
     error, detail = LineError.CANCELLED, ""
     if outcome is Outcome.EXPIRED:
         error, detail = LineError.EXPIRED, _expiry_detail(batch)
-    lines = request_lines(ports.blobs.stream(input_key, spec.start, spec.end))
+    numbers = line_numbers(ports.blobs, manifest.order_key, spec)
+    lines = request_lines(ports.blobs.stream(manifest.input_key, spec.start, spec.end))
     for number, line in done.missing(lines):
         custom_id = read_request(line).custom_id
-        identity = result_id(batch.id, spec.first_line + number)
+        identity = result_id(batch.id, numbers[number])
         yield Record(number, False, error_line(identity, custom_id, error, detail))
 
 
@@ -151,6 +177,8 @@ def _expiry_detail(batch: Batch) -> str:
 def _clean_up(ports: Ports, batch: Batch) -> None:
     """Delete what a terminal batch no longer needs. Anything missed here expires by itself."""
     keys = [part.key for shard in ports.batches.shards(batch.id) for part in shard.parts]
-    ports.blobs.delete([*keys, input_key(batch.id), *([batch.manifest_key] if batch.manifest_key else [])])
+    # Planners that crashed or were replaced may have left theirs.
+    plans = [key for epoch in range(1, batch.epoch + 1) for key in plan_keys(batch.id, epoch)]
+    ports.blobs.delete([*keys, input_key(batch.id), *plans])
     # Last, because the shards name the objects to delete.
     ports.batches.forget_shards(batch.id)

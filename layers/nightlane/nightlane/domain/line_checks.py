@@ -68,17 +68,19 @@ class LineChecker:
         self._seen: set[bytes] = set()
         self._embedding_inputs = 0
 
-    def check(self, line: bytes) -> None:
-        """Check a line. Raises: Invalid."""
+    def check(self, line: bytes) -> dict[str, Any]:
+        """Check a line and return its body. Raises: Invalid."""
         request = _parse(line)
         for key in ("custom_id", "method", "url", "body"):
             if request.get(key) is None:
                 raise Invalid("missing_required_parameter", f"Missing required parameter: '{key}'.", key)
         for key in ("custom_id", "method", "url"):
             _expect(request[key], str, key)
-        _expect(request["body"], dict, "body")
+        body: dict[str, Any] = request["body"]
+        _expect(body, dict, "body")
         self._check_envelope(request)
-        self._check_body(request["body"])
+        self._check_body(body)
+        return body
 
     def _check_envelope(self, request: dict[str, Any]) -> None:
         custom_id, method = request["custom_id"], request["method"]

@@ -4,7 +4,9 @@ Source: https://platform.openai.com/docs/api-reference/batch/request-input and â
 """
 
 import sys
+from array import array
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from enum import Enum
 from hashlib import blake2b
 from typing import Any
@@ -41,6 +43,21 @@ class LineError(Enum):
     @property
     def message(self) -> str:
         return self.value[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """Where the request lines of a file are: byte offsets, `ends` exclusive."""
+
+    starts: "array[int]" = field(default_factory=lambda: array("Q"))
+    ends: "array[int]" = field(default_factory=lambda: array("Q"))
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def add(self, start: int, length: int) -> None:
+        self.starts.append(start)
+        self.ends.append(start + length)
 
 
 class RequestLine(msgspec.Struct, frozen=True):

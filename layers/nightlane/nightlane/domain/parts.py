@@ -7,7 +7,6 @@ import heapq
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import chain
 
 import msgspec
 
@@ -36,21 +35,27 @@ def write_records(records: Iterable[Record]) -> bytes:
 
 def read_records(chunks: Iterable[bytes]) -> Iterator[Record]:
     """Yield the records of a part, holding no more than one chunk and one record."""
-    rest = b""
+    data = b""
     for chunk in chunks:
-        *lines, rest = (rest + chunk).split(b"\n")
-        for line in lines:
-            number, kind, data = line.split(b" ", 2)
-            yield Record(int(number), kind == b"o", data + b"\n")
+        # Many parts may be open, so each holds its chunk once.
+        data, start = data + chunk, 0
+        del chunk
+        while end := data.find(b"\n", start) + 1:
+            number, kind, line = data[start:end].split(b" ", 2)
+            yield Record(int(number), kind == b"o", line)
+            start = end
+        data = data[start:]
 
 
-def merge_parts(parts: Sequence[Part], open_part: Callable[[str], Iterator[bytes]]) -> Iterator[Record]:
+def merge_parts(
+    parts: Sequence[Part], open_part: Callable[[str], Iterator[bytes]], ahead: int = PARTS_AHEAD
+) -> Iterator[Record]:
     """Yield all records in line order. A part is opened for merging when its first line is due.
 
-    Streams returned by `open_part` are read on other threads too, and up to `PARTS_AHEAD` parts ahead.
+    Streams returned by `open_part` are read on other threads too, and up to `ahead` parts ahead.
     """
     closed = deque(sorted(parts, key=lambda part: part.first))
-    streams = _read_ahead(open_part(part.key) for part in list(closed))
+    streams = _read_ahead((open_part(part.key) for part in list(closed)), ahead)
     opened: list[tuple[int, int, Record, Iterator[Record]]] = []
     serial = 0
     while closed or opened:
@@ -70,17 +75,19 @@ def merge_parts(parts: Sequence[Part], open_part: Callable[[str], Iterator[bytes
             heapq.heapreplace(opened, (next_record.line, number, next_record, stream))
 
 
-def _read_ahead(streams: Iterable[Iterator[bytes]]) -> Iterator[Iterator[bytes]]:
-    """Yield each stream in turn while the first chunks of a limited number of later ones are being read."""
+def _read_ahead(streams: Iterable[Iterator[bytes]], limit: int) -> Iterator[Iterator[bytes]]:
+    """Yield each stream in turn while the first chunks of up to `limit` later ones are being read."""
     ahead: deque[tuple[Future[bytes], Iterator[bytes]]] = deque()
-    with ThreadPoolExecutor(PARTS_AHEAD) as threads:
+    with ThreadPoolExecutor(limit) as threads:
         for stream in streams:
             ahead.append((threads.submit(next, stream, b""), stream))
-            if len(ahead) > PARTS_AHEAD:
+            if len(ahead) > limit:
                 yield _rejoin(*ahead.popleft())
         while ahead:
             yield _rejoin(*ahead.popleft())
 
 
 def _rejoin(first: "Future[bytes]", rest: Iterator[bytes]) -> Iterator[bytes]:
-    return chain((first.result(),), rest)
+    yield first.result()
+    del first
+    yield from rest

@@ -1,10 +1,8 @@
-"""plan: reads the input once, validates every line and divides the batch into shards."""
+"""plan: reads the input, validates every line, orders the lines and divides the batch into shards."""
 
 import heapq
 import math
-from array import array
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Container, Iterable, Sequence
 
 import msgspec
 
@@ -12,32 +10,21 @@ from nightlane.domain.admission import admit_waiting
 from nightlane.domain.batch import Batch, BatchStatus
 from nightlane.domain.dispatch import dispatch
 from nightlane.domain.file import FilePurpose
+from nightlane.domain.grouping import Grouping
 from nightlane.domain.line_checks import ErrorList, Invalid, LineChecker
-from nightlane.domain.lines import BYTE_ORDER_MARK, is_blank, split_lines
+from nightlane.domain.lines import BYTE_ORDER_MARK, Lines, is_blank, split_lines
 from nightlane.domain.metrics import Metric
+from nightlane.domain.order import encode_order
+from nightlane.domain.ordering import Arrangement, arrange, write_ordered
 from nightlane.domain.ports import BlobMissing, Ports, UpstreamModels
-from nightlane.domain.shard import Lane, Manifest, ShardSpec, input_key
+from nightlane.domain.prefixes import prefix_of
+from nightlane.domain.shard import Lane, Manifest, ShardSpec, input_key, plan_keys
 from nightlane.domain.steps import Hold, held, redrive_at
 from nightlane.settings import BatchSizeSettings, DispatchSettings, PlanningSettings, ShardSettings
 
 # Each shard has this fraction of a lane's share of the lines that are left. Known as factoring:
 # https://doi.org/10.1145/135226.135232
 SHARDS_LEFT_PER_LANE = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Lines:
-    """Where the request lines of a file are: byte offsets, `ends` exclusive."""
-
-    starts: "array[int]" = field(default_factory=lambda: array("Q"))
-    ends: "array[int]" = field(default_factory=lambda: array("Q"))
-
-    def __len__(self) -> int:
-        return len(self.starts)
-
-    def add(self, start: int, length: int) -> None:
-        self.starts.append(start)
-        self.ends.append(start + length)
 
 
 def plan_batch(ports: Ports[PlanningSettings], models: UpstreamModels, batch_id: str) -> None:
@@ -63,18 +50,19 @@ def _validate_and_plan(ports: Ports[PlanningSettings], models: UpstreamModels, b
 
 
 def _read_and_plan(ports: Ports[PlanningSettings], models: UpstreamModels, batch: Batch, hold: Hold) -> None:
-    errors, lines = ErrorList(), Lines()
+    errors, lines, grouping = ErrorList(), Lines(), Grouping()
     checker = LineChecker(batch.request.endpoint, models.is_missing)
     try:
         _pin_input(ports, batch)
-        _read(ports.settings, hold.during(ports.blobs.stream(input_key(batch.id))), checker, lines, errors)
+        chunks = hold.during(ports.blobs.stream(input_key(batch.id)))
+        _read(ports.settings, chunks, checker, lines, grouping, errors)
     except Invalid as error:
         errors = ErrorList()
         errors.add(error)
     if errors:
         _fail(ports, batch, errors)
     else:
-        _record(ports, batch, lines, checker.model)
+        _record(ports, batch, lines, arrange(grouping.groups()), checker.model, hold)
 
 
 def _fail(ports: Ports, batch: Batch, errors: ErrorList) -> None:
@@ -84,16 +72,29 @@ def _fail(ports: Ports, batch: Batch, errors: ErrorList) -> None:
         ports.blobs.delete([input_key(batch.id)])
 
 
-def _record(ports: Ports[ShardSettings], batch: Batch, lines: Lines, model: str | None) -> None:
+def _record(
+    ports: Ports[ShardSettings],
+    batch: Batch,
+    lines: Lines,
+    arrangement: Arrangement,
+    model: str | None,
+    hold: Hold,
+) -> None:
+    keys = manifest_key, ordered_key, order_key = plan_keys(batch.id, batch.epoch)
+    if arrangement.order is None:
+        source, stored_order = input_key(batch.id), None
+    else:
+        lines = write_ordered(ports.blobs, input_key(batch.id), ordered_key, lines, arrangement.order, hold)
+        ports.blobs.put(order_key, encode_order(arrangement.order))
+        source, stored_order = ordered_key, order_key
     lanes = tuple(Lane(capacity) for capacity in ports.settings.lane_capacities)
-    manifest = Manifest(input_key(batch.id), lanes, cut_shards(lines, lanes, ports.settings))
-    manifest_key = f"work/{batch.id}/manifest-{batch.epoch:05d}.json"
+    shards = cut_shards(lines, lanes, ports.settings, arrangement.starts)
+    manifest = Manifest(source, lanes, shards, stored_order)
     ports.blobs.put(manifest_key, msgspec.json.encode(manifest))
-    shards = len(manifest.shards)
     if not ports.batches.record_plan(
-        batch, manifest_key=manifest_key, shards=shards, total=len(lines), model=model
+        batch, manifest_key=manifest_key, shards=len(shards), total=len(lines), model=model
     ):
-        ports.blobs.delete([manifest_key])
+        ports.blobs.delete(keys)
 
 
 def _pin_input(ports: Ports[BatchSizeSettings], batch: Batch) -> None:
@@ -127,6 +128,7 @@ def _read(
     chunks: Iterable[bytes],
     checker: LineChecker,
     lines: Lines,
+    grouping: Grouping,
     errors: ErrorList,
 ) -> None:
     for number, (start, line) in enumerate(split_lines(chunks, limits.max_line_bytes), start=1):
@@ -142,7 +144,9 @@ def _read(
             if line is None:
                 message = f"This line is longer than the maximum of {limits.max_line_bytes} bytes."
                 raise Invalid("invalid_request", message)
-            checker.check(line)
+            body = checker.check(line)
+            prefix = prefix_of(checker.endpoint, body) if limits.prefix_order else None
+            grouping.add(len(line), "", prefix)
         except Invalid as error:
             errors.add(error, number)
     if not lines:
@@ -150,11 +154,14 @@ def _read(
         raise Invalid("empty_file", message)
 
 
-def cut_shards(lines: Lines, lanes: Sequence[Lane], settings: ShardSettings) -> tuple[ShardSpec, ...]:
+def cut_shards(
+    lines: Lines, lanes: Sequence[Lane], settings: ShardSettings, starts: Container[int] = frozenset()
+) -> tuple[ShardSpec, ...]:
     """Return runs of lines within the limits of a shard, each on the lane with the least work.
 
     With several lanes each run is a share of what is left. The last ones are small, and a lane with nothing
-    left takes some over, so that all lanes end at about the same time.
+    left takes some over, so that all lanes end at about the same time. None continues beyond the next of
+    the lines `starts`.
     """
     smallest = max(1, min(lane.capacity for lane in lanes) // 2)
     loads = [(0.0, lane) for lane in range(len(lanes))]
@@ -168,6 +175,7 @@ def cut_shards(lines: Lines, lanes: Sequence[Lane], settings: ShardSettings) -> 
         end = first + 1
         while (
             end < len(lines)
+            and end not in starts
             and end - first < max_lines
             and lines.ends[end] - lines.starts[first] <= settings.shard_max_bytes
         ):

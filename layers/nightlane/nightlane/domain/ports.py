@@ -251,6 +251,13 @@ class BlobWriter(Protocol):
         """Bytes written so far."""
 
 
+class ScatterWriter(Protocol):
+    """Writes the pieces of an object in any order, in constant memory. It appears when the context exits."""
+
+    def write_at(self, start: int, data: bytes) -> None:
+        """Write a piece at its place in the object."""
+
+
 class Blobs(Protocol):
     """Objects by key."""
 
@@ -273,6 +280,8 @@ class Blobs(Protocol):
         """Copy an object and return its size in bytes. Raises: BlobMissing."""
 
     def writer(self, key: str) -> AbstractContextManager[BlobWriter]: ...
+
+    def scatter_writer(self, key: str) -> AbstractContextManager[ScatterWriter]: ...
 
     def delete(self, keys: Iterable[str]) -> None:
         """Delete the objects that exist."""

@@ -11,7 +11,7 @@ Content = TypeVar("Content")
 
 @dataclass(frozen=True, slots=True)
 class ShardSpec:
-    """Where a shard's lines are: bytes `start` to `end` (exclusive) of the batch's input."""
+    """Where a shard's lines are: bytes `start` to `end` (exclusive) of the manifest's `input_key`."""
 
     index: int
     lane: int
@@ -19,7 +19,7 @@ class ShardSpec:
     start: int
     end: int
     first_line: int
-    """0-based number of the shard's first request among the batch's requests."""
+    """0-based number of the shard's first request among the batch's requests, as they are sent."""
     lines: int
 
 
@@ -38,6 +38,8 @@ class Manifest:
     input_key: str
     lanes: tuple[Lane, ...]
     shards: tuple[ShardSpec, ...]
+    order_key: str | None = None
+    """Where the order of the requests is stored, if they are not sent in the order of the input."""
 
 
 def input_key(batch_id: str) -> str:
@@ -46,6 +48,15 @@ def input_key(batch_id: str) -> str:
     Every planner writes the same bytes, because files never change, so the key needs no epoch.
     """
     return f"work/{batch_id}/input.jsonl"
+
+
+def plan_keys(batch_id: str, epoch: int) -> tuple[str, str, str]:
+    """Return the keys of what a planner writes: the manifest, the ordered input and its order."""
+    return (
+        f"work/{batch_id}/manifest-{epoch:05d}.json",
+        f"work/{batch_id}/ordered-{epoch:05d}.jsonl",
+        f"work/{batch_id}/order-{epoch:05d}.bin",
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ class LaneLines:
         """Return the next line if one has been read, with its shard."""
         if not self._ready or self._shard is None:
             return None
-        return self._shard, line_of(self._batch_id, self._shard.spec, *self._ready.popleft())
+        return self._shard, line_of(self._batch_id, self._shard.numbers, *self._ready.popleft())
 
     async def read(self) -> bool:
         """Read more lines for `take`. Returns False if none are left."""

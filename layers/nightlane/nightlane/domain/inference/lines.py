@@ -1,6 +1,6 @@
 """The lines of a shard, read in pieces, so that memory does not grow with the shard."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -21,9 +21,9 @@ class Line(msgspec.Struct, frozen=True):
     request: RequestLine
 
 
-def line_of(batch_id: str, spec: ShardSpec, number: int, line: bytes) -> Line:
-    """Return a line of a shard. Raises: msgspec.DecodeError."""
-    return Line(number, result_id(batch_id, spec.first_line + number), read_request(line))
+def line_of(batch_id: str, numbers: Sequence[int], number: int, line: bytes) -> Line:
+    """Return a line of a shard whose lines have these `numbers` in the input. Raises: msgspec.DecodeError."""
+    return Line(number, result_id(batch_id, numbers[number]), read_request(line))
 
 
 def unfinished_lines(

@@ -1,7 +1,7 @@
 """The shards that a run has begun and not finished: usually one, two while it goes from one to the next."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from nightlane.domain.inference.budget import ByteBudget
@@ -17,6 +17,8 @@ class OpenShard:
     """A shard that is being run."""
 
     spec: ShardSpec
+    numbers: Sequence[int]
+    """The numbers of its lines in the input."""
     journal: Journal
     quarantine: Quarantine
 
@@ -32,13 +34,13 @@ class OpenShards:
         self._open: list[OpenShard] = []
         budget.on_pressure = self.is_due.set
 
-    def open(self, spec: ShardSpec, shard: Shard) -> OpenShard:
+    def open(self, spec: ShardSpec, numbers: Sequence[int], shard: Shard) -> OpenShard:
         """Add a shard that has just begun."""
         quarantine = Quarantine(shard.suspicions)
         journal = Journal(
             self._ports, shard, spec.lines, self._budget, quarantine.remembered, self.is_due.set
         )
-        opened = OpenShard(spec, journal, quarantine)
+        opened = OpenShard(spec, numbers, journal, quarantine)
         self._open.append(opened)
         return opened
 

@@ -24,7 +24,9 @@ from nightlane.domain.inference.traffic import Traffic
 from nightlane.domain.inference.upkeep import Upkeep
 from nightlane.domain.inference.upstream_monitor import UpstreamMonitor
 from nightlane.domain.lines import LineError
+from nightlane.domain.order import line_numbers
 from nightlane.domain.ports import Fenced, Ports, UpstreamState
+from nightlane.domain.shard import Manifest
 from nightlane.domain.trouble import Trouble
 from nightlane.settings import InferenceSettings
 
@@ -39,7 +41,7 @@ class Work:
     """What a run does."""
 
     batch: Batch
-    input_key: str
+    manifest: Manifest
     shards: Iterator[Begun]
     """Begins the shards, each when it is needed; called on another thread."""
     slots: int
@@ -167,10 +169,15 @@ class LaneRun:
 
     def _open_next(self) -> OpenShard | None:
         begun = next(self._work.shards, None)
-        return None if begun is None else self._shards.open(*begun)
+        if begun is None:
+            return None
+        spec, shard = begun
+        numbers = line_numbers(self._ports.blobs, self._work.manifest.order_key, spec)
+        return self._shards.open(spec, numbers, shard)
 
     def _read(self, shard: OpenShard) -> Iterator[tuple[int, bytes]]:
-        return unfinished_lines(self._ports.blobs, self._work.input_key, shard.spec, shard.journal.done)
+        input_key = self._work.manifest.input_key
+        return unfinished_lines(self._ports.blobs, input_key, shard.spec, shard.journal.done)
 
     def _send(self, item: Candidate | Probe) -> Awaitable[None]:
         return self._sender.probe() if isinstance(item, Probe) else self._sender.send(item)

@@ -108,10 +108,10 @@ class _Worker:
         """Run each poisoned shard by itself, then all others together."""
         slots = manifest.lanes[self.delivery.message.lane].capacity
         while (poisoned := await asyncio.to_thread(shards.begin_poisoned)) is not None:
-            run = self._start(Work(self.batch, manifest.input_key, iter([poisoned]), 1, one_by_one=True))
+            run = self._start(Work(self.batch, manifest, iter([poisoned]), 1, one_by_one=True))
             if (stop := await run.run()) is not None:
                 return stop, run
-        run = self._start(Work(self.batch, manifest.input_key, iter(shards.begin_next, None), slots))
+        run = self._start(Work(self.batch, manifest, iter(shards.begin_next, None), slots))
         return await run.run(), run
 
     def _start(self, work: Work) -> LaneRun:
