@@ -3,7 +3,7 @@
 from argparse import ArgumentParser
 from pathlib import Path
 
-from bench import adaptive, cost, dashboard, home, loops, memory, plots, scale, tables, throughput
+from bench import adaptive, cost, dashboard, home, loops, memory, plots, prefix, scale, tables, throughput
 from bench.result import RESULTS, load, save, show
 
 # Each function takes the maximum number of lines per batch.
@@ -12,6 +12,7 @@ BENCHMARKS = {
     "loops": loops.measure,
     "home": home.measure,
     "memory": memory.measure,
+    "prefix": prefix.measure,
     "cost": cost.measure,
     "scale": scale.measure,
     "adaptive": adaptive.measure,

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import random
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -25,6 +26,18 @@ def bodies(count: int, size: int = 0) -> Iterator[bytes]:
         question = f"Question {number}?"
         text = question + " " + "x" * max(0, size - len(question) - 120)
         messages = [{"role": "user", "content": text}]
+        yield json.dumps({"model": "mock-small", "messages": messages}).encode()
+
+
+def shuffled_bodies(count: int, prompts: int, prompt_bytes: int) -> Iterator[bytes]:
+    """Chat requests with this many system prompts in random order."""
+    chance = random.Random(0)
+    for number in range(count):
+        prompt = f"You are assistant {chance.randrange(prompts)}. ".ljust(prompt_bytes, "x")
+        messages = [
+            {"role": "system", "content": prompt},
+            {"role": "user", "content": f"Question {number}?"},
+        ]
         yield json.dumps({"model": "mock-small", "messages": messages}).encode()
 
 

@@ -7,16 +7,18 @@ from contextlib import contextmanager
 
 from aiohttp import web
 
-from bench.batches import batch_of, input_file, measure_functions, run_batch, start_rig
+from bench.batches import batch_of, input_file, measure_functions, run_batch, shuffled_bodies, start_rig
 from bench.result import Figure, Result
 from infra.home.server_thread import ServerThread
 from infra.resources import functions
+from nightlane.domain.grouping import MAX_GROUPS
 from nightlane.settings import MIB, Settings
 from tests.rig.rig import HOST
 
 FUNCTIONS = ("plan", "infer", "assemble")
 SMALL_LINES = 500
 LINE_BYTES = 3_950
+PROMPT_BYTES = 3_750
 KIB_PER_MIB = 1_024
 ANSWERS = 40
 ANSWER_BYTES = (4 * MIB, 15 * MIB)
@@ -26,14 +28,18 @@ VECTOR = [round(0.0123456789 * (number % 97) - 0.5, 12) for number in range(1_02
 def measure(max_lines: int) -> Result:
     """Peak MiB of each function."""
     few = min(SMALL_LINES, max_lines)
-    small, large = peak_memory(few), peak_memory(max_lines)
-    size = len(input_file(max_lines, LINE_BYTES))
-    figures = [Figure("size of the large input", size / 1e6, "MB")]
+    data = input_file(max_lines, LINE_BYTES)
+    small, large = peak_memory(input_file(few, LINE_BYTES)), peak_memory(data)
+    bodies = shuffled_bodies(max_lines, 2 * MAX_GROUPS, PROMPT_BYTES)
+    ordered = peak_memory(batch_of("/v1/chat/completions", bodies))
+    figures = [Figure("size of the large input", len(data) / 1e6, "MB")]
     for name in FUNCTIONS:
         figures += [
             Figure(f"{name}, {few} lines", small[name], "MiB"),
             Figure(f"{name}, {max_lines:,} lines", large[name], "MiB"),
             Figure(f"{name}, ratio", large[name] / small[name], "ratio", "≤ 1.3"),
+            Figure(f"{name}, {max_lines:,} lines in {MAX_GROUPS} groups", ordered[name], "MiB"),
+            Figure(f"{name}, ratio with groups", ordered[name] / small[name], "ratio", "≤ 1.3"),
         ]
     memory = next(each.memory for each in functions(Settings()) if each.name == "infer")
     for answer in ANSWER_BYTES:
@@ -43,9 +49,9 @@ def measure(max_lines: int) -> Result:
     return Result(figures)
 
 
-def peak_memory(lines: int) -> dict[str, float]:
+def peak_memory(data: bytes) -> dict[str, float]:
     """Peak MiB of each function, in processes that run only this batch."""
-    used = measure_functions(input_file(lines, LINE_BYTES))
+    used = measure_functions(data)
     return {name: used[name].peak_rss_kib / KIB_PER_MIB for name in FUNCTIONS}
 
 
