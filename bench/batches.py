@@ -14,6 +14,7 @@ from infra.cli.mock.process import MockUpstream
 from nightlane.settings import Settings
 from tests.rig.ledger import FunctionUse
 from tests.rig.rig import RIG_DEFAULTS, Rig
+from tests.upstream import only
 
 Endpoint = Literal["/v1/chat/completions", "/v1/embeddings"]
 KEY = "bench"
@@ -55,7 +56,7 @@ def batch_of(url: Endpoint, requests: Iterable[bytes]) -> bytes:
 @contextlib.contextmanager
 def start_rig(upstream_url: str, tick_seconds: float | None = None, **settings: Any) -> Iterator[Rig]:
     """A rig in front of this endpoint; the sweeper runs every `tick_seconds`, by default every minute."""
-    values = Settings(**{**RIG_DEFAULTS, "upstream_url": upstream_url, **settings})
+    values = Settings(**{**RIG_DEFAULTS, "upstreams": only(upstream_url), **settings})
     with Rig(values, {KEY: "bench"}, tick_seconds=tick_seconds) as rig:
         yield rig
 

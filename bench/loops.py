@@ -17,29 +17,21 @@ from bench.batches import bodies
 from bench.result import Figure, Result
 from bench.throughput import FAST_LATENCY, FAST_LINES, LIMIT, ROUNDS, bare_loop
 from infra.cli.mock.process import MockUpstream
+from nightlane.aws.clients import Clients
 from nightlane.domain.inference.budget import ByteBudget
 from nightlane.settings import MIB, Settings
-from nightlane.upstream.http import http_upstream
+from nightlane.upstream_settings import UpstreamSettings
+from nightlane.wiring import connections_to
 
 RUN: dict[str, Callable[[Coroutine[Any, Any, None]], None]] = {"asyncio": asyncio.run, "uvloop": uvloop.run}
-
-
-class NoKey:
-    """An endpoint that needs no key."""
-
-    def get(self) -> None:
-        return None
-
-    def get_other_than(self, _refused: str | None) -> None:
-        return None
 
 
 async def client(url: str, lines: int) -> None:
     """Send all requests with Nightlane's client and drop the responses."""
     waiting = iter(list(bodies(lines)))
-    async with http_upstream(
-        Settings(upstream_url=url), NoKey(), ByteBudget(64 * MIB), time.time
-    ) as upstream:
+    settings = Settings(upstreams=(UpstreamSettings(url=url),))
+    connections = connections_to(settings, Clients(), time.time)
+    async with connections.connect(settings.upstreams[0].name, ByteBudget(64 * MIB)) as upstream:
 
         async def slot() -> None:
             for body in waiting:

@@ -11,8 +11,16 @@ from typing import Any
 from aiohttp import web
 
 from infra.home.server_thread import ServerThread
+from nightlane.upstream_settings import UpstreamSettings
 
 Body = dict[str, Any]
+# The name of an upstream that has none in the settings.
+ONLY = "default"
+
+
+def only(url: str, **fields: Any) -> tuple[UpstreamSettings, ...]:
+    """Settings with one upstream."""
+    return (UpstreamSettings(**{"url": url} | fields),)
 
 
 def question(body: Body) -> str:

@@ -27,7 +27,6 @@ from infra.home.events import REGION, proxy_event
 from infra.resources import QUEUES, functions
 from nightlane.aws.clients import Clients
 from nightlane.aws.lease import Leases
-from nightlane.aws.secrets import UpstreamKey
 from nightlane.aws.table import DynamoKeys
 from nightlane.domain.batch import Batch, BatchRequest, BatchStatus
 from nightlane.domain.dispatch import read_manifest
@@ -42,8 +41,7 @@ from nightlane.domain.ports import Ports, UpstreamModels
 from nightlane.domain.shard import DoneLines
 from nightlane.entry import Handler
 from nightlane.settings import Settings
-from nightlane.upstream.http import http_upstream
-from nightlane.wiring import models_on_aws, ports_on_aws
+from nightlane.wiring import connections_to, models_of, ports_on_aws
 from tests.rig.accesses import recorder_from_environment
 from tests.rig.events import scheduled_event, sqs_event
 from tests.rig.provision import provision, queue_urls
@@ -123,8 +121,7 @@ class World:
             case "plan":
                 return plan.make_handler(own, self.models, self._leases(own.settings.plan_queue_url))
             case "infer":
-                key = UpstreamKey(own.settings, clients)
-                connect = self.connect or (lambda budget: http_upstream(own.settings, key, budget, own.now))
+                connect = self.connect or connections_to(own.settings, clients, own.now).connect
                 leases = self._leases(own.settings.infer_queue_url)
                 return infer.make_handler(own, connect, leases, self.run_loop)
             case "assemble":
@@ -331,7 +328,7 @@ def build_world(
     clock_offset = [0.0]
     return World(
         ports=replace(ports_on_aws(settings, clients), now=lambda: clock() + clock_offset[0], **ports),
-        models=models or models_on_aws(settings, clients),
+        models=models or models_of(settings, clients),
         function_clients=clients,
         clients=plain_clients or clients,
         clock_offset=clock_offset,

@@ -15,7 +15,7 @@ from nightlane.entry import Handler, on_aws
 from nightlane.observability import logger, published
 from nightlane.settings import ApiSettings
 from nightlane.wire.errors import envelope, error_headers
-from nightlane.wiring import models_on_aws, ports_on_aws
+from nightlane.wiring import models_of, ports_on_aws
 
 
 def make_handler(ports: Ports[ApiSettings], upstream_models: UpstreamModels) -> Handler:
@@ -63,5 +63,5 @@ def _unexpected_error(error: Exception) -> Response[str]:
 
 handler = on_aws(
     ApiSettings,
-    lambda settings, clients: make_handler(ports_on_aws(settings, clients), models_on_aws(settings, clients)),
+    lambda settings, clients: make_handler(ports_on_aws(settings, clients), models_of(settings, clients)),
 )

@@ -1,4 +1,4 @@
-"""/v1/models, forwarded to the upstream."""
+"""/v1/models, from all upstreams."""
 
 from urllib.parse import unquote
 

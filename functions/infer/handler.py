@@ -11,7 +11,6 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from nightlane.aws.clients import Clients
 from nightlane.aws.lease import Leases
 from nightlane.aws.queues import read_lane_message
-from nightlane.aws.secrets import UpstreamKey
 from nightlane.domain.inference.budget import ByteBudget
 from nightlane.domain.inference.ports import Upstream
 from nightlane.domain.inference.worker import Delivery, Ending, Verdict, run_lane
@@ -19,8 +18,7 @@ from nightlane.domain.ports import Ports
 from nightlane.entry import Handler, on_aws
 from nightlane.observability import logger, measure_queue_wait, published
 from nightlane.settings import MIB, InferSettings
-from nightlane.upstream.http import http_upstream
-from nightlane.wiring import ports_on_aws
+from nightlane.wiring import connections_to, ports_on_aws
 
 # The share of the memory for responses: each is held several times while it is read, stored and committed.
 BUDGET_SHARE = 0.125
@@ -28,8 +26,8 @@ BUDGET_SHARE = 0.125
 # Imported objects are never freed, so the garbage collector does not need to scan them during each run.
 gc.freeze()
 
-Connect = Callable[[ByteBudget], AbstractAsyncContextManager[Upstream]]
-"""Opens a session with the upstream; its responses share the budget."""
+Connect = Callable[[str, ByteBudget], AbstractAsyncContextManager[Upstream]]
+"""Opens a session with the upstream of this name; its answers share the budget."""
 
 
 def make_handler(
@@ -62,14 +60,14 @@ def make_handler(
 async def _run(
     ports: Ports[InferSettings], connect: Connect, delivery: Delivery, budget: ByteBudget
 ) -> Ending:
-    async with connect(budget) as upstream:
+    async with connect(ports.settings.upstream_url, budget) as upstream:
         return await run_lane(ports, upstream, delivery, budget)
 
 
 def _on_aws(settings: InferSettings, clients: Clients) -> Handler:
-    ports, key = ports_on_aws(settings, clients), UpstreamKey(settings, clients)
+    ports = ports_on_aws(settings, clients)
     leases = Leases(clients.sqs, settings.infer_queue_url, settings.worker_lease_seconds)
-    return make_handler(ports, lambda budget: http_upstream(settings, key, budget, ports.now), leases)
+    return make_handler(ports, connections_to(settings, clients, ports.now).connect, leases)
 
 
 handler = on_aws(InferSettings, _on_aws)

@@ -12,7 +12,7 @@ from nightlane.domain.ports import Ports, UpstreamModels
 from nightlane.entry import Handler, on_aws
 from nightlane.observability import logger, measure_queue_wait, published
 from nightlane.settings import PlanSettings
-from nightlane.wiring import models_on_aws, ports_on_aws
+from nightlane.wiring import models_of, ports_on_aws
 
 
 def make_handler(ports: Ports[PlanSettings], models: UpstreamModels, leases: Leases) -> Handler:
@@ -31,7 +31,7 @@ def make_handler(ports: Ports[PlanSettings], models: UpstreamModels, leases: Lea
 
 def _on_aws(settings: PlanSettings, clients: Clients) -> Handler:
     leases = Leases(clients.sqs, settings.plan_queue_url, settings.worker_lease_seconds)
-    return make_handler(ports_on_aws(settings, clients), models_on_aws(settings, clients), leases)
+    return make_handler(ports_on_aws(settings, clients), models_of(settings, clients), leases)
 
 
 handler = on_aws(PlanSettings, _on_aws)

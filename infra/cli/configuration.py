@@ -1,22 +1,24 @@
 """Reads the settings of `nightlane local` from all their sources."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from nightlane.settings import PREFIX, Settings
+from nightlane.settings import PREFIX, Settings, setting_text
 
-from ..deploy.deployment import PLACEHOLDER_HOST, BadContext, Deployment
+from ..deploy.deployment import BadContext, Deployment
+from ..settings_errors import describe
+from .errors import InvalidSettings
+from .upstream_keys import with_keys
 
-KEY, KEY_SECRET, URL = f"{PREFIX}UPSTREAM_KEY", f"{PREFIX}UPSTREAM_KEY_SECRET", f"{PREFIX}UPSTREAM_URL"
-NO_UPSTREAM = {"upstreams": [{"url": f"https://{PLACEHOLDER_HOST}/v1"}]}
-
-
-class InvalidSettings(Exception):
-    """The name or the value of a setting is invalid; the message says which."""
+# The short form of a list of one upstream.
+URL = f"{PREFIX}UPSTREAM_URL"
+# The variable of the only upstream's key. With the name of one appended, it has the key of that upstream.
+KEY = f"{PREFIX}UPSTREAM_KEY"
+UPSTREAMS = f"{PREFIX}UPSTREAMS"
 
 
 def read_settings(
@@ -24,6 +26,7 @@ def read_settings(
     config: Path | None,
     environment: Mapping[str, str],
     chosen: Mapping[str, str],
+    keys: Sequence[str] = (),
 ) -> Settings:
     """Merge the settings; later arguments take precedence.
 
@@ -31,45 +34,47 @@ def read_settings(
         config: a JSON file with the contents of `nightlane` in cdk.json.
         environment: only variables named `NIGHTLANE_<NAME>` are read.
         chosen: settings from the command line, by name.
+        keys: of upstreams, as KEY or NAME=KEY.
 
     Raises:
         InvalidSettings
     """
-    values = _variables(defaults)
+    values = _variables(defaults.items())
     values |= _read(config) if config else {}
     values |= {name: value for name, value in environment.items() if name.startswith(PREFIX)}
-    values |= _variables(chosen)
-    secret = values.pop(KEY_SECRET, None)
-    if secret and not values.get(KEY):
-        raise InvalidSettings(
-            f"the upstream's key is in the AWS secret {secret!r}: pass --upstream-key or set {KEY}"
-        )
+    values |= _variables(chosen.items())
+    given = {name: values.pop(name) for name in [*values] if name == KEY or name.startswith(f"{KEY}_")}
+    if url := values.pop(URL, None):
+        values[UPSTREAMS] = json.dumps([{"url": url}])
     try:
-        return Settings.from_environment(values)
+        settings = Settings.from_environment(values)
     except ValidationError as error:
-        problem = error.errors()[0]
-        name = str(problem["loc"][0])
-        option = "--upstream" if name == "upstream_url" else "--set"
-        raise InvalidSettings(f"{name} ({option} or {PREFIX}{name.upper()}): {problem['msg']}") from error
+        problem = next(iter(describe(error, {"upstreams": _parsed(values.get(UPSTREAMS))})))
+        name = problem.partition(":")[0].partition(".")[0]
+        option = "--upstream or --config" if name == "upstreams" else f"--set or {PREFIX}{name.upper()}"
+        raise InvalidSettings(f"{problem} ({option})") from error
+    by_name = {name.removeprefix(KEY).removeprefix("_"): key for name, key in given.items()}
+    return settings.model_copy(update={"upstreams": with_keys(settings.upstreams, by_name, keys)})
 
 
 def _read(config: Path) -> dict[str, str]:
     """The settings in a config file. Those of a stack, such as alarms, are validated but have no effect."""
     try:
         context = json.loads(config.read_bytes())
-        if isinstance(context, dict):
-            deployment = Deployment.from_context(NO_UPSTREAM | context, on_aws=False)
-        else:
+        if not isinstance(context, dict):
             raise BadContext("nightlane: the file must contain a JSON object")
+        settings = Deployment.from_context(context, on_aws=False).settings
     except (OSError, ValueError, BadContext) as error:
         raise InvalidSettings(f"{config}: {error}") from error
-    values = _variables(deployment.settings.model_dump(include=deployment.settings.model_fields_set))
-    if "upstreams" in context:
-        values[URL] = deployment.upstream.url
-    if deployment.upstream.key_secret:
-        values[KEY_SECRET] = deployment.upstream.key_secret
-    return values
+    return _variables(settings.model_dump(mode="json", include=settings.model_fields_set).items())
 
 
-def _variables(settings: Mapping[str, Any]) -> dict[str, str]:
-    return {PREFIX + name.upper(): str(value) for name, value in settings.items()}
+def _variables(settings: Iterable[tuple[str, Any]]) -> dict[str, str]:
+    return {PREFIX + name.upper(): setting_text(value) for name, value in settings}
+
+
+def _parsed(upstreams: str | None) -> Any:
+    try:
+        return json.loads(upstreams or "null")
+    except ValueError:
+        return None

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from nightlane.settings import Settings
+from nightlane.upstream_settings import UpstreamSettings
 
 from ..cost import Run, bill, observed_run
 from ..home.defaults import HOME_DEFAULTS
@@ -36,7 +37,7 @@ def demo(
     write_questions(source, lines)
     console.print(f"[bold]Nightlane on this machine[/bold]: {lines} questions to a mock model")
     with MockUpstream(latency_mean=latency, latency_sigma=0.5) as upstream:
-        settings = Settings(**HOME_DEFAULTS, upstream_url=upstream.url)
+        settings = Settings(**HOME_DEFAULTS, upstreams=(UpstreamSettings(url=upstream.url),))
         with (
             TemporaryDirectory(prefix="nightlane-demo-") as data,
             HomeServer(settings, {KEY: "demo"}, Path(data)) as home,

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from nightlane.domain.errors import StorageFull
+from nightlane.upstream_settings import UpstreamSettings
 
 from ..home.database import NoData, SchemaTooNew, shared_database
 from ..home.defaults import HOME_DEFAULTS, USER_DATA
@@ -18,7 +19,8 @@ from ..home.files import SqliteKeys
 from ..home.lock import DataInUse
 from ..home.logs import log_to_stderr
 from ..home.server import HomeServer
-from .configuration import InvalidSettings, read_settings
+from .configuration import read_settings
+from .errors import InvalidSettings
 from .mock.process import MockUpstream
 from .signals import end_signals
 
@@ -36,7 +38,8 @@ def local(
         str | None, typer.Option(help="Base URL of an inference endpoint, with /v1. Default: a mock model.")
     ] = None,
     upstream_key: Annotated[
-        str | None, typer.Option(help="API key of the endpoint, sent as a bearer token.")
+        list[str] | None,
+        typer.Option(help="API key of the endpoint; with several upstreams, NAME=KEY for each."),
     ] = None,
     api_key: Annotated[
         list[str] | None,
@@ -66,16 +69,16 @@ def local(
             param_hint="--api-key",
         )
     _log_to_stderr(log_level)
-    chosen = dict(_chosen(set_ or [], upstream, upstream_key))
+    chosen = dict(_chosen(set_ or [], upstream))
     try:
-        settings = read_settings(HOME_DEFAULTS, config, os.environ, chosen)
+        settings = read_settings(HOME_DEFAULTS, config, os.environ, chosen, upstream_key or [])
     except InvalidSettings as error:
         raise typer.BadParameter(str(error)) from error
     with contextlib.ExitStack() as stack:
         wait_for_end = stack.enter_context(end_signals())
-        if not settings.upstream_url:
-            url = stack.enter_context(MockUpstream()).url
-            settings = settings.model_copy(update={"upstream_url": url})
+        if not settings.upstreams:
+            mock = UpstreamSettings(name="mock", url=stack.enter_context(MockUpstream()).url)
+            settings = settings.model_copy(update={"upstreams": (mock,)})
         is_temporary = str(data) == TEMPORARY
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="nightlane-"))) if is_temporary else data
         try:
@@ -117,14 +120,10 @@ def _has_keys(data: Path) -> bool:
     return False
 
 
-def _chosen(
-    given: Sequence[str], upstream: str | None, upstream_key: str | None
-) -> Iterator[tuple[str, str]]:
+def _chosen(given: Sequence[str], upstream: str | None) -> Iterator[tuple[str, str]]:
     """Settings by name, from the options; `--set` takes precedence."""
     if upstream is not None:
         yield "upstream_url", upstream
-    if upstream_key is not None:
-        yield "upstream_key", upstream_key
     for text in given:
         name, separator, value = text.partition("=")
         if not separator:

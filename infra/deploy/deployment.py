@@ -1,39 +1,27 @@
 """The operator's choices, read once from the context `nightlane` in cdk.json."""
 
 import json
-import re
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from nightlane.settings import (
     AssembleQueueSettings,
     DeadLetterQueueSettings,
-    EndpointSettings,
     InferQueueSettings,
     PlanQueueSettings,
     Settings,
     StorageSettings,
-    endpoint_url,
 )
+from nightlane.upstream_settings import PEM
 
+from ..environment import MAX_ENVIRONMENT_BYTES, environment_bytes
 from ..resources import INFER
+from ..settings_errors import describe
 
 # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html
 MAX_EVENT_SOURCE_CONCURRENCY = 1_000
-# https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_CreateSecret.html
-SECRET_NAME = re.compile(r"[\w/+=.@-]{1,512}", re.ASCII)
-# Secrets Manager appends a hyphen and six random characters; the role is granted exactly this ARN.
-SECRET_ARN = re.compile(r"arn:aws[\w-]*:secretsmanager:[\w-]+:\d{12}:secret:[\w/+=.@-]+-\w{6}", re.ASCII)
 DAY_SECONDS = 86_400
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 _LAMBDA_PAYLOAD = "in base64, with its event, it must fit into Lambda's 6 MB"
@@ -56,7 +44,6 @@ SET_BY_STACK = {
         InferQueueSettings,
         AssembleQueueSettings,
         DeadLetterQueueSettings,
-        EndpointSettings,
     )
     for name in group.model_fields
 }
@@ -70,28 +57,6 @@ class ContextModel(BaseModel):
     """Part of the context; unknown names are rejected."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Upstream(ContextModel):
-    """An inference endpoint; its key is in the Secrets Manager secret `key_secret`, a name or an ARN."""
-
-    url: Annotated[str, AfterValidator(endpoint_url)] = Field(
-        min_length=1, description="Base URL, with its /v1 and, if it needs one, a query"
-    )
-    key_secret: str | None = Field(default=None, description="Name or ARN of the secret")
-
-    @field_validator("key_secret")
-    @classmethod
-    def _secret_can_be_found(cls, secret: str | None) -> str | None:
-        if secret is None or SECRET_NAME.fullmatch(secret) or SECRET_ARN.fullmatch(secret):
-            return secret
-        raise ValueError(
-            "this must be a secret's name, or its complete ARN (arn:aws:secretsmanager:…:secret:name-AbCdEf)"
-        )
-
-    @property
-    def key_secret_is_arn(self) -> bool:
-        return self.key_secret is not None and self.key_secret.startswith("arn:")
 
 
 class CustomDomain(ContextModel):
@@ -112,7 +77,6 @@ class Deployment(ContextModel):
     """One deployment of Nightlane."""
 
     stack_name: str = Field(default="Nightlane", pattern=r"^[A-Za-z][A-Za-z0-9-]{0,40}$")
-    upstreams: tuple[Upstream, ...] = Field(min_length=1, max_length=1)
     reserve_concurrency: bool = Field(
         default=True, description="False if the account's concurrency is too low to reserve from"
     )
@@ -132,11 +96,6 @@ class Deployment(ContextModel):
     network: Network | None = None
     alarm_topic_arn: str | None = Field(default=None, pattern=r"^arn:aws[\w-]*:sns:")
     settings: Settings = Settings()
-
-    @property
-    def upstream(self) -> Upstream:
-        """The only endpoint behind this stack; another endpoint needs another stack."""
-        return self.upstreams[0]
 
     @model_validator(mode="after")
     def _workers_fit_an_event_source(self) -> Self:
@@ -174,16 +133,35 @@ class Deployment(ContextModel):
         try:
             deployment = cls.model_validate(_with_settings(values))
         except ValidationError as error:
-            raise BadContext("\n".join(map(_describe, error.errors()))) from error
-        if on_aws and (too_large := [*_too_large_for_aws(deployment.settings)]):
-            raise BadContext("\n".join(too_large))
+            raise BadContext("\n".join(f"nightlane.{each}" for each in describe(error, values))) from error
+        if on_aws and (problems := [*_problems_on_aws(deployment)]):
+            raise BadContext("\n".join(f"nightlane.{each}" for each in problems))
         return deployment
+
+
+def _problems_on_aws(deployment: Deployment) -> Iterator[str]:
+    settings = deployment.settings
+    yield from _too_large_for_aws(settings)
+    if not settings.upstreams:
+        yield "upstreams: Field required"
+    for upstream in settings.upstreams:
+        where = f"upstreams.{upstream.name}"
+        if upstream.auth and upstream.auth.key:
+            yield f"{where}.auth.key: the template would show it: store it in Secrets Manager, and set secret"
+        if upstream.ca and PEM not in upstream.ca:
+            yield f"{where}.ca: functions have no such file: give the PEM text itself"
+    largest, size = environment_bytes(settings, deployment.stack_name)
+    if size > MAX_ENVIRONMENT_BYTES:
+        yield (
+            f"upstreams: the environment of the function {largest} would have up to {size} bytes, and Lambda "
+            f"allows {MAX_ENVIRONMENT_BYTES}: shorten the upstreams (a `ca` is the largest part of them)"
+        )
 
 
 def _too_large_for_aws(settings: Settings) -> Iterator[str]:
     for name, (limit, reason) in MAX_ON_AWS.items():
         if getattr(settings, name) > limit:
-            yield f"nightlane.{name}: the maximum on AWS is {limit}: {reason}"
+            yield f"{name}: the maximum on AWS is {limit}: {reason}"
 
 
 def _with_settings(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -192,8 +170,3 @@ def _with_settings(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if name not in known} | {
         "settings": {name: value for name, value in values.items() if name in known}
     }
-
-
-def _describe(error: Any) -> str:
-    path = [str(part) for part in error["loc"] if part != "settings"]
-    return f"{'.'.join(['nightlane', *path])}: {error['msg']}"

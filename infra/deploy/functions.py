@@ -13,13 +13,15 @@ from constructs import Construct
 
 from nightlane.settings import Settings
 
-from ..resources import MALLOC_ENVIRONMENT, QUEUES, FunctionSpec
+from ..environment import environment_of
+from ..resources import QUEUES, FunctionSpec
 from . import camel_case
 from .deployment import Deployment, Network
 from .layers import Code
 from .permissions import Grant, Target, grants_of
 from .queues import Queues
 from .storage import Storage
+from .upstreams import UpstreamArns
 
 RUNTIME = lambda_.Runtime.PYTHON_3_13
 
@@ -30,7 +32,7 @@ class FunctionResources:
 
     storage: Storage
     queues: Queues
-    upstream_key_arns: tuple[str, ...]
+    upstreams: UpstreamArns
 
     def settings(self, deployment: Deployment) -> Settings:
         """The settings of all functions, with the names of the resources in the stack."""
@@ -43,8 +45,6 @@ class FunctionResources:
             | {
                 "table_name": self.storage.table.table_name,
                 "bucket_name": self.storage.bucket.bucket_name,
-                "upstream_url": deployment.upstream.url,
-                "upstream_key_secret": deployment.upstream.key_secret or "",
             }
         )
 
@@ -63,7 +63,9 @@ class FunctionResources:
             case Target.QUEUE:
                 return [self.queues.by_name[name].queue_arn for name in grant.on]
             case Target.UPSTREAM_KEY:
-                return list(self.upstream_key_arns)
+                return list(self.upstreams.secrets)
+            case Target.AWS_MODELS:
+                return list(self.upstreams.models.get(grant.on[0], ()))
 
 
 class Functions(Construct):
@@ -132,8 +134,7 @@ class Functions(Construct):
         return function
 
     def _environment(self, spec: FunctionSpec) -> dict[str, str]:
-        own = spec.settings.of(self._settings).to_environment()
-        return own | MALLOC_ENVIRONMENT | {"POWERTOOLS_SERVICE_NAME": self._deployment.stack_name}
+        return environment_of(self._settings, spec.name, self._deployment.stack_name)
 
     def _reserved(self, spec: FunctionSpec) -> int | None:
         return spec.concurrency if self._deployment.reserve_concurrency else None

@@ -3,12 +3,15 @@
 https://github.com/cdklabs/cdk-nag/blob/main/RULES.md
 """
 
+from collections.abc import Iterable
+
 from aws_cdk import Stack, Validations
 from cdk_nag import AwsSolutionsChecks
 from constructs import IConstruct
 
 PUSH_LOGS = "arn:<AWS::Partition>:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs"
 PREFIX = "The function may access the objects with one prefix; their names are not known in advance."
+PATTERN = "The worker may call the models that the operator's patterns or resources allow."
 REASONS = {
     "L1": "python3.13 is the runtime that is tested, and the wheels of the dependencies are built for it.",
     "S1": "Only the functions access the bucket; API Gateway's access log shows who requested what.",
@@ -20,12 +23,20 @@ REASONS = {
 }
 
 
-def enforce_aws_solutions(scope: IConstruct, stack: Stack, bucket: IConstruct) -> None:
-    """Make synthesis fail on every finding without a reason in `REASONS`, or `PREFIX` for object prefixes."""
+def enforce_aws_solutions(
+    scope: IConstruct, stack: Stack, bucket: IConstruct, models: Iterable[str] = ()
+) -> None:
+    """Make synthesis fail on every finding without a reason here. `models` are ARNs of AWS's models."""
     Validations.of(scope).add_plugins(AwsSolutionsChecks(scope))
     name = stack.get_logical_id(bucket.node.default_child)  # type: ignore[arg-type]
     objects = {f"IAM5[Resource::<{name}.Arn>/{prefix}/*]": PREFIX for prefix in ("files", "work")}
     # `Validations.acknowledge` rejects ids with a second "::", which those of single resources have.
     key = Validations.ACKNOWLEDGED_RULES_METADATA_KEY
-    for rule, reason in (REASONS | objects).items():
+    allowed = {f"IAM5[Resource::{_shown(arn, stack)}]": PATTERN for arn in models if "*" in arn}
+    for rule, reason in (REASONS | objects | allowed).items():
         stack.node.add_metadata(key, {f"AwsSolutions::AwsSolutions-{rule}": reason})
+
+
+def _shown(arn: str, stack: Stack) -> str:
+    """An ARN as cdk-nag shows it."""
+    return arn.replace(stack.partition, "<AWS::Partition>").replace(stack.account, "<AWS::AccountId>")

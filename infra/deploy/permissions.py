@@ -19,11 +19,12 @@ class Target(StrEnum):
     BUCKET = "bucket"
     QUEUE = "queue"
     UPSTREAM_KEY = "upstream-key"
+    AWS_MODELS = "aws-models"
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """IAM actions on part of a target: partition keys, object keys or queue names in `on`."""
+    """IAM actions on part of a target: partition keys, object keys, queue names or an AWS service in `on`."""
 
     target: Target
     actions: tuple[str, ...]
@@ -63,6 +64,14 @@ def _consume(spec: FunctionSpec) -> Grant:
 _LIST_BUCKET = Grant(Target.BUCKET, ("s3:ListBucket",))
 _READ_UPSTREAM_KEY = Grant(Target.UPSTREAM_KEY, ("secretsmanager:GetSecretValue",))
 
+# What OpenAI's API on Bedrock checks, for each name that requests are signed for.
+# https://docs.aws.amazon.com/bedrock/latest/userguide/inference.html
+# https://docs.aws.amazon.com/service-authorization/latest/reference/list_bedrock-mantle.html
+_CALL_AWS_MODELS = (
+    Grant(Target.AWS_MODELS, ("bedrock:InvokeModel",), ("bedrock",)),
+    Grant(Target.AWS_MODELS, ("bedrock-mantle:CreateInference",), ("bedrock-mantle",)),
+)
+
 _GRANTS: dict[str, tuple[Grant, ...]] = {
     "authorize": (_table("GetItem", KEY),),
     "api": (
@@ -87,6 +96,7 @@ _GRANTS: dict[str, tuple[Grant, ...]] = {
         _table("GetItem UpdateItem", BATCH, UPSTREAM),
         _objects("GetObject PutObject", WORK),
         _send(ASSEMBLE.name),
+        *_CALL_AWS_MODELS,
     ),
     "assemble": (
         _table("GetItem", BATCH, ADMISSION),

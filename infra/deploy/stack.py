@@ -1,6 +1,6 @@
 """The stack, made of the constructs."""
 
-from aws_cdk import Annotations, ArnFormat, CfnOutput, Stack
+from aws_cdk import Annotations, CfnOutput, Stack
 from constructs import Construct
 
 from ..resources import functions
@@ -13,6 +13,7 @@ from .monitoring.dashboard import Dashboard
 from .monitoring.metrics import Watched
 from .queues import Queues
 from .storage import Storage
+from .upstreams import UpstreamArns
 
 
 class NightlaneStack(Stack):
@@ -29,12 +30,14 @@ class NightlaneStack(Stack):
         storage = Storage(self, "Storage", deployment=deployment)
         self.bucket = storage.bucket
         queues = Queues(self, "Queues", functions=specs)
+        upstreams = UpstreamArns.of(deployment.settings, self)
+        self.model_arns = tuple(arn for arns in upstreams.models.values() for arn in arns)
         self.functions = Functions(
             self,
             "Functions",
             deployment=deployment,
             specs=specs,
-            resources=FunctionResources(storage, queues, self._upstream_key_arns(deployment)),
+            resources=FunctionResources(storage, queues, upstreams),
             code=code,
         ).by_name
         api = Api(
@@ -50,20 +53,9 @@ class NightlaneStack(Stack):
         CfnOutput(self, "ApiUrl", value=api.url, description="base_url of the openai client")
         CfnOutput(self, "TableName", value=storage.table.table_name)
         CfnOutput(self, "BucketName", value=storage.bucket.bucket_name)
-        if PLACEHOLDER_HOST in deployment.upstream.url:
-            Annotations.of(self).add_warning_v2(
-                "nightlane:upstream", "cdk.json: upstreams[0].url is still the placeholder"
-            )
-
-    def _upstream_key_arns(self, deployment: Deployment) -> tuple[str, ...]:
-        secret = deployment.upstream.key_secret
-        if secret is None or deployment.upstream.key_secret_is_arn:
-            return (secret,) if secret else ()
-        # Secrets Manager appends a hyphen and six random characters to the name.
-        arn = self.format_arn(
-            service="secretsmanager",
-            resource="secret",
-            resource_name=f"{secret}-??????",
-            arn_format=ArnFormat.COLON_RESOURCE_NAME,
-        )
-        return (arn,)
+        for upstream in deployment.settings.upstreams:
+            if PLACEHOLDER_HOST in upstream.url:
+                Annotations.of(self).add_warning_v2(
+                    "nightlane:upstream",
+                    f"cdk.json: the url of upstream '{upstream.name}' is the placeholder",
+                )

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nightlane.aws.clients import Clients
-from nightlane.aws.secrets import UpstreamKey
 from nightlane.domain.metrics import Metric
 from nightlane.domain.ports import Ports
 from nightlane.settings import Settings
+from nightlane.upstream.connections import HttpConnections
 from nightlane.upstream.models import HttpModels
-from nightlane.wiring import new_id
+from nightlane.wiring import connections_to, models_of, new_id
 
 from .batches import SqliteBatches
 from .blobs import FolderBlobs
@@ -43,7 +43,7 @@ class Parts:
     queues: SqliteQueues
     keys: SqliteKeys
     blobs: FolderBlobs
-    upstream_key: UpstreamKey
+    connections: HttpConnections
     deliveries: Deliveries
 
 
@@ -61,8 +61,8 @@ def open_data(
     # The last step that can fail: a database opened before it would stay open.
     database = Database(folder / DATABASE, migrate=migrate)
     queues = SqliteQueues(database, now)
-    # The key is in the settings, so the AWS clients are never used.
-    key = UpstreamKey(settings, Clients())
+    # Only used to sign requests to Bedrock: all keys are in the settings.
+    clients = Clients()
     ports = Ports(
         batches=SqliteBatches(database),
         upstreams=SqliteUpstreams(database),
@@ -76,9 +76,9 @@ def open_data(
         new_id=new_id,
         settings=settings,
     )
-    models = HttpModels(settings.upstream_url, key)
+    models, connections = models_of(settings, clients), connections_to(settings, clients, now)
     deliveries = Deliveries(ports, queues, models)
-    return Parts(database, ports, models, queues, SqliteKeys(database), blobs, key, deliveries)
+    return Parts(database, ports, models, queues, SqliteKeys(database), blobs, connections, deliveries)
 
 
 def _log(event: str, **details: object) -> None:

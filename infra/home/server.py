@@ -73,7 +73,7 @@ class HomeServer:
     """Serves Nightlane on a data folder while the context is open.
 
     Args:
-        settings: must include the upstream's URL.
+        settings: must have upstreams.
         keys: API key → tenant, valid while the server runs, in addition to the stored ones.
         port: 0 chooses a free port.
 

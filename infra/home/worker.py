@@ -7,13 +7,13 @@ import sys
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 from nightlane.domain.errors import StorageFull
 from nightlane.domain.inference.budget import ByteBudget
+from nightlane.domain.inference.ports import Upstream
 from nightlane.settings import MIB, Settings
-from nightlane.upstream.http import HttpUpstream, http_upstream
 
 from .lock import sole_worker
 from .logs import log_to_stderr
@@ -40,15 +40,18 @@ async def run(parts: Parts) -> None:
     sent = [asyncio.Event() for _ in range(settings.worker_concurrency)]
     threading.Thread(target=_listen_to_server, args=(loop, sent), daemon=True).start()
     parts.queues.on_sent = _notify_server
-    async with (
-        http_upstream(settings, parts.upstream_key, budget, parts.ports.now) as upstream,
-        asyncio.TaskGroup() as group,
-    ):
+    async with AsyncExitStack() as stack:
+        # One session per upstream for all runs, so that connections are kept from one to the next.
+        upstreams = {
+            each.name: await stack.enter_async_context(parts.connections.connect(each.name, budget))
+            for each in settings.upstreams
+        }
+        group = await stack.enter_async_context(asyncio.TaskGroup())
         for each in sent:
-            group.create_task(_run_lanes(parts, upstream, budget, each))
+            group.create_task(_run_lanes(parts, upstreams[settings.upstream_url], budget, each))
 
 
-async def _run_lanes(parts: Parts, upstream: HttpUpstream, budget: ByteBudget, sent: asyncio.Event) -> None:
+async def _run_lanes(parts: Parts, upstream: Upstream, budget: ByteBudget, sent: asyncio.Event) -> None:
     while True:
         sent.clear()
         try:

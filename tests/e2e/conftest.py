@@ -15,6 +15,7 @@ from openai.types import Batch
 from infra.cli.mock.process import MockUpstream
 from nightlane.settings import Settings
 from tests.rig.rig import RIG_DEFAULTS, Rig
+from tests.upstream import only
 
 KEYS = {"acme": "sk-acme-0123456789abcdef", "other": "sk-other-0123456789abcdef"}
 NIGHTLANE = [sys.executable, "-m", "infra.cli.app"]
@@ -85,10 +86,12 @@ class RigInstance(Instance):
 
 
 @contextlib.contextmanager
-def running_rig(mock: dict[str, Any] | None = None, **settings: Any) -> Iterator[RigInstance]:
-    """Start a rig with these settings over its defaults."""
+def running_rig(
+    mock: dict[str, Any] | None = None, auth: dict[str, Any] | None = None, **settings: Any
+) -> Iterator[RigInstance]:
+    """Start a rig with these settings over its defaults; `auth` is that of its upstream."""
     with MockUpstream(**(mock or {})) as upstream:
-        values = Settings(**{**RIG_DEFAULTS, "upstream_url": upstream.url, **settings})
+        values = Settings(**{**RIG_DEFAULTS, "upstreams": only(upstream.url, auth=auth), **settings})
         with (
             Rig(values, {key: tenant for tenant, key in KEYS.items()}, tick_seconds=1) as rig,
             openai.OpenAI(base_url=rig.base_url, api_key=ACME) as client,

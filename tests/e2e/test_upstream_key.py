@@ -8,7 +8,7 @@ KEY = "sk-upstream-0123456789"
 
 
 def test_every_function_that_calls_the_upstream_sends_the_key() -> None:
-    with running_rig({"api_key": KEY}, upstream_key_secret=NAME) as instance:
+    with running_rig({"api_key": KEY}, {"secret": NAME}) as instance:
         instance.rig.clients().secrets.create_secret(Name=NAME, SecretString=KEY)
         assert "mock-small" in [model.id for model in instance.client.models.list()]
         # The batch can only fail if planning could list the models, which requires the key.
@@ -19,7 +19,7 @@ def test_every_function_that_calls_the_upstream_sends_the_key() -> None:
 
 
 def test_a_wrong_key_fails_no_line_and_progress_shows_the_reason() -> None:
-    with running_rig({"api_key": KEY}, upstream_key="sk-of-yesterday") as instance:
+    with running_rig({"api_key": KEY}, {"key": "sk-of-yesterday"}) as instance:
         batch = instance.create(requests(3))
         progress = instance.wait_for_progress(batch.id, lambda each: each["waits_for"] == "endpoint")
         assert progress["last_refusal"]["status"] == 401

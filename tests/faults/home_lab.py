@@ -39,9 +39,10 @@ from tests.faults.stored import OnDisk
 from tests.faults.wal import committed_end
 from tests.faults.watch import Watch
 from tests.store.machine import NoModels
+from tests.upstream import only
 
 SETTINGS = Settings(
-    upstream_url="http://127.0.0.1:9/v1",
+    upstreams=only("http://127.0.0.1:9/v1"),
     max_concurrent_requests_per_batch=2,
     requests_in_flight_per_worker=2,
     shard_max_lines=3,

@@ -29,11 +29,12 @@ from tests.faults.stored import OnMoto
 from tests.faults.watch import Watch
 from tests.rig.events import scheduled_event, sqs_event
 from tests.rig.moto import limit_memory
+from tests.upstream import only
 from tests.world import World, acting_as, build_world, new_clients, requests, with_system_prompts
 
 LIMIT = 4
 SETTINGS = Settings(
-    upstream_url="http://127.0.0.1:9/v1",
+    upstreams=only("http://127.0.0.1:9/v1"),
     max_concurrent_requests_per_batch=LIMIT,
     requests_in_flight_per_worker=2,
     shard_max_lines=3,
@@ -98,7 +99,7 @@ class Lab:
         faults.after_write, faults.meanwhile = self.watch.look, self._freeze
 
     @asynccontextmanager
-    async def _connect(self, _: ByteBudget) -> AsyncIterator[HostileUpstream]:
+    async def _connect(self, _name: str, _budget: ByteBudget) -> AsyncIterator[HostileUpstream]:
         yield self.upstream
 
     def upload(self, lines: int, name: str, prompts: int = 0) -> str:

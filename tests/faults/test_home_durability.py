@@ -21,6 +21,7 @@ from nightlane.settings import Settings
 from tests.faults.disk import Disk
 from tests.faults.home_faults import FULL_SYNC, HomeFault, HomeFaults, faulty_connect
 from tests.faults.wal import committed_end, frames
+from tests.upstream import only
 from tests.world import requests
 
 LOG = f"{DATABASE}-wal"
@@ -140,7 +141,7 @@ def test_the_official_client_gets_a_507_on_a_full_disk_and_retries(
     monkeypatch.setattr(sqlite3, "connect", faulty_connect(faults, lambda: tmp_path / "data" / LOG))
     disk.attach(tmp_path)
     with MockUpstream() as upstream:
-        settings = Settings(upstream_url=upstream.url, **HOME_DEFAULTS)
+        settings = Settings(upstreams=only(upstream.url), **HOME_DEFAULTS)
         with HomeServer(settings, {"sk-1": "acme"}, tmp_path / "data") as server:
             client = openai.OpenAI(base_url=server.base_url, api_key="sk-1", max_retries=0)
             faults.fill(3_600)

@@ -22,6 +22,12 @@ from infra.deploy.nag import enforce_aws_solutions
 from infra.deploy.stack import NightlaneStack
 
 UPSTREAM = {"upstreams": [{"url": "https://models.acme.test/v1"}]}
+BEDROCK = {
+    "name": "bedrock",
+    "url": "https://bedrock-runtime.eu-west-1.amazonaws.com/openai/v1",
+    "models": ["openai.gpt-oss-*"],
+    "auth": {"aws": {"service": "bedrock"}},
+}
 SECRET_ARN = "arn:aws:secretsmanager:eu-central-1:222222222222:secret:inference/key-AbCdEf"
 Synthesise = Callable[..., "Template"]
 
@@ -91,7 +97,7 @@ def synthesise(tmp_path_factory: pytest.TempPathFactory) -> Synthesise:
             app = App(outdir=str(folder))
             deployment = Deployment.from_context(UPSTREAM | context)
             stack = NightlaneStack(app, deployment=deployment, code=Code(empty, empty, empty))
-            enforce_aws_solutions(app, stack, stack.bucket)
+            enforce_aws_solutions(app, stack, stack.bucket, stack.model_arns)
             app.synth()
             templates[key] = Template(folder / f"{stack.stack_name}.template.json")
         return templates[key]

@@ -60,7 +60,7 @@ def seen() -> set[Access]:
 
 @pytest.fixture(scope="module")
 def allowances(synthesise: Synthesise) -> set[Allowance]:
-    template = synthesise(upstreams=[{"url": "https://a.test/v1", "key_secret": "acme/models"}])
+    template = synthesise(upstreams=[{"url": "https://a.test/v1", "auth": {"secret": "acme/models"}}])
     return {allowance for name in FUNCTIONS for allowance in _allowances(template, name)}
 
 

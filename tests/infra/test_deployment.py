@@ -12,7 +12,7 @@ from cfnlint.config import ManualArgs
 
 from infra.deploy.deployment import MAX_ON_AWS, BadContext, Deployment
 from infra.deploy.nag import enforce_aws_solutions
-from tests.infra.conftest import SECRET_ARN, UPSTREAM, Synthesise, Template
+from tests.infra.conftest import BEDROCK, UPSTREAM, Synthesise, Template
 
 pytestmark = pytest.mark.xdist_group("cdk")
 # The CDK writes a DependsOn besides the reference from a function to its role's policy.
@@ -26,8 +26,8 @@ DOMAIN = {"name": "batch.acme.test", "certificate_arn": "arn:aws:acm:us-east-1:1
         (None, "nightlane: the context in cdk.json needs an object of this name"),
         ("{", "nightlane: not JSON"),
         ({}, "nightlane.upstreams: Field required"),
-        ({"upstreams": [{"url": "models.test"}]}, "nightlane.upstreams.0.url: Value error, an endpoint is"),
-        ({"upstreams": [{"url": ""}]}, "nightlane.upstreams.0.url: String should have at least 1 character"),
+        ({"upstreams": [{"url": "models.test"}]}, "nightlane.upstreams.0.url: an endpoint is a URL"),
+        ({"upstreams": [{"url": ""}]}, "nightlane.upstreams.0.url: an endpoint is a URL"),
         ({"upstreams": [{"url": "https://k:sk@a.test/v1"}]}, "must not contain credentials"),
         (
             UPSTREAM | {"max_concurrent_batches": 0},
@@ -51,32 +51,12 @@ DOMAIN = {"name": "batch.acme.test", "certificate_arn": "arn:aws:acm:us-east-1:1
             UPSTREAM | {"max_inline_content_bytes": 5_000_000},
             "nightlane.max_inline_content_bytes: the maximum on AWS is",
         ),
-        (
-            {"upstreams": [{"url": "https://a.test/v1", "key_secret": "my key"}]},
-            "nightlane.upstreams.0.key_secret",
-        ),
-        (
-            {"upstreams": [{"url": "https://a.test/v1", "key_secret": ""}]},
-            "a secret's name, or its complete",
-        ),
-        (
-            {"upstreams": [{"url": "https://a.test/v1", "key_secret": SECRET_ARN.removesuffix("-AbCdEf")}]},
-            "a secret's name, or its complete ARN",
-        ),
-        (
-            {
-                "upstreams": [
-                    {"url": "https://a.test/v1", "key_secret": "arn:aws:ssm:eu-west-1:222222222222:a"}
-                ]
-            },
-            "a secret's name, or its complete ARN",
-        ),
         (UPSTREAM | {"table_name": "mine"}, "nightlane.table_name: Extra inputs"),
         (UPSTREAM | {"log_retention_days": 2}, "nightlane.log_retention_days: Input should be 1, 3,"),
         (UPSTREAM | {"alarm_topic_arn": "pager"}, "nightlane.alarm_topic_arn: String should match"),
         (
             UPSTREAM | {"domain": DOMAIN, "vpc_endpoint_ids": ["vpce-0123456789abcdef0"]},
-            "nightlane: Value error, domain needs a public API",
+            "nightlane.domain needs a public API",
         ),
         (
             UPSTREAM | {"max_concurrent_batches": 20, "max_concurrent_requests_per_batch": 10_000},
@@ -120,7 +100,10 @@ def test_a_finding_of_cdk_nag_without_a_reason_stops_synthesis(tmp_path: Path) -
         {},
         {
             "max_concurrent_requests_per_batch": 1_000,
-            "upstreams": [{"url": "http://a/v1", "key_secret": "k"}],
+            "upstreams": [
+                {"name": "a", "url": "http://a/v1", "models": ["a-*"], "auth": {"secret": "k"}},
+                BEDROCK,
+            ],
         },
     ],
 )

@@ -1,14 +1,13 @@
 """The stack's template: concurrency, queues, storage, access."""
 
 import json
-from typing import Any
 
 import pytest
 
 from infra.gateway import GATEWAY_RESPONSES
 from infra.resources import QUEUES, functions
 from nightlane.settings import MIB, Settings
-from tests.infra.conftest import SECRET_ARN, Synthesise, Template, as_list
+from tests.infra.conftest import Synthesise, Template, as_list
 
 pytestmark = pytest.mark.xdist_group("cdk")
 FUNCTIONS = tuple(spec.name for spec in functions(Settings()))
@@ -192,40 +191,6 @@ def test_api_gateways_own_errors_have_openais_envelope(template: Template) -> No
     assert responses["ACCESS_DENIED"]["StatusCode"] == "401"
     assert responses["THROTTLED"]["ResponseParameters"]["gatewayresponse.header.Retry-After"] == "'5'"
     assert "StatusCode" not in responses["DEFAULT_4XX"]
-
-
-def test_the_template_has_the_name_of_the_upstreams_key_but_not_the_key(synthesise: Synthesise) -> None:
-    template = synthesise(upstreams=[{"url": "https://a.test/v1", "key_secret": "acme/models"}])
-    for name in FUNCTIONS:
-        variables = template.function(name)["Environment"]["Variables"]
-        named = "acme/models" if name in {"api", "plan", "infer"} else None
-        assert variables.get("NIGHTLANE_UPSTREAM_KEY_SECRET") == named
-        assert "NIGHTLANE_UPSTREAM_KEY" not in variables
-        may_read = "secretsmanager:GetSecretValue" in json.dumps(template.statements(name))
-        assert may_read == bool(named)
-    assert "AWS::SecretsManager::Secret" not in json.dumps(template.body)
-
-
-def secrets_read_by(template: Template, function: str) -> list[Any]:
-    """The resources of its grants for Secrets Manager."""
-    return [
-        each["Resource"]
-        for each in template.statements(function)
-        if each["Action"] == "secretsmanager:GetSecretValue"
-    ]
-
-
-@pytest.mark.parametrize("function", ["api", "plan", "infer"])
-def test_a_secret_is_granted_by_its_name_and_six_characters_or_by_its_arn(
-    synthesise: Synthesise, function: str
-) -> None:
-    template = synthesise(upstreams=[{"url": "https://a.test/v1", "key_secret": "acme/models"}])
-    (by_name,) = secrets_read_by(template, function)
-    assert by_name["Fn::Join"][1][-1].endswith(":secret:acme/models-??????")
-    template = synthesise(upstreams=[{"url": "https://a.test/v1", "key_secret": SECRET_ARN}])
-    assert secrets_read_by(template, function) == [SECRET_ARN]
-    variables = template.function(function)["Environment"]["Variables"]
-    assert variables["NIGHTLANE_UPSTREAM_KEY_SECRET"] == SECRET_ARN
 
 
 def test_a_private_api_is_reachable_only_from_its_endpoints(synthesise: Synthesise) -> None:

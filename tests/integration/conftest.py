@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from nightlane.settings import Settings
-from tests.upstream import Upstream, serving
+from tests.upstream import Upstream, only, serving
 from tests.world import World, moto_world
 
 
@@ -17,6 +17,6 @@ def upstream() -> Iterator[Upstream]:
 
 @pytest.fixture
 def nightlane(upstream: Upstream) -> Iterator[World]:
-    settings = Settings(upstream_url=upstream.url, shard_max_lines=4, worker_lease_seconds=5)
+    settings = Settings(upstreams=only(upstream.url), shard_max_lines=4, worker_lease_seconds=5)
     with moto_world(settings) as world:
         yield world

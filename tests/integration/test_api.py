@@ -12,6 +12,7 @@ from openai.types import Batch, FileObject
 
 from nightlane.settings import Settings
 from tests.moto_lock import one_write_at_a_time
+from tests.upstream import only
 from tests.world import ENDPOINT, World, moto_world, requests
 
 CREATE = {"input_file_id": "file-x", "endpoint": ENDPOINT, "completion_window": "24h"}
@@ -20,7 +21,7 @@ CREATE = {"input_file_id": "file-x", "endpoint": ENDPOINT, "completion_window": 
 @pytest.fixture
 def nightlane(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     one_write_at_a_time(monkeypatch)
-    with moto_world(Settings(upstream_url="http://127.0.0.1:9")) as world:
+    with moto_world(Settings(upstreams=only("http://127.0.0.1:9"))) as world:
         yield world
 
 

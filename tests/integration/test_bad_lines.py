@@ -8,7 +8,7 @@ from aiohttp import web
 from nightlane.domain.batch import BatchStatus
 from nightlane.domain.inference.worker import LONE_RETRIES
 from nightlane.domain.shard import Suspicion
-from tests.upstream import Body, Upstream, question, refusal
+from tests.upstream import ONLY, Body, Upstream, question, refusal
 from tests.world import World, requests
 
 Script = Callable[[Body, int], web.Response | None]
@@ -88,7 +88,7 @@ def test_a_denial_without_later_answers_is_the_lines_fault_after_ten_minutes(
         retries += 1
         assert (batch.completed, batch.failed, batch.is_resting) == (3, 0, True)
         # The upstream works, so no other batch rests.
-        assert nightlane.ports.upstreams.get_rest(upstream.url) is None
+        assert nightlane.ports.upstreams.get_rest(ONLY) is None
         nightlane.pass_time(301)
         nightlane.sweep()
         nightlane.run()
@@ -138,7 +138,7 @@ def test_a_line_that_is_refused_alone_gets_the_refusal_as_its_answer_when_patien
         assert batch.trouble is not None
         assert batch.trouble.status == 429
         # The upstream works, so no other batch rests.
-        assert nightlane.ports.upstreams.get_rest(upstream.url) is None
+        assert nightlane.ports.upstreams.get_rest(ONLY) is None
         nightlane.pass_time(301)
         nightlane.sweep()
         nightlane.run()

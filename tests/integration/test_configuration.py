@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from infra.cli.configuration import InvalidSettings, read_settings
+from infra.cli.configuration import read_settings
+from infra.cli.errors import InvalidSettings
 from nightlane.settings import Settings
+from tests.upstream import only
 
 CDK_JSON = Path(__file__).parents[2] / "cdk.json"
 DEFAULTS = {"checkpoint_seconds": 1, "watch_seconds": 1}
@@ -26,7 +28,7 @@ def read(file: Path | None, environment: dict[str, str] | None = None, **chosen:
 def test_the_context_in_cdk_json_is_a_valid_config_file(tmp_path: Path) -> None:
     context = json.loads(CDK_JSON.read_text())["context"]["nightlane"]
     settings = read(config(tmp_path, context))
-    assert settings.upstream_url == context["upstreams"][0]["url"]
+    assert [each.url for each in settings.upstreams] == [context["upstreams"][0]["url"]]
     assert settings.max_concurrent_batches == context["max_concurrent_batches"]
     # A setting that is not in the file has the home's default, not that of AWS.
     assert settings.checkpoint_seconds == 1
@@ -37,15 +39,15 @@ def test_later_sources_take_precedence(tmp_path: Path) -> None:
     environment = {"NIGHTLANE_WATCH_SECONDS": "3", "NIGHTLANE_STALL_SECONDS": "3", "PATH": "/bin"}
     settings = read(file, environment, stall_seconds="4")
     assert (settings.checkpoint_seconds, settings.watch_seconds, settings.stall_seconds) == (2, 3, 4)
-    assert settings.upstream_url == ""
+    assert settings.upstreams == ()
 
 
 def test_a_config_file_may_omit_the_upstream_and_may_contain_settings_of_a_stack(tmp_path: Path) -> None:
     upstream = {"url": "http://127.0.0.1:8000/v1"}
     file = config(tmp_path, {"upstreams": [upstream], "stack_name": "Mine", "log_retention_days": 90})
-    assert read(file).upstream_url == upstream["url"]
-    assert read(file, upstream_url="http://127.0.0.1:9000/v1").upstream_url == "http://127.0.0.1:9000/v1"
-    assert read(config(tmp_path, {})).upstream_url == ""
+    assert read(file).upstreams == only(upstream["url"])
+    assert read(file, upstream_url="http://h/v1").upstreams == only("http://h/v1")
+    assert read(config(tmp_path, {})).upstreams == ()
 
 
 @pytest.mark.parametrize(
@@ -54,7 +56,7 @@ def test_a_config_file_may_omit_the_upstream_and_may_contain_settings_of_a_stack
         ({"nonsense": 1}, "nightlane.nonsense: Extra inputs are not permitted"),
         ({"checkpoint_seconds": "soon"}, "nightlane.checkpoint_seconds: Input should be a valid number"),
         ({"upstream_key": "sk-1"}, "nightlane.upstream_key: Extra inputs are not permitted"),
-        ({"upstreams": [{"url": "nowhere"}]}, "nightlane.upstreams.0.url: Value error, an endpoint is a URL"),
+        ({"upstreams": [{"url": "nowhere"}]}, "nightlane.upstreams.0.url: an endpoint is a URL"),
         ([], "the file must contain a JSON object"),
         ("{", "Expecting property name"),
         ("\udcff".encode("utf-8", "surrogateescape").decode("latin-1"), "Expecting value"),
@@ -69,13 +71,84 @@ def test_an_invalid_name_or_value_is_named_in_the_error(tmp_path: Path, context:
 
 
 def test_an_invalid_name_in_the_environment_is_named_in_the_error() -> None:
-    with pytest.raises(InvalidSettings, match=r"nonsense .*NIGHTLANE_NONSENSE"):
+    with pytest.raises(InvalidSettings, match=r"^nonsense: .*NIGHTLANE_NONSENSE"):
         read(None, {"NIGHTLANE_NONSENSE": "1"})
 
 
-def test_an_aws_secret_cannot_be_the_upstream_key(tmp_path: Path) -> None:
-    upstream = {"url": "http://127.0.0.1:8000/v1", "key_secret": "inference/key"}
-    file = config(tmp_path, {"upstreams": [upstream]})
-    with pytest.raises(InvalidSettings, match="'inference/key': pass --upstream-key"):
-        read(file)
-    assert read(file, {"NIGHTLANE_UPSTREAM_KEY": "sk-1"}).upstream_key == "sk-1"
+TWO = [
+    {"name": "vllm", "url": "http://127.0.0.1:8000/v1", "models": ["llama-*"], "auth": {"secret": "a/vllm"}},
+    {
+        "name": "azure-eu",
+        "url": "https://r.openai.azure.com/openai/v1",
+        "auth": {"secret": "a/azure", "header": "api-key"},
+    },
+]
+
+
+def keys_of(settings: Settings) -> list[tuple[str | None, str | None]]:
+    return [(each.auth.key, each.auth.header) for each in settings.upstreams if each.auth]
+
+
+def test_keys_in_aws_secrets_are_given_by_the_names_of_their_upstreams(tmp_path: Path) -> None:
+    file = config(tmp_path, {"upstreams": TWO})
+    variables = {"NIGHTLANE_UPSTREAM_KEY_VLLM": "sk-1=", "NIGHTLANE_UPSTREAM_KEY_AZURE_EU": "sk-2"}
+    assert keys_of(read(file, variables)) == [("sk-1=", None), ("sk-2", "api-key")]
+    settings = read_settings(DEFAULTS, file, variables, {}, ["vllm=sk-3"])
+    assert keys_of(settings) == [("sk-3", None), ("sk-2", "api-key")]
+
+
+@pytest.mark.parametrize(
+    ("environment", "keys", "message"),
+    [
+        ({}, [], "upstreams.vllm.auth: the key is in the AWS secret 'a/vllm': pass --upstream-key vllm=KEY"),
+        ({}, ["vllm=sk"], "or set NIGHTLANE_UPSTREAM_KEY_AZURE_EU"),
+        ({}, ["sk-1"], "--upstream-key: the key is for which of the upstreams (vllm, azure-eu)?"),
+        ({"NIGHTLANE_UPSTREAM_KEY": "sk"}, [], "NIGHTLANE_UPSTREAM_KEY: the key is for which"),
+        ({"NIGHTLANE_UPSTREAM_KEY_OPENAI": "sk"}, [], "NIGHTLANE_UPSTREAM_KEY_OPENAI is for 0 of the"),
+        ({}, ["vllm=sk\n-secret"], "upstreams.vllm.auth.key: a key must be printable ASCII"),
+    ],
+)
+def test_a_key_that_is_missing_or_for_nobody_is_named_in_the_error(
+    tmp_path: Path, environment: dict[str, str], keys: list[str], message: str
+) -> None:
+    file = config(tmp_path, {"upstreams": TWO})
+    with pytest.raises(InvalidSettings) as refused:
+        read_settings(DEFAULTS, file, environment, {}, keys)
+    assert message in str(refused.value)
+    assert "-secret" not in str(refused.value)
+
+
+def test_the_only_upstream_needs_no_name(tmp_path: Path) -> None:
+    file = config(tmp_path, {"upstreams": TWO[1:]})
+    assert keys_of(read(file, {"NIGHTLANE_UPSTREAM_KEY": "sk-1"})) == [("sk-1", "api-key")]
+    environment = {"NIGHTLANE_UPSTREAM_URL": "http://h/v1", "NIGHTLANE_UPSTREAM_KEY": "sk-1\n"}
+    assert read(None, environment).upstreams == only("http://h/v1", auth={"key": "sk-1"})
+
+
+def test_an_invalid_upstream_is_named_whatever_it_comes_from(tmp_path: Path) -> None:
+    for name, value in {"upstream_url": "h/v1", "upstreams": '[{"url": "h/v1", "name": "0"}]'}.items():
+        with pytest.raises(InvalidSettings, match=r"^upstreams\.0\.url: an endpoint .*--upstream"):
+            read(None, {f"NIGHTLANE_{name.upper()}": value})
+    named = config(tmp_path, {"upstreams": [TWO[0] | {"timeout_seconds": 900}]})
+    with pytest.raises(InvalidSettings, match=r"nightlane\.upstreams\.vllm\.timeout_seconds: Input should"):
+        read(named)
+    with pytest.raises(InvalidSettings, match="upstreams: Expecting"):
+        read(None, {"NIGHTLANE_UPSTREAMS": "["})
+    with pytest.raises(InvalidSettings, match="upstreams: the list is empty"):
+        read(None, {"NIGHTLANE_UPSTREAMS": "[]"})
+
+
+def test_a_list_of_upstreams_survives_the_environment_of_the_worker(tmp_path: Path) -> None:
+    full = TWO[1] | {
+        "rewrite": {"fast": "größer"},
+        "max_concurrent_requests": 7,
+        "headers": {"X-Team": "batch"},
+        "query": {"api-version": "1"},
+        "timeout_seconds": 7.5,
+        "active": "22:00-06:00 Europe/Berlin",
+    }
+    settings = read(
+        config(tmp_path, {"upstreams": [TWO[0] | {"auth": None}, full]}),
+        {"NIGHTLANE_UPSTREAM_KEY_AZURE_EU": "sk"},
+    )
+    assert Settings.from_environment(settings.to_environment()) == settings

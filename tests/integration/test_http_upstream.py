@@ -20,21 +20,13 @@ from nightlane.domain.inference.outcomes import judge
 from nightlane.domain.inference.ports import Answer, Kind, NoAnswer
 from nightlane.domain.inference.table import Verdict
 from nightlane.settings import KIB, Settings
-from nightlane.upstream.http import SMALL_BYTES, STALE_SECONDS, HttpUpstream, http_upstream
-from nightlane.upstream.key import Key
+from nightlane.upstream.credentials import Credentials, FixedKey, Key
+from nightlane.upstream.http import STALE_SECONDS, HttpUpstream, http_upstream
+from nightlane.upstream.reading import SMALL_BYTES
+from tests.upstream import only
 
 NAME = "acme/models"
 OK = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
-
-
-class NoKey:
-    """The key of an upstream that needs none."""
-
-    def get(self) -> str | None:
-        return None
-
-    def get_other_than(self, _refused: str | None) -> str | None:
-        return None
 
 
 def http_response(body: bytes, head: bytes = OK) -> bytes:
@@ -70,16 +62,18 @@ async def connected(
     budget: ByteBudget | None = None,
     key: Key | None = None,
     base_url: str = "http://127.0.0.1:{}/v1",
+    upstream: dict[str, Any] | None = None,
     **settings: Any,
 ) -> AsyncIterator[HttpUpstream]:
     server = await asyncio.start_server(wire.serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    values = Settings(**({"upstream_url": base_url.format(port)} | settings))
+    values, credentials = Settings(**settings), Credentials(key or FixedKey())
+    (one,) = only(base_url.format(port), **upstream or {})
     async with (
         server,
-        http_upstream(values, key or NoKey(), budget or ByteBudget(10**9), lambda: 0.0) as upstream,
+        http_upstream(one, values, credentials, budget or ByteBudget(10**9), lambda: 0.0) as connection,
     ):
-        yield upstream
+        yield connection
 
 
 def post(wire: Wire, **settings: Any) -> Answer:
@@ -113,9 +107,9 @@ def test_an_answer_that_does_not_arrive_is_classified(data: bytes, kind: Kind) -
 @pytest.mark.parametrize(
     ("settings", "kind"),
     [
-        ({"upstream_url": "http://127.0.0.1:9/v1"}, Kind.UNREACHABLE),
-        ({"upstream_url": "https://127.0.0.1:9/v1"}, Kind.UNREACHABLE),
-        ({"upstream_url": "http://two..dots/v1"}, Kind.MISCONFIGURED),
+        ({"base_url": "http://127.0.0.1:9/v1"}, Kind.UNREACHABLE),
+        ({"base_url": "https://127.0.0.1:9/v1"}, Kind.UNREACHABLE),
+        ({"base_url": "http://two..dots/v1"}, Kind.MISCONFIGURED),
         ({"upstream_timeout_seconds": 0.05}, Kind.TIMEOUT),
         ({"max_answer_bytes": KIB}, Kind.TOO_LARGE),
     ],
@@ -178,7 +172,7 @@ def test_an_answer_that_is_too_large_once_decompressed_is_rejected(encoding: byt
 
 
 def test_a_key_that_cannot_be_sent_is_a_configuration_error() -> None:
-    class Broken(NoKey):
+    class Broken(FixedKey):
         def get(self) -> str | None:
             raise ValueError("a key must be printable ASCII characters on a single line")
 
@@ -203,7 +197,7 @@ def test_a_redirect_is_reported_and_not_followed(status: int, location: bytes, s
         post(wire)
     assert caught.value.kind is Kind.REDIRECT
     assert caught.value.reason.startswith(f"{status}: it redirects to {shown}")
-    assert "correct upstream_url" in caught.value.reason
+    assert "correct the url of upstream 'default'" in caught.value.reason
     assert (len(wire.heads), judge(caught.value).verdict) == (1, Verdict.REFUSED)
 
 
@@ -391,7 +385,7 @@ class Vault:
         self.clients.secrets.put_secret_value(SecretId=NAME, SecretString=key)
 
     def key(self) -> UpstreamKey:
-        return UpstreamKey(Settings(upstream_key_secret=NAME), self.clients, lambda: self.seconds)
+        return UpstreamKey(NAME, self.clients, lambda: self.seconds)
 
 
 @pytest.fixture
@@ -431,15 +425,6 @@ def test_a_secret_that_is_not_a_key_is_rejected_until_it_is_corrected(vault: Vau
     vault.rotate("sk-new")
     vault.seconds = CACHE_SECONDS
     assert key.get() == "sk-new"
-
-
-def test_a_key_from_the_environment_needs_no_secret() -> None:
-    with mock_aws():
-        clients = Clients(boto3.Session("testing", "testing", region_name="us-east-1"))
-        key = UpstreamKey(Settings(upstream_key=" sk-here\n"), clients)
-        assert (key.get(), key.get_other_than("sk-here")) == ("sk-here", "sk-here")
-        none = UpstreamKey(Settings(), clients)
-        assert (none.get(), none.get_other_than(None)) == (None, None)
 
 
 def locked(head: bytes) -> bytes:

@@ -13,7 +13,7 @@ from nightlane.domain.dispatch import read_manifest
 from nightlane.domain.inference.lane_shards import LaneShards
 from nightlane.domain.ports import Fenced
 from nightlane.settings import Settings
-from tests.upstream import Upstream, question, serving
+from tests.upstream import Upstream, only, question, serving
 from tests.world import World, moto_world, requests
 
 LINES = 12
@@ -80,7 +80,9 @@ class FirstWaitsForLast(Upstream):
 
 def test_the_last_line_of_a_shard_does_not_delay_the_next_shard() -> None:
     with serving(FirstWaitsForLast()) as upstream:
-        settings = Settings(upstream_url=upstream.url, shard_max_lines=4, max_concurrent_requests_per_batch=2)
+        settings = Settings(
+            upstreams=only(upstream.url), shard_max_lines=4, max_concurrent_requests_per_batch=2
+        )
         with moto_world(settings) as nightlane:
             batch_id = nightlane.create(nightlane.upload(requests(LINES)))
             nightlane.deliver("plan")

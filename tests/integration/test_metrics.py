@@ -20,7 +20,7 @@ from tests.e2e.conftest import running_rig
 from tests.rig.events import sqs_event
 from tests.rig.ledger import Point, points_of
 from tests.rig.runtime import HandlerOutput
-from tests.upstream import Body, Upstream, question, refusal, serving
+from tests.upstream import ONLY, Body, Upstream, only, question, refusal, serving
 from tests.world import ENDPOINT, World, moto_world, requests
 
 
@@ -57,7 +57,7 @@ class Story:
 @pytest.fixture
 def story(capsys: pytest.CaptureFixture[str]) -> Iterator[Story]:
     with serving(Upstream()) as upstream:
-        settings = Settings(upstream_url=upstream.url, shard_max_lines=4, worker_lease_seconds=5)
+        settings = Settings(upstreams=only(upstream.url), shard_max_lines=4, worker_lease_seconds=5)
         with moto_world(settings) as world:
             yield Story(world, upstream, capsys)
 
@@ -235,7 +235,7 @@ def test_failed_attempts_are_measured_even_if_their_lines_complete(story: Story)
 def test_an_unreachable_upstream_is_reported_even_if_nothing_is_committed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    settings = Settings(upstream_url="http://127.0.0.1:9/v1", max_concurrent_requests_per_batch=2)
+    settings = Settings(upstreams=only("http://127.0.0.1:9/v1"), max_concurrent_requests_per_batch=2)
     with moto_world(settings) as world:
         story = Story(world, Upstream(), capsys)
         story.world.create(story.world.upload(requests(3)))
@@ -261,7 +261,7 @@ def test_refusals_and_failures_are_reported_by_upstream_and_kind(story: Story) -
     assert story.by_kind(Metric.UPSTREAM_REFUSALS) == {None: 2, "denied": 1, "gateway": 1}
     assert story.by_kind(Metric.UPSTREAM_FAILURES) == {None: 1, "unreadable": 1}
     with_kinds = [point for point in story.points(Metric.UPSTREAM_REFUSALS) if "kind" in point.dimensions]
-    assert {point.dimensions["upstream"] for point in with_kinds} == {story.upstream.url}
+    assert {point.dimensions["upstream"] for point in with_kinds} == {ONLY}
 
 
 def test_requests_in_flight_are_averaged_over_time(story: Story) -> None:

@@ -16,7 +16,7 @@ from nightlane.domain.trouble import Rest, Trouble
 from nightlane.observability import logger
 from nightlane.settings import Settings
 from tests.rig.events import sqs_event
-from tests.upstream import Body, Upstream, refusal, serving
+from tests.upstream import ONLY, Body, Upstream, only, refusal, serving
 from tests.world import World, moto_world, requests
 
 AT_ONCE = {"retry-after": "0.001"}
@@ -78,7 +78,7 @@ def test_an_outage_fails_no_line(nightlane: World, upstream: Upstream, shape: st
     workers = len([each for each in nightlane.deliveries if each.startswith("infer")])
     # An exhausted quota does not make a batch rest that was never served, because it may soon end.
     assert (workers > 1) == (after > 0 or shape != QUOTA)
-    assert nightlane.ports.upstreams.get_rest(upstream.url) is None
+    assert nightlane.ports.upstreams.get_rest(ONLY) is None
 
 
 @pytest.mark.parametrize("shape", ["503", "401", "200 with a page"])
@@ -89,7 +89,7 @@ def test_a_batch_says_what_it_is_waiting_for(nightlane: World, upstream: Upstrea
     nightlane.deliver("infer")
     batch = nightlane.batch(batch_id)
     assert (batch.status, batch.completed, batch.failed) == (BatchStatus.IN_PROGRESS, 0, 0)
-    rest = nightlane.ports.upstreams.get_rest(upstream.url)
+    rest = nightlane.ports.upstreams.get_rest(ONLY)
     assert rest is not None
     assert 50 < rest.until - nightlane.ports.now() <= 60
     assert batch.trouble == rest.trouble
@@ -115,12 +115,12 @@ def test_the_log_says_once_that_an_upstream_does_not_answer_and_once_that_it_doe
     down, up = log_events
     assert down[0] == "the upstream does not answer"
     assert (down[1]["upstream"], down[1]["kind"], down[1]["status"]) == (
-        upstream.url,
+        ONLY,
         "overloaded",
         503,
     )
     assert down[1]["reason"]
-    assert up == ("the upstream answers again", {"upstream": upstream.url})
+    assert up == ("the upstream answers again", {"upstream": ONLY})
 
 
 def test_the_log_says_how_long_each_rest_is_and_why(
@@ -132,7 +132,7 @@ def test_the_log_says_how_long_each_rest_is_and_why(
     nightlane.deliver("infer")
     event, details = log_events[-1]
     assert event == "all lanes rest"
-    assert (details["upstream"], details["reason"][:3]) == (upstream.url, "503")
+    assert (details["upstream"], details["reason"][:3]) == (ONLY, "503")
     assert 55 < details["seconds"] <= 60
 
 
@@ -161,7 +161,7 @@ def test_an_exhausted_quota_makes_a_batch_rest_that_was_served_before(
     assert (batch.status, batch.completed, batch.failed) == (BatchStatus.IN_PROGRESS, 4, 0)
     assert batch.trouble is not None
     assert (batch.trouble.kind, batch.trouble.status) == ("quota", 429)
-    assert nightlane.ports.upstreams.get_rest(upstream.url) is not None
+    assert nightlane.ports.upstreams.get_rest(ONLY) is not None
 
 
 class Locked(Upstream):
@@ -176,7 +176,7 @@ class Locked(Upstream):
 def test_a_batch_whose_key_was_rotated_waits_for_the_new_one() -> None:
     with serving(Locked()) as upstream:
         settings = Settings(
-            upstream_url=upstream.url, upstream_key_secret="acme/models", upstream_pause_seconds=0
+            upstreams=only(upstream.url, auth={"secret": "acme/models"}), upstream_pause_seconds=0
         )
         with moto_world(settings) as nightlane:
             secrets = nightlane.clients.secrets
@@ -218,13 +218,13 @@ def test_an_outage_found_by_one_lane_makes_the_others_rest_without_a_request(
 def test_after_a_rest_one_refusal_starts_a_longer_one(nightlane: World, upstream: Upstream) -> None:
     now = int(nightlane.ports.now())
     trouble = Trouble("overloaded", 503, "busy", now - 300)
-    nightlane.ports.upstreams.begin_rest(upstream.url, Rest(now - 1, 1, trouble), None)
+    nightlane.ports.upstreams.begin_rest(ONLY, Rest(now - 1, 1, trouble), None)
     upstream.script = lambda _body, _seen: refusal(503, **AT_ONCE)
     nightlane.create(nightlane.upload(requests(4)))
     nightlane.deliver("plan")
     nightlane.deliver("infer")
     assert len(upstream.raw) == 1
-    rest = nightlane.ports.upstreams.get_rest(upstream.url)
+    rest = nightlane.ports.upstreams.get_rest(ONLY)
     assert rest is not None
     assert rest.count == 2
     assert 110 < rest.until - now <= 125

@@ -11,7 +11,7 @@ from nightlane.domain.dead_letters import fail_plan
 from nightlane.domain.planning import plan_batch
 from nightlane.settings import Settings
 from tests.interruptions import InterruptedBlobs, InterruptedModels, once
-from tests.upstream import Upstream, serving
+from tests.upstream import Upstream, only, serving
 from tests.world import World, moto_world, requests
 
 LINES = 6
@@ -20,7 +20,7 @@ LINES = 6
 @pytest.fixture
 def nightlane() -> Iterator[World]:
     with serving(Upstream()) as upstream:
-        settings = Settings(upstream_url=upstream.url, shard_max_lines=4, worker_lease_seconds=5)
+        settings = Settings(upstreams=only(upstream.url), shard_max_lines=4, worker_lease_seconds=5)
         with moto_world(settings) as running:
             yield running
 

@@ -14,13 +14,13 @@ from nightlane.domain.batch import BatchStatus
 from nightlane.domain.metrics import Metric
 from nightlane.settings import Settings
 from tests.rig.ledger import points_of
-from tests.upstream import Upstream, serving
+from tests.upstream import Upstream, only, serving
 from tests.world import ENDPOINT, World, moto_world, requests
 
 
 @pytest.fixture
 def nightlane() -> Iterator[World]:
-    with serving(Upstream()) as upstream, moto_world(Settings(upstream_url=upstream.url)) as running:
+    with serving(Upstream()) as upstream, moto_world(Settings(upstreams=only(upstream.url))) as running:
         yield running
 
 

@@ -66,7 +66,7 @@ def instance(aws: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 def deploy(upstream_url: str, folder: Path) -> dict[str, str]:
     """Bootstrap the account and deploy; returns the stack's outputs."""
     run(CDK, "bootstrap", f"aws://{ACCOUNT}/{REGION}", cwd=folder)
-    context = CONTEXT | {"upstreams": [{"url": upstream_url, "key_secret": SECRET}]}
+    context = CONTEXT | {"upstreams": [{"url": upstream_url, "auth": {"secret": SECRET}}]}
     outputs = folder / "outputs.json"
     run(
         *(CDK, "deploy", "--require-approval", "never", "--output", folder / "cdk.out"),

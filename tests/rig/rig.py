@@ -46,7 +46,7 @@ class Rig:
     """The deployed functions on an emulated AWS, while the context is open.
 
     Args:
-        settings: must have the upstream's URL; the URLs and ARNs of the queues are filled in.
+        settings: must have an upstream; the URLs and ARNs of the queues are filled in.
         keys: API key → tenant.
         port: 0 picks a free one.
         tick_seconds: how often the sweeper runs; None for every minute, as deployed.

@@ -23,6 +23,7 @@ from nightlane.domain.ports import Ports
 from nightlane.domain.received import InMemory
 from nightlane.observability import EmbeddedMetrics, log_event
 from nightlane.settings import MIB, Settings
+from tests.upstream import only
 from tests.world import requests
 
 RUN_SECONDS = 900.0
@@ -90,7 +91,12 @@ class OneMachine:
             now=self.now,
             monotonic=time.monotonic,
             new_id=lambda: uuid.uuid4().hex,
-            settings=Settings(shard_max_lines=10, requests_in_flight_per_worker=5, checkpoint_seconds=0.05),
+            settings=Settings(
+                upstreams=only("http://127.0.0.1:9/v1"),
+                shard_max_lines=10,
+                requests_in_flight_per_worker=5,
+                checkpoint_seconds=0.05,
+            ),
         )
         self.deliveries = Deliveries(self.ports, self.queues, NoModels())
 

@@ -9,9 +9,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightlane.domain.line_checks import ENDPOINTS, MAX_ERRORS, ErrorList, Invalid, LineChecker
+from nightlane.domain.line_checks import (
+    ENDPOINTS,
+    MAX_ERRORS,
+    MAX_MODELS_ASKED,
+    ErrorList,
+    Invalid,
+    LineChecker,
+    ModelChecker,
+)
+from nightlane.upstream_settings import UpstreamSettings
 
 CHAT = "/v1/chat/completions"
+ONE = (UpstreamSettings(name="one", url="http://one.test/v1"),)
+MANY = (
+    UpstreamSettings(name="llama", url="http://l.test/v1", models=("llama-*",), rewrite={"fast": "l"}),
+    UpstreamSettings(name="openai", url="http://o.test/v1", models=("gpt-*", "omni-*")),
+)
 
 
 def build_line(**changes: Any) -> bytes:
@@ -25,16 +39,26 @@ def served(_model: str) -> bool:
     return False
 
 
+def checker_of(
+    endpoint: str = CHAT,
+    is_missing: Callable[[str], bool] = served,
+    upstreams: tuple[UpstreamSettings, ...] = ONE,
+    *,
+    only_one: bool = False,
+) -> LineChecker:
+    return LineChecker(endpoint, ModelChecker(upstreams, is_missing, only_one=only_one))
+
+
 def check_invalid(
     data: bytes, endpoint: str = CHAT, is_missing: Callable[[str], bool] = served
 ) -> tuple[str, str, str | None]:
     with pytest.raises(Invalid) as caught:
-        LineChecker(endpoint, is_missing).check(data)
+        checker_of(endpoint, is_missing).check(data)
     return caught.value.code, caught.value.message, caught.value.param
 
 
 def test_a_valid_line_passes_and_sets_the_model() -> None:
-    checker = LineChecker(CHAT, served)
+    checker = checker_of(CHAT)
     checker.check(build_line())
     assert checker.model == "m"
 
@@ -119,40 +143,85 @@ def test_an_invalid_value_gets_openais_code_and_message(
 
 
 def test_stream_false_is_valid() -> None:
-    LineChecker(CHAT, served).check(build_line(body_changes={"stream": False}))
+    checker_of(CHAT).check(build_line(body_changes={"stream": False}))
 
 
 def test_a_custom_id_may_be_used_only_once() -> None:
-    checker = LineChecker(CHAT, served)
+    checker = checker_of(CHAT)
     checker.check(build_line())
     with pytest.raises(Invalid, match="custom_id 'a' for this request is a duplicate") as caught:
         checker.check(build_line())
     assert (caught.value.code, caught.value.param) == ("duplicate_custom_id", "custom_id")
 
 
-def test_all_lines_must_have_the_same_model() -> None:
-    checker = LineChecker(CHAT, served)
-    checker.check(build_line())
+def with_model(model: str, custom_id: str = "a") -> bytes:
+    return build_line(custom_id=custom_id, body_changes={"model": model})
+
+
+def test_a_batch_may_mix_models_and_each_line_has_its_upstream() -> None:
+    checker = checker_of(upstreams=MANY)
+    models = ["llama-3", "fast", "gpt-5", "llama-3"]
+    found = [checker.check(with_model(model, str(number))) for number, model in enumerate(models)]
+    assert found == ["llama", "llama", "openai", "llama"]
+    assert checker.model is None
+
+
+def test_a_second_model_is_refused_if_a_batch_may_have_only_one() -> None:
+    checker = checker_of(upstreams=MANY, only_one=True)
+    assert checker.check(with_model("gpt-5")) == "openai"
     with pytest.raises(Invalid, match="single model") as caught:
-        checker.check(build_line(custom_id="b", body_changes={"model": "other"}))
+        checker.check(with_model("llama-3", "b"))
     assert (caught.value.code, caught.value.param) == ("mismatched_model", "body.model")
+    assert checker.check(with_model("gpt-5", "c")) == "openai"
+    assert checker.model == "gpt-5"
 
 
-def test_the_upstream_is_asked_once_for_the_model_of_a_batch() -> None:
+@pytest.mark.parametrize("model", ["claude", "GPT-5", "x" * 300])
+def test_a_model_that_no_upstream_takes_is_not_found(model: str) -> None:
+    with pytest.raises(Invalid, match="is not supported by the Batch API") as caught:
+        checker_of(upstreams=MANY).check(with_model(model))
+    assert (caught.value.code, caught.value.param) == ("model_not_found", "body.model")
+    assert len(caught.value.message) < 300
+
+
+def test_the_upstream_is_asked_once_for_each_model() -> None:
     asked: list[str] = []
 
     def missing(model: str) -> bool:
         asked.append(model)
-        return True
+        return model == "m"
 
-    checker, codes = LineChecker(CHAT, missing), []
-    for number, model in enumerate(["m", "m", "other", "m", "third"]):
-        with pytest.raises(Invalid) as caught:
-            checker.check(build_line(custom_id=str(number), body_changes={"model": model}))
-        codes.append(caught.value.code)
-    assert asked == ["m"]
-    not_found, mismatched = "model_not_found", "mismatched_model"
-    assert codes == [not_found, not_found, mismatched, not_found, mismatched]
+    checker, codes = checker_of(is_missing=missing), []
+    for number, model in enumerate(["m", "m", "other", "m", "other"]):
+        try:
+            codes.append(checker.check(with_model(model, str(number))))
+        except Invalid as invalid:
+            codes.append(invalid.code)
+    assert asked == ["m", "other"]
+    assert codes == ["model_not_found", "model_not_found", "one", "model_not_found", "one"]
+
+
+def test_the_upstream_is_asked_for_a_limited_number_of_models() -> None:
+    asked: list[str] = []
+
+    def served_if_asked(model: str) -> bool:
+        asked.append(model)
+        return False
+
+    checker = checker_of(is_missing=served_if_asked)
+    for number in range(MAX_MODELS_ASKED + 5):
+        assert checker.check(with_model(f"m-{number}", str(number))) == "one"
+    assert asked == [f"m-{number}" for number in range(MAX_MODELS_ASKED)]
+
+
+def test_a_moderation_without_a_model_goes_to_the_upstream_of_openais_default() -> None:
+    checker = checker_of("/v1/moderations", upstreams=MANY, only_one=True)
+    line = build_line(url="/v1/moderations", body={"input": "hi"})
+    assert checker.check(line) == "openai"
+    assert checker.model is None
+    assert checker.check(
+        build_line(url="/v1/moderations", custom_id="b", body={"input": "", "model": "gpt-5"})
+    )
 
 
 @pytest.mark.parametrize(
@@ -166,7 +235,7 @@ def test_the_upstream_is_asked_once_for_the_model_of_a_batch() -> None:
     ],
 )
 def test_every_endpoint_has_its_required_fields(endpoint: str, body: dict[str, Any]) -> None:
-    LineChecker(endpoint, served).check(build_line(url=endpoint, body=body))
+    checker_of(endpoint).check(build_line(url=endpoint, body=body))
     field = list(body)[-1]
     without = {key: value for key, value in body.items() if key != field}
     code, message, param = check_invalid(build_line(url=endpoint, body=without), endpoint)
@@ -175,7 +244,7 @@ def test_every_endpoint_has_its_required_fields(endpoint: str, body: dict[str, A
 
 
 def test_the_inputs_of_all_embedding_lines_are_limited_in_total() -> None:
-    checker = LineChecker("/v1/embeddings", served)
+    checker = checker_of("/v1/embeddings")
     big = {"model": "m", "input": ["x"] * 49_999}
     checker.check(build_line(url="/v1/embeddings", body=big))
     checker.check(build_line(url="/v1/embeddings", custom_id="b", body={"model": "m", "input": [1, 2, 3]}))
@@ -199,7 +268,7 @@ def passing_through() -> Iterator[None]:
 
 def test_the_exception_for_an_invalid_line_passes_through_a_context_manager() -> None:
     with pytest.raises(Invalid) as caught, passing_through():
-        LineChecker(CHAT, served).check(b"no json")
+        checker_of(CHAT).check(b"no json")
     assert str(caught.value) == caught.value.message == "This line is not parseable as valid JSON."
 
 
@@ -231,7 +300,7 @@ json_values = st.recursive(
 def test_any_bytes_are_valid_or_get_a_code(endpoint: str, data: bytes) -> None:
     invalid: Invalid | None = None
     try:
-        LineChecker(endpoint, served).check(data)
+        checker_of(endpoint).check(data)
     except Invalid as error:
         invalid = error
     if invalid is None:

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import typer
 
+from infra.cli.configuration import KEY, read_settings
 from infra.cli.local import local
-from nightlane.settings import PREFIX, Settings
+from nightlane.settings import PREFIX
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "one-machine.md"
 
@@ -65,8 +66,10 @@ def test_the_property_list_starts_the_server_with_options_that_exist() -> None:
 
 @pytest.mark.parametrize("given", [environment(), plist()["EnvironmentVariables"]], ids=["unit", "plist"])
 def test_the_environment_sets_settings_that_exist(given: dict[str, str]) -> None:
-    settings = Settings.from_environment(given)
-    assert settings.to_environment() == {k: v for k, v in given.items() if k.startswith(PREFIX)}
+    settings = read_settings({}, None, given, {"upstream_url": "http://127.0.0.1:8000/v1"})
+    (upstream,) = settings.upstreams
+    read = settings.to_environment() | {KEY: upstream.auth.key if upstream.auth else None}
+    assert read.items() >= {k: v for k, v in given.items() if k.startswith(PREFIX)}.items()
 
 
 def test_both_services_are_restarted_and_keep_the_data_private() -> None:

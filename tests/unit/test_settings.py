@@ -22,7 +22,7 @@ def test_a_setting_that_a_function_does_not_declare_cannot_be_read() -> None:
 
 def test_using_an_undeclared_group_raises_an_error_that_names_it() -> None:
     assert SweepSettings(plan_queue_url="a").need(PlanQueueSettings).plan_queue_url == "a"
-    with pytest.raises(UndeclaredSettings, match="SweepSettings does not declare upstream_url"):
+    with pytest.raises(UndeclaredSettings, match="SweepSettings does not declare upstreams"):
         SweepSettings().need(EndpointSettings)
 
 

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from yarl import URL
 
-from nightlane.settings import EndpointSettings
 from nightlane.upstream.urls import join
+from nightlane.upstream_settings import UpstreamSettings
 
 CHAT = "/chat/completions"
 
@@ -67,12 +67,12 @@ def test_slashes_at_the_end_and_a_query_never_change_the_path(
 )
 def test_a_url_that_cannot_be_called_is_refused_by_the_settings_name(url: str, reason: str) -> None:
     with pytest.raises(ValidationError) as caught:
-        EndpointSettings(upstream_url=url)
+        UpstreamSettings(url=url)
     (error,) = caught.value.errors()
-    assert error["loc"] == ("upstream_url",)
+    assert error["loc"] == ("url",)
     assert reason in error["msg"]
     assert "secret" not in error["msg"]
 
 
 def test_spaces_around_a_url_are_dropped() -> None:
-    assert EndpointSettings(upstream_url=" http://h/v1\n").upstream_url == "http://h/v1"
+    assert UpstreamSettings(url=" http://h/v1\n").url == "http://h/v1"

@@ -3,45 +3,24 @@
 The last classes are the settings of the Lambda functions: each has exactly what its environment holds.
 """
 
+import json
 import math
 from collections.abc import Mapping
-from typing import Self, TypeVar
-from urllib.parse import urlsplit
+from typing import Any, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from nightlane.upstream_settings import UpstreamSettings, check_upstreams
 
 PREFIX = "NIGHTLANE_"
 KIB = 1024
 MIB = 1024 * KIB
 
 
-def sendable_key(key: str) -> str:
-    """Return a key without the newline at the end of files and secrets.
-
-    Raises:
-        ValueError: the key cannot be part of an HTTP header.
-    """
-    key = key.strip()
-    if not (key.isascii() and key.isprintable()):
-        raise ValueError("a key must be printable ASCII characters on a single line")
-    return key
-
-
-def endpoint_url(url: str) -> str:
-    """A base URL that requests can be sent to; empty if there is none yet.
-
-    Raises:
-        ValueError: it is not an http or https URL, or holds a password, which would be logged with it.
-    """
-    url = url.strip()
-    parts = urlsplit(url)
-    if url and (parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0):
-        raise ValueError("an endpoint is a URL such as https://host/v1")
-    if parts.username is not None or parts.password is not None:
-        raise ValueError("the URL must not contain credentials: set the endpoint's key instead")
-    if not url.isprintable() or " " in url:
-        raise ValueError("the URL contains a space or a control character")
-    return url
+def setting_text(value: Any) -> str:
+    """Return the value of a setting as it is in an environment variable."""
+    is_json = isinstance(value, list | dict)
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False) if is_json else str(value)
 
 
 class UndeclaredSettings(Exception):
@@ -74,10 +53,8 @@ class SettingsGroup(BaseModel):
 
     def to_environment(self) -> dict[str, str]:
         """Return the environment variables for these settings, without those that have their defaults."""
-        return {
-            PREFIX + name.upper(): str(value)
-            for name, value in self.model_dump(exclude_defaults=True).items()
-        }
+        values = self.model_dump(mode="json", exclude_defaults=True)
+        return {PREFIX + name.upper(): setting_text(value) for name, value in values.items()}
 
     @classmethod
     def of(cls, settings: "SettingsGroup") -> Self:
@@ -125,23 +102,29 @@ class DeadLetterQueueSettings(SettingsGroup):
 
 
 class EndpointSettings(SettingsGroup):
-    """The upstream, and the key for it."""
+    """The upstreams. A line goes to the first one that takes its model."""
 
-    upstream_url: str = Field(
-        default="", description="Base URL of the endpoint, with its /v1 and, if it needs one, a query"
-    )
-    upstream_key: str = Field(default="", description="Bearer key for the upstream; one machine only")
-    upstream_key_secret: str = Field(default="", description="Id of the key in Secrets Manager")
+    upstreams: tuple[UpstreamSettings, ...] = Field(default=(), description="As JSON in an environment")
 
-    @field_validator("upstream_url")
+    @field_validator("upstreams", mode="before")
     @classmethod
-    def _url_can_be_called(cls, url: str) -> str:
-        return endpoint_url(url)
+    def _read_json(cls, value: Any) -> Any:
+        value = json.loads(value) if isinstance(value, str) else value
+        # The default is a tuple: of processes that call no upstream. What an operator writes is a list.
+        if value == []:
+            raise ValueError("the list is empty: at least one upstream is needed")
+        return value
 
-    @field_validator("upstream_key")
+    @field_validator("upstreams")
     @classmethod
-    def _key_can_be_sent(cls, key: str) -> str:
-        return sendable_key(key)
+    def _all_can_be_used(cls, upstreams: tuple[UpstreamSettings, ...]) -> tuple[UpstreamSettings, ...]:
+        check_upstreams(upstreams)
+        return upstreams
+
+    @property
+    def upstream_url(self) -> str:
+        """The name of the first upstream, which workers use until each lane has an upstream of its own."""
+        return self.upstreams[0].name if self.upstreams else ""
 
 
 class LeaseSettings(SettingsGroup):
@@ -213,11 +196,14 @@ class ShardSettings(SettingsGroup):
         return tuple(base + (lane < extra) for lane in range(self.lanes))
 
 
-class PlanningSettings(BatchSizeSettings, ShardSettings, AdmissionSettings):
+class PlanningSettings(EndpointSettings, BatchSizeSettings, ShardSettings, AdmissionSettings):
     max_batch_lines: int = Field(default=50_000, ge=1)
     prefix_order: bool = Field(
         default=True,
         description="Send lines with the same system prompt one after another, for prefix caches",
+    )
+    one_model_per_batch: bool = Field(
+        default=False, description="True: a batch with several models is refused, as OpenAI does"
     )
 
 
@@ -231,7 +217,10 @@ class RequestSettings(EndpointSettings):
     """One request to the upstream."""
 
     upstream_timeout_seconds: float = Field(
-        default=600, gt=0, le=840, description="For one request; must fit into an invocation of 900 s"
+        default=600,
+        gt=0,
+        le=840,
+        description="For one request, unless the upstream has its own; must fit into an invocation of 900 s",
     )
     max_answer_bytes: int = Field(default=16 * MIB, ge=KIB, description="Of one response from the upstream")
 
@@ -279,7 +268,6 @@ class PlanSettings(
     InferQueueSettings,
     AssembleQueueSettings,
     LeaseSettings,
-    EndpointSettings,
     PlanningSettings,
 ): ...
 

@@ -1,18 +1,23 @@
-"""Builds the ports of the handlers on AWS."""
+"""Builds the ports of the handlers on AWS, and the connections to the upstreams."""
 
 import time
 import uuid
+from collections.abc import Callable
 from typing import TypeVar
 
 from nightlane.aws.blobs import S3Blobs
 from nightlane.aws.clients import Clients
 from nightlane.aws.queues import SqsQueues
 from nightlane.aws.secrets import UpstreamKey
+from nightlane.aws.signing import SigV4Signer
 from nightlane.aws.table import DynamoBatches, DynamoFiles, DynamoUpstreams
 from nightlane.domain.ports import Ports
 from nightlane.observability import EmbeddedMetrics, log_event
-from nightlane.settings import EndpointSettings, StorageSettings
+from nightlane.settings import EndpointSettings, RequestSettings, StorageSettings
+from nightlane.upstream.connections import HttpConnections
+from nightlane.upstream.credentials import Credentials, FixedKey
 from nightlane.upstream.models import HttpModels
+from nightlane.upstream_settings import UpstreamSettings
 
 Stored = TypeVar("Stored", bound=StorageSettings)
 
@@ -39,6 +44,23 @@ def ports_on_aws(settings: Stored, clients: Clients) -> Ports[Stored]:
     )
 
 
-def models_on_aws(settings: EndpointSettings, clients: Clients) -> HttpModels:
-    """Build the client for the upstream's list of models."""
-    return HttpModels(settings.upstream_url, UpstreamKey(settings, clients))
+def credentials_of(upstream: UpstreamSettings, clients: Clients) -> Credentials:
+    """Build what authenticates requests to an upstream."""
+    auth = upstream.auth
+    if auth is None:
+        return Credentials()
+    if auth.aws is not None:
+        return Credentials(signer=SigV4Signer(clients, auth.aws.service, upstream.aws_region))
+    key = UpstreamKey(auth.secret, clients) if auth.secret else FixedKey(auth.key)
+    return Credentials(key, auth.header)
+
+
+def models_of(settings: EndpointSettings, clients: Clients) -> HttpModels:
+    """Build the client for the upstreams' lists of models."""
+    return HttpModels(settings.upstreams, lambda upstream: credentials_of(upstream, clients))
+
+
+def connections_to(settings: RequestSettings, clients: Clients, now: Callable[[], float]) -> HttpConnections:
+    """Build the connections to all upstreams; `now` returns seconds since 1970."""
+    credentials = {each.name: credentials_of(each, clients) for each in settings.upstreams}
+    return HttpConnections(settings, credentials, now)

@@ -7,6 +7,7 @@ import boto3
 from botocore.config import Config
 
 if TYPE_CHECKING:
+    from botocore.credentials import Credentials
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_secretsmanager import SecretsManagerClient
@@ -26,8 +27,16 @@ class Clients:
     """One client per service. Outside AWS, pass a session and the URL of the emulator."""
 
     def __init__(self, session: boto3.Session | None = None, endpoint_url: str | None = None) -> None:
+        self._session = session
         self._make: Any = (session or boto3).client
         self._endpoint_url = endpoint_url
+
+    @cached_property
+    def credentials(self) -> "Credentials | None":
+        """The credentials that the clients use; None if there are none."""
+        session = self._session or boto3.DEFAULT_SESSION or boto3.Session()
+        credentials: Credentials | None = session.get_credentials()
+        return credentials
 
     @cached_property
     def dynamodb(self) -> "DynamoDBClient":

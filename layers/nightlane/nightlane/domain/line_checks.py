@@ -3,13 +3,15 @@
 Source: https://platform.openai.com/docs/guides/batch and recorded answers of the live API.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
 import msgspec
 
 from nightlane.domain.batch import BatchError
+from nightlane.domain.routing import Named, find_route
 
 MAX_ERRORS = 100
 MAX_EMBEDDING_INPUTS = 50_000
@@ -17,6 +19,9 @@ MAX_EMBEDDING_INPUTS = 50_000
 MAX_DEPTH = 200
 # Messages quote a custom_id or a model, and all of a batch's errors must fit into one item of 400 KB.
 MAX_QUOTED_CHARACTERS = 200
+# Upstreams are asked about this many models of a batch, and the answers are remembered.
+MAX_MODELS_ASKED = 100
+DEFAULT_MODERATION_MODEL = "omni-moderation-latest"
 
 CHAT, COMPLETIONS, EMBEDDINGS, RESPONSES, MODERATIONS = ENDPOINTS = (
     "/v1/chat/completions",
@@ -54,22 +59,92 @@ class Invalid(Exception):
         self.param = param
 
 
-class LineChecker:
-    """Checks the lines of one file, in order; remembers ids and the model.
+class ModelChecker:
+    """Finds the upstreams for the models of one batch.
 
-    `is_missing` says whether the upstream has no such model; it is called once, for the first line's.
+    Args:
+        upstreams: in the order in which they are tried.
+        is_missing: whether a model's upstream says that it has no such model; called once for each.
+        only_one: a second model is invalid.
     """
 
-    def __init__(self, endpoint: str, is_missing: Callable[[str], bool]) -> None:
-        self.endpoint = endpoint
-        self.model: str | None = None
+    def __init__(
+        self, upstreams: Sequence[Named], is_missing: Callable[[str], bool], *, only_one: bool = False
+    ) -> None:
+        self._upstreams = upstreams
         self._is_missing = is_missing
-        self._model_is_missing = False
+        self._only_one = only_one
+        self._first: str | None = None
+        self._is_mixed = False
+        self._found: dict[str, str | None] = {}
+
+    @property
+    def only_model(self) -> str | None:
+        """The model of the batch; None if it has several, or none yet."""
+        return None if self._is_mixed else self._first
+
+    def upstream_of(self, model: Any, default: str | None = None) -> str:
+        """Return the name of the upstream that takes a model, if need be the default. Raises: Invalid."""
+        if model is None and default is not None:
+            return self._upstream_of(default)
+        if not isinstance(model, str) or not model:
+            raise Invalid("invalid_request", "Model parameter is required.", "body.model")
+        if self._first is None:
+            self._first = model
+        if model != self._first:
+            if self._only_one:
+                raise Invalid(
+                    "mismatched_model",
+                    f"The model '{_quoted(model)}' for this request does not match the rest of the batch. "
+                    "Each batch must contain requests for a single model.",
+                    "body.model",
+                )
+            self._is_mixed = True
+        return self._upstream_of(model)
+
+    def _upstream_of(self, model: str) -> str:
+        upstream = self._find(model)
+        if upstream is None:
+            message = f"The provided model '{_quoted(model)}' is not supported by the Batch API."
+            raise Invalid("model_not_found", message, "body.model")
+        return upstream
+
+    def _find(self, model: str) -> str | None:
+        if model in self._found:
+            return self._found[model]
+        route = find_route(self._upstreams, model)
+        upstream = route.upstream if route else None
+        if len(self._found) < MAX_MODELS_ASKED and len(model) <= MAX_QUOTED_CHARACTERS:
+            if upstream is not None and self._is_missing(model):
+                upstream = None
+            self._found[model] = upstream
+        return upstream
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedLine:
+    """A valid line: the name of its upstream, and the request's body."""
+
+    upstream: str
+    body: dict[str, Any]
+
+
+class LineChecker:
+    """Checks the lines of one file, in order; remembers ids and models."""
+
+    def __init__(self, endpoint: str, models: ModelChecker) -> None:
+        self.endpoint = endpoint
+        self._models = models
         self._seen: set[bytes] = set()
         self._embedding_inputs = 0
 
-    def check(self, line: bytes) -> dict[str, Any]:
-        """Check a line and return its body. Raises: Invalid."""
+    @property
+    def model(self) -> str | None:
+        """The model of all lines so far; None if they have several, or none."""
+        return self._models.only_model
+
+    def check(self, line: bytes) -> CheckedLine:
+        """Check a line. Raises: Invalid."""
         request = _parse(line)
         for key in ("custom_id", "method", "url", "body"):
             if request.get(key) is None:
@@ -79,8 +154,7 @@ class LineChecker:
         body: dict[str, Any] = request["body"]
         _expect(body, dict, "body")
         self._check_envelope(request)
-        self._check_body(body)
-        return body
+        return CheckedLine(self._check_body(body), body)
 
     def _check_envelope(self, request: dict[str, Any]) -> None:
         custom_id, method = request["custom_id"], request["method"]
@@ -100,12 +174,15 @@ class LineChecker:
             message = "The URL provided for this request does not match the batch endpoint."
             raise Invalid("invalid_url", message, "url")
 
-    def _check_body(self, body: dict[str, Any]) -> None:
+    def _check_body(self, body: dict[str, Any]) -> str:
         if body.get("stream"):
             title = f"{_TITLES[self.endpoint]}: " if self.endpoint in _TITLES else ""
             message = f"{title}Streaming is not supported in the Batch API."
             raise Invalid("streaming_unsupported", message, "body.stream")
-        self._check_model(body.get("model"))
+        model = body.get("model")
+        # https://platform.openai.com/docs/api-reference/moderations/create
+        default = DEFAULT_MODERATION_MODEL if self.endpoint == MODERATIONS else None
+        upstream = self._models.upstream_of(model, default)
         required = _REQUIRED[self.endpoint]
         if all(body.get(name) is None for name in required):
             name = required[0]
@@ -113,24 +190,7 @@ class LineChecker:
             raise Invalid("invalid_request", message, f"body.{name}")
         if self.endpoint == EMBEDDINGS:
             self._count_embedding_inputs(body["input"])
-
-    def _check_model(self, model: Any) -> None:
-        if model is None and self.endpoint == MODERATIONS:
-            return
-        if not isinstance(model, str) or not model:
-            raise Invalid("invalid_request", "Model parameter is required.", "body.model")
-        if self.model is None:
-            self.model, self._model_is_missing = model, self._is_missing(model)
-        if model != self.model:
-            raise Invalid(
-                "mismatched_model",
-                f"The model '{_quoted(model)}' for this request does not match the rest of the batch. "
-                "Each batch must contain requests for a single model.",
-                "body.model",
-            )
-        if self._model_is_missing:
-            message = f"The provided model '{_quoted(model)}' is not supported by the Batch API."
-            raise Invalid("model_not_found", message, "body.model")
+        return upstream
 
     def _count_embedding_inputs(self, value: Any) -> None:
         is_many = isinstance(value, list) and value and not isinstance(value[0], int)

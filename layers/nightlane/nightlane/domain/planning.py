@@ -11,7 +11,7 @@ from nightlane.domain.batch import Batch, BatchStatus
 from nightlane.domain.dispatch import dispatch
 from nightlane.domain.file import FilePurpose
 from nightlane.domain.grouping import Grouping
-from nightlane.domain.line_checks import ErrorList, Invalid, LineChecker
+from nightlane.domain.line_checks import ErrorList, Invalid, LineChecker, ModelChecker
 from nightlane.domain.lines import BYTE_ORDER_MARK, Lines, is_blank, split_lines
 from nightlane.domain.metrics import Metric
 from nightlane.domain.order import encode_order
@@ -51,7 +51,10 @@ def _validate_and_plan(ports: Ports[PlanningSettings], models: UpstreamModels, b
 
 def _read_and_plan(ports: Ports[PlanningSettings], models: UpstreamModels, batch: Batch, hold: Hold) -> None:
     errors, lines, grouping = ErrorList(), Lines(), Grouping()
-    checker = LineChecker(batch.request.endpoint, models.is_missing)
+    found = ModelChecker(
+        ports.settings.upstreams, models.is_missing, only_one=ports.settings.one_model_per_batch
+    )
+    checker = LineChecker(batch.request.endpoint, found)
     try:
         _pin_input(ports, batch)
         chunks = hold.during(ports.blobs.stream(input_key(batch.id)))
@@ -144,9 +147,9 @@ def _read(
             if line is None:
                 message = f"This line is longer than the maximum of {limits.max_line_bytes} bytes."
                 raise Invalid("invalid_request", message)
-            body = checker.check(line)
-            prefix = prefix_of(checker.endpoint, body) if limits.prefix_order else None
-            grouping.add(len(line), "", prefix)
+            checked = checker.check(line)
+            prefix = prefix_of(checker.endpoint, checked.body) if limits.prefix_order else None
+            grouping.add(len(line), checked.upstream, prefix)
         except Invalid as error:
             errors.add(error, number)
     if not lines:

@@ -172,7 +172,7 @@ class UpstreamState:
 
 
 class UpstreamStore(Protocol):
-    """The state of an upstream, by its URL, that all lanes share."""
+    """The state of an upstream, by its name, that all lanes share."""
 
     def get_rest(self, upstream: str) -> Rest | None:
         """Return the last rest, even if it is over; None if the upstream has answered since."""
