@@ -427,6 +427,11 @@ def test_a_secret_that_is_not_a_key_is_rejected_until_it_is_corrected(vault: Vau
     assert key.get() == "sk-new"
 
 
+def test_a_secret_that_cannot_be_read_is_named(vault: Vault) -> None:
+    with pytest.raises(ValueError, match="the secret acme/none cannot be read"):
+        UpstreamKey("acme/none", vault.clients).get()
+
+
 def locked(head: bytes) -> bytes:
     """Respond as an upstream that accepts only the new key."""
     if b"Bearer sk-new\r\n" in head:

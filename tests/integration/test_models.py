@@ -1,6 +1,7 @@
 """Models of the upstream: whatever its list looks like, only its own word refuses a batch."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,9 +9,11 @@ import pytest
 from aiohttp import web
 
 from nightlane.domain.batch import BatchStatus
-from tests.upstream import Upstream
-from tests.world import World, requests
+from nightlane.settings import Settings
+from tests.upstream import Upstream, only, serving
+from tests.world import World, moto_world, requests
 
+LLAMA, OTHER = {"id": "llama-3"}, {"id": "gpt-5"}
 DEFAULTS = {"object": "model", "created": 0, "owned_by": ""}
 ENTRY = {"id": "org/m", "object": "model", "created": 7, "owned_by": "them", "max_model_len": 4096}
 NOT_FOUND = {"error": {"message": "no such model", "type": "x", "param": "model", "code": "model_not_found"}}
@@ -179,3 +182,92 @@ def test_a_batch_is_refused_if_the_upstream_says_that_the_model_does_not_exist(
         ("model_not_found", 2),
     ]
     assert asked == ["/v1/models/mock-small"]
+
+
+@pytest.fixture
+def two() -> Iterator[tuple[World, Upstream, Upstream]]:
+    """A world with an upstream for `llama-*`, and one for everything else."""
+    with serving(Upstream()) as first, serving(Upstream()) as second:
+        upstreams = (
+            *only(first.url, name="first", models=["llama-*", "own"], rewrite={"fast": "llama-3"}),
+            *only(second.url, name="second"),
+        )
+        with moto_world(Settings(upstreams=upstreams)) as world:
+            yield world, first, second
+
+
+def listed_ids(world: World) -> list[str]:
+    status, body = world.call("GET", "/models")
+    assert (status, body["object"]) == (200, "list")
+    return [each["id"] for each in body["data"]]
+
+
+def test_the_lists_of_all_upstreams_are_joined_and_have_what_a_batch_may_use(
+    two: tuple[World, Upstream, Upstream],
+) -> None:
+    world, first, second = two
+    # What goes to another upstream than the one that lists it is left out.
+    lists(first, [LLAMA, OTHER])
+    lists(second, {"data": [ENTRY, LLAMA | {"owned_by": "second"}]})
+    assert listed_ids(world) == ["llama-3", "fast", "own", "org/m"]
+    _, body = world.call("GET", "/models")
+    assert body["data"][0] == DEFAULTS | LLAMA
+
+
+@pytest.mark.parametrize(
+    "body", [Said("busy", 503, "text/plain"), Said({"message": "no"}, 403), Said("none", 404, "text/plain")]
+)
+def test_an_upstream_without_a_list_does_not_hide_the_others(
+    two: tuple[World, Upstream, Upstream], body: Said
+) -> None:
+    world, first, second = two
+    lists(first, body)
+    lists(second, [ENTRY])
+    assert listed_ids(world) == ["fast", "own", "org/m"]
+
+
+def test_a_model_is_asked_for_at_its_upstream_under_the_name_that_it_has_there(
+    two: tuple[World, Upstream, Upstream],
+) -> None:
+    world, first, second = two
+    asked = lists(first, [], single=Said(LLAMA | {"owned_by": "them"}))
+    asked_second = lists(second, [], single=Said(NOT_FOUND, 404))
+    expected = {"id": "fast", "owned_by": "them"}
+    assert world.call("GET", "/models/fast") == (200, expected)
+    assert (asked, asked_second) == (["/v1/models/llama-3"], [])
+    assert world.call("GET", "/models/gpt-5")[0] == 404
+    assert asked_second == ["/v1/models/gpt-5"]
+
+
+def test_a_model_without_an_answer_of_its_own_is_found_among_those_that_the_operator_named(
+    two: tuple[World, Upstream, Upstream],
+) -> None:
+    assert two[0].call("GET", "/models/own") == (200, DEFAULTS | {"id": "own"})
+
+
+def test_a_batch_may_mix_models_of_several_upstreams_and_each_is_asked_for_its_own(
+    two: tuple[World, Upstream, Upstream],
+) -> None:
+    world, first, second = two
+    asked_first, asked_second = lists(first, []), lists(second, [], single=Said(NOT_FOUND, 404))
+    lines = requests(3)
+    for model in (b"fast", b"llama-3", b"gpt-5"):
+        lines = lines.replace(b'"mock-small"', b'"%b"' % model, 1)
+    batch_id = world.create(world.upload(lines))
+    world.run()
+    batch = world.batch(batch_id)
+    assert [(error.code, error.line) for error in batch.errors] == [("model_not_found", 3)]
+    assert (asked_first, asked_second) == (["/v1/models/llama-3"] * 2, ["/v1/models/gpt-5"])
+
+
+def test_a_batch_for_a_model_that_no_upstream_takes_is_refused_without_asking() -> None:
+    with serving(Upstream()) as upstream:
+        asked = lists(upstream, [ENTRY])
+        with moto_world(Settings(upstreams=only(upstream.url, models=["org/*"]))) as world:
+            batch_id = world.create(world.upload(requests(2)))
+            world.run()
+            batch = world.batch(batch_id)
+            assert batch.status is BatchStatus.FAILED
+            assert {error.code for error in batch.errors} == {"model_not_found"}
+            assert asked == []
+            assert world.call("GET", "/models/mock-small")[0] == 404

@@ -41,7 +41,7 @@ class HttpModels:
         failure: UpstreamError | None = None
         for upstream in self._upstreams:
             try:
-                models = self._listed(upstream) | models
+                models |= self._listed(upstream)
             except UpstreamError as error:
                 failure = error
             for name in literal_names(upstream):
