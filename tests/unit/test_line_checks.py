@@ -161,18 +161,18 @@ def with_model(model: str, custom_id: str = "a") -> bytes:
 def test_a_batch_may_mix_models_and_each_line_has_its_upstream() -> None:
     checker = checker_of(upstreams=MANY)
     models = ["llama-3", "fast", "gpt-5", "llama-3"]
-    found = [checker.check(with_model(model, str(number))) for number, model in enumerate(models)]
+    found = [checker.check(with_model(model, str(number))).upstream for number, model in enumerate(models)]
     assert found == ["llama", "llama", "openai", "llama"]
     assert checker.model is None
 
 
 def test_a_second_model_is_refused_if_a_batch_may_have_only_one() -> None:
     checker = checker_of(upstreams=MANY, only_one=True)
-    assert checker.check(with_model("gpt-5")) == "openai"
+    assert checker.check(with_model("gpt-5")).upstream == "openai"
     with pytest.raises(Invalid, match="single model") as caught:
         checker.check(with_model("llama-3", "b"))
     assert (caught.value.code, caught.value.param) == ("mismatched_model", "body.model")
-    assert checker.check(with_model("gpt-5", "c")) == "openai"
+    assert checker.check(with_model("gpt-5", "c")).upstream == "openai"
     assert checker.model == "gpt-5"
 
 
@@ -194,7 +194,7 @@ def test_the_upstream_is_asked_once_for_each_model() -> None:
     checker, codes = checker_of(is_missing=missing), []
     for number, model in enumerate(["m", "m", "other", "m", "other"]):
         try:
-            codes.append(checker.check(with_model(model, str(number))))
+            codes.append(checker.check(with_model(model, str(number))).upstream)
         except Invalid as invalid:
             codes.append(invalid.code)
     assert asked == ["m", "other"]
@@ -210,14 +210,14 @@ def test_the_upstream_is_asked_for_a_limited_number_of_models() -> None:
 
     checker = checker_of(is_missing=served_if_asked)
     for number in range(MAX_MODELS_ASKED + 5):
-        assert checker.check(with_model(f"m-{number}", str(number))) == "one"
+        assert checker.check(with_model(f"m-{number}", str(number))).upstream == "one"
     assert asked == [f"m-{number}" for number in range(MAX_MODELS_ASKED)]
 
 
 def test_a_moderation_without_a_model_goes_to_the_upstream_of_openais_default() -> None:
     checker = checker_of("/v1/moderations", upstreams=MANY, only_one=True)
     line = build_line(url="/v1/moderations", body={"input": "hi"})
-    assert checker.check(line) == "openai"
+    assert checker.check(line).upstream == "openai"
     assert checker.model is None
     assert checker.check(
         build_line(url="/v1/moderations", custom_id="b", body={"input": "", "model": "gpt-5"})
