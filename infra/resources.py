@@ -67,7 +67,7 @@ class QueueSpec:
 
 
 PLAN = QueueSpec(name="plan", fifo=False, max_receive_count=10)
-# Each hand-back is a receive: a day of runs of 15 minutes, and of rests while the upstream is down.
+# Each hand-back is a receive: a worker gives its message up for a new one before it reaches this.
 INFER = QueueSpec(name="infer", fifo=True, max_receive_count=1_000)
 ASSEMBLE = QueueSpec(name="assemble", fifo=False, max_receive_count=10)
 QUEUES = (PLAN, INFER, ASSEMBLE)

@@ -6,6 +6,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from nightlane.domain.window import DAY_SECONDS
 from nightlane.settings import (
     AssembleQueueSettings,
     DeadLetterQueueSettings,
@@ -22,7 +23,6 @@ from ..settings_errors import describe
 
 # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html
 MAX_EVENT_SOURCE_CONCURRENCY = 1_000
-DAY_SECONDS = 86_400
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 _LAMBDA_PAYLOAD = "in base64, with its event, it must fit into Lambda's 6 MB"
 # Larger values work on one machine, but not on AWS.

@@ -7,10 +7,10 @@ from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
+from nightlane.domain.window import DAY_SECONDS, longest_window_seconds
+
 from ..resources import INDEXES, TABLE_KEY, TTL_ATTRIBUTE, WORK_MARGIN_DAYS
 from .deployment import Deployment
-
-DAY_SECONDS = 86_400
 
 
 class Storage(Construct):
@@ -40,7 +40,7 @@ class Storage(Construct):
                 # With other attributes in the index, every counter update would be written to it as well.
                 projection_type=dynamodb.ProjectionType.KEYS_ONLY,
             )
-        window = math.ceil(deployment.settings.completion_window_seconds / DAY_SECONDS)
+        window = math.ceil(longest_window_seconds(deployment.settings) / DAY_SECONDS)
         self.bucket = s3.Bucket(
             self,
             "Bucket",

@@ -6,6 +6,7 @@ from nightlane.domain.file import TOMBSTONE_SECONDS
 from nightlane.domain.learned import LEARNED_SECONDS
 from nightlane.domain.ports import list_key
 from nightlane.domain.trouble import REST_RETENTION_SECONDS
+from nightlane.domain.window import DAY_SECONDS, longest_window_seconds
 from nightlane.settings import Settings
 
 from .batches import SqliteBatches
@@ -13,7 +14,6 @@ from .blobs import FolderBlobs
 from .database import Database
 from .files import SqliteFiles
 
-DAY_SECONDS = 86_400
 # An object normally gets its record within milliseconds.
 ORPHAN_AGE_SECONDS = 3_600
 # Takes a few milliseconds, so that other writers do not wait long.
@@ -25,7 +25,7 @@ def purge_expired(database: Database, blobs: FolderBlobs, settings: Settings, no
 
     Unlike on AWS, this includes batches that have ended and whose files have expired.
     """
-    window = settings.completion_window_seconds
+    window = longest_window_seconds(settings)
     # Its files may have been created as late as its end.
     oldest_batch = list_key(now - settings.batch_file_retention_seconds - window - DAY_SECONDS, "")
     for statement, value in (

@@ -6,6 +6,7 @@ import pytest
 
 from infra.gateway import GATEWAY_RESPONSES
 from infra.resources import QUEUES, functions
+from nightlane.domain.window import MAX_WINDOW_SECONDS
 from nightlane.settings import MIB, Settings
 from tests.infra.conftest import Synthesise, Template, as_list
 
@@ -157,10 +158,20 @@ def test_nothing_is_public_and_everything_is_encrypted_in_transit_and_at_rest(te
 
 
 def test_work_objects_and_unfinished_uploads_expire(synthesise: Synthesise) -> None:
-    (bucket,) = synthesise(completion_window_seconds=172_800).of_type("AWS::S3::Bucket").values()
+    (bucket,) = synthesise().of_type("AWS::S3::Bucket").values()
     work, uploads = bucket["LifecycleConfiguration"]["Rules"]
-    assert (work["Prefix"], work["ExpirationInDays"]) == ("work/", 9)
+    assert (work["Prefix"], work["ExpirationInDays"]) == ("work/", 14)
     assert uploads["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 1}
+
+
+def test_work_objects_outlive_a_window_longer_than_clients_may_ask_for(synthesise: Synthesise) -> None:
+    (bucket,) = synthesise(completion_window_seconds=10 * 86_400).of_type("AWS::S3::Bucket").values()
+    assert bucket["LifecycleConfiguration"]["Rules"][0]["ExpirationInDays"] == 17
+
+
+def test_every_queue_keeps_a_message_for_the_longest_window(template: Template) -> None:
+    for queue in template.of_type("AWS::SQS::Queue").values():
+        assert queue["MessageRetentionPeriod"] >= MAX_WINDOW_SECONDS
 
 
 def test_every_method_requires_the_authorizer(template: Template) -> None:

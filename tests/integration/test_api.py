@@ -61,11 +61,25 @@ def test_a_new_batch_has_every_key(nightlane: World) -> None:
 
 
 @pytest.mark.parametrize(
+    ("window", "seconds"), [("1h", 3_600), ("1d", 86_400), ("48h", 172_800), ("7d", 604_800)]
+)
+def test_a_batch_expires_when_the_window_that_was_asked_for_ends(
+    nightlane: World, window: str, seconds: int
+) -> None:
+    status, body = create(nightlane, completion_window=window)
+    assert (status, body["completion_window"]) == (200, window)
+    assert body["expires_at"] == body["created_at"] + seconds
+    assert nightlane.call("GET", f"/batches/{body['id']}") == (200, body)
+
+
+@pytest.mark.parametrize(
     ("changes", "code", "param", "words"),
     [
         ({"input_file_id": ...}, "missing_required_parameter", "input_file_id", "'input_file_id'"),
         ({"endpoint": "/v1/invalid"}, "invalid_value", "endpoint", "invalid_value"),
-        ({"completion_window": "48h"}, "invalid_value", "completion_window", "completion_window"),
+        ({"completion_window": "8d"}, "invalid_value", "completion_window", "from '1h' to '7d'"),
+        ({"completion_window": "30m"}, "invalid_value", "completion_window", "completion_window"),
+        ({"completion_window": 24}, "invalid_type", "completion_window", "expected a string"),
         (
             {"metadata": {"tags": ["a"]}},
             "invalid_type",

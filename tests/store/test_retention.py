@@ -90,9 +90,9 @@ def test_a_batch_is_deleted_once_it_has_ended_and_its_files_have_expired(
     ended = assembling(sqlite.batches, running(sqlite.batches, 1))
     assert sqlite.batches.finish_batch(ended, Outcome.EXPIRED, NOW + DAY, None, None)
     open_batch = running(sqlite.batches, 2)
-    purge_at(database, tmp_path, NOW + DAY + MONTH)
+    purge_at(database, tmp_path, NOW + 7 * DAY + MONTH)
     assert sqlite.batches.get_batch(ended.id) is not None
-    purge_at(database, tmp_path, NOW + 2 * DAY + MONTH + 1)
+    purge_at(database, tmp_path, NOW + 8 * DAY + MONTH + 1)
     assert sqlite.batches.get_batch(ended.id) is None
     assert sqlite.batches.get_batch(open_batch.id) is not None
 
@@ -109,7 +109,7 @@ def test_objects_of_expired_and_deleted_files_are_deleted(machine: OneMachine) -
     sweep(machine.ports)
     assert not objects.exists()
     assert machine.batch(kept).status is BatchStatus.COMPLETED
-    machine.clock_offset += 7 * DAY
+    machine.clock_offset += 9 * DAY
     assert machine.database is not None
     purge_at(machine.database, machine.folder, machine.now())
     assert [rows(machine.database, table) for table in ("files", "batches", "shards", "messages")] == [0] * 4
@@ -139,6 +139,6 @@ def test_deleting_batches_shrinks_the_database(database: Database, sqlite: Store
         )
         sqlite.batches.create_batch(new_batch(1_000 + number), NOW)
     size = database.path.stat().st_size
-    purge_at(database, tmp_path, NOW + 3 * DAY + MONTH)
+    purge_at(database, tmp_path, NOW + 9 * DAY + MONTH)
     assert rows(database, "batches") == 300
     assert database.path.stat().st_size < size * 0.75

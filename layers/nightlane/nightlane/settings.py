@@ -150,7 +150,9 @@ class AdmissionSettings(DispatchSettings, ClosingSettings):
 
 
 class WindowSettings(StepSettings):
-    completion_window_seconds: int = Field(default=86_400, ge=1)
+    completion_window_seconds: int = Field(
+        default=86_400, ge=1, description="How long a batch with the window 24h may take"
+    )
 
 
 class RetentionSettings(SettingsGroup):
@@ -210,7 +212,7 @@ class PlanningSettings(EndpointSettings, BatchSizeSettings, ShardSettings, Admis
 class AssemblySettings(RetentionSettings, AdmissionSettings): ...
 
 
-class SweepingSettings(AdmissionSettings, WindowSettings): ...
+class SweepingSettings(AdmissionSettings): ...
 
 
 class RequestSettings(EndpointSettings):

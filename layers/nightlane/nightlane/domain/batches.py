@@ -8,6 +8,7 @@ from nightlane.domain.errors import BadRequest, Conflict, NotFound
 from nightlane.domain.metrics import Metric
 from nightlane.domain.ports import Ports, list_key
 from nightlane.domain.steps import redrive_at
+from nightlane.domain.window import window_seconds
 from nightlane.settings import StepSettings, WindowSettings
 
 
@@ -28,7 +29,7 @@ def create_batch(
         status=BatchStatus.VALIDATING,
         listed=list_key(now, batch_id),
         created_at=int(now),
-        expires_at=int(now) + ports.settings.completion_window_seconds,
+        expires_at=int(now) + window_seconds(ports.settings, request.completion_window),
     )
     existing = ports.batches.create_batch(batch, wake_at=redrive_at(ports))
     if existing is None:

@@ -70,7 +70,8 @@ def _redrive(ports: Ports[SweepingSettings], batch: Batch) -> None:
     elif not batch.is_planned:
         ports.queues.send_plan(batch.id)
     elif batch.is_waiting:
-        wait = settings.completion_window_seconds
+        # Nothing is left to send: whenever a slot becomes free, some function admits a batch.
+        wait = max(wait, batch.expires_at + EXPIRY_GRACE_SECONDS - int(ports.now()))
     elif batch.is_resting:
         dispatch(ports, batch)
         wait = settings.stall_seconds

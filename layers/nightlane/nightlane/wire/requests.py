@@ -4,16 +4,17 @@ Source: https://platform.openai.com/docs/api-reference/batch/create, …/files/c
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 from nightlane.domain.batch import BatchRequest
 from nightlane.domain.errors import BadRequest
 from nightlane.domain.file import UPLOADABLE, FilePurpose
 from nightlane.domain.line_checks import ENDPOINTS
+from nightlane.domain.window import SUPPORTED_WINDOWS, parse_window
 
 MetadataKey = Annotated[str, StringConstraints(max_length=64)]
 MetadataValue = Annotated[str, StringConstraints(max_length=512)]
@@ -24,10 +25,17 @@ Endpoint = Literal[
 ]
 SUPPORTED: Mapping[str, tuple[str, ...]] = {
     "endpoint": ENDPOINTS,
-    "completion_window": ("24h",),
     "purpose": tuple(purpose.value for purpose in UPLOADABLE),
     "order": ("asc", "desc"),
 }
+
+
+def _supported_window(window: str) -> str:
+    if parse_window(window) is None:
+        raise PydanticCustomError(
+            "unsupported_value", "Supported {supported}.", {"supported": SUPPORTED_WINDOWS}
+        )
+    return window
 
 
 class Request(BaseModel):
@@ -48,7 +56,7 @@ class CreateBatch(Request):
 
     input_file_id: str
     endpoint: Endpoint
-    completion_window: Literal["24h"]
+    completion_window: Annotated[str, AfterValidator(_supported_window)]
     metadata: Annotated[dict[MetadataKey, MetadataValue], Field(max_length=16)] | None = None
     output_expires_after: ExpiresAfter | None = None
     idem_tok: Annotated[str, StringConstraints(min_length=1, max_length=512)] | None = None
@@ -146,8 +154,9 @@ def _explain(problem: ErrorDetails, name: str) -> tuple[str, str]:
             return "missing_required_parameter", f"Missing required parameter: '{name}'."
         case "extra_forbidden":
             return "unknown_parameter", f"Unknown parameter: '{name}'."
-        case "literal_error" if isinstance(value, str):
-            return "invalid_value", _invalid_value(name, value)
+        case "literal_error" | "unsupported_value" if isinstance(value, str):
+            supported = context.get("supported") or _list(SUPPORTED.get(name, ("created_at",)))
+            return "invalid_value", _invalid_value(name, value, supported)
         case "string_too_long" if problem["loc"][-1] == "[key]":
             return "property_name_above_max_length", (
                 f"Invalid 'metadata': property name too long. Expected a property name with maximum length "
@@ -185,15 +194,14 @@ def _explain(problem: ErrorDetails, name: str) -> tuple[str, str]:
     )
 
 
-def _invalid_value(name: str, value: str) -> str:
-    supported = [f"'{each}'" for each in SUPPORTED.get(name, ("created_at",))]
-    listed = supported[0] if len(supported) == 1 else f"{', '.join(supported[:-1])}, and {supported[-1]}"
+def _invalid_value(name: str, value: str, supported: str) -> str:
     # The official clients show only the message, so it contains the code and the parameter, too.
-    verb = "is" if len(supported) == 1 else "are"
-    noun = "value" if len(supported) == 1 else "values"
-    return (
-        f"Invalid value: '{_shorten(value)}'. Supported {noun} {verb}: {listed}. (invalid_value for {name})"
-    )
+    return f"Invalid value: '{_shorten(value)}'. Supported {supported}. (invalid_value for {name})"
+
+
+def _list(values: Sequence[str]) -> str:
+    *first, last = [f"'{each}'" for each in values]
+    return f"values are: {', '.join(first)}, and {last}" if first else f"value is: {last}"
 
 
 def _shorten(value: str) -> str:
