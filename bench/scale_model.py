@@ -16,8 +16,10 @@ DAY = 86_400
 
 # An assumption that has not been measured on a real account.
 TRANSACTION_SECONDS = 0.010
-# An element of a set takes its own bytes and one more: …/developerguide/CapacityUnitCalculations.html
-ADMITTED_BYTES = len("batch_") + 32 + 1
+ID_BYTES, TENANT_BYTES = len("batch_") + 32, 10
+# Two sets have an element for each batch: its id, and its id, "#" and tenant. An element of a set takes its
+# own bytes and one more: …/developerguide/CapacityUnitCalculations.html
+ADMITTED_BYTES = (ID_BYTES + 1) + (ID_BYTES + 1 + TENANT_BYTES + 1)
 
 ONE_WORKER = Settings(max_concurrent_requests_per_batch=100)
 

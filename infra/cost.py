@@ -49,7 +49,7 @@ PER_BATCH = Counter(
         "dynamodb:PutItem": 2,
         "dynamodb:UpdateItem": 4,
         "dynamodb:TransactWriteItems": 3,
-        "dynamodb:GetItem": 7,
+        "dynamodb:GetItem": 8,
         "dynamodb:Query": 3,
         "s3:PutObject": 2,
         "s3:GetObject": 3,

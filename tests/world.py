@@ -39,6 +39,7 @@ from nightlane.domain.lines import response_line
 from nightlane.domain.parts import Record
 from nightlane.domain.ports import Ports, UpstreamModels
 from nightlane.domain.shard import DoneLines
+from nightlane.domain.window import window_seconds
 from nightlane.entry import Handler
 from nightlane.settings import Settings
 from nightlane.wiring import connections_to, models_of, ports_on_aws
@@ -171,18 +172,25 @@ class World:
         self.ports.files.put_file(file)
         return file_id
 
-    def create(self, file_id: str, batch_id: str | None = None, endpoint: str = ENDPOINT) -> str:
+    def create(
+        self,
+        file_id: str,
+        batch_id: str | None = None,
+        endpoint: str = ENDPOINT,
+        tenant: str = TENANT,
+        window: str = "24h",
+    ) -> str:
         """Create a batch as the API does, without calling it."""
         batch_id = batch_id or "batch_" + self.ports.new_id()
         now = self.ports.now()
         batch = Batch(
             id=batch_id,
-            tenant=TENANT,
-            request=BatchRequest(input_file_id=file_id, endpoint=endpoint, completion_window="24h"),
+            tenant=tenant,
+            request=BatchRequest(input_file_id=file_id, endpoint=endpoint, completion_window=window),
             status=BatchStatus.VALIDATING,
             listed=f"{int(now * 1000):013d}#{batch_id}",
             created_at=int(now),
-            expires_at=int(now) + self.ports.settings.completion_window_seconds,
+            expires_at=int(now) + window_seconds(self.ports.settings, window),
         )
         self.ports.batches.create_batch(batch, wake_at=int(now) + self.ports.settings.redrive_seconds)
         self.ports.queues.send_plan(batch_id)

@@ -1,8 +1,11 @@
 """Batches on SQLite: each method is one transaction that reads a batch, checks it and writes it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+import msgspec
+
+from nightlane.domain.admission_order import Slots, Waiting
 from nightlane.domain.batch import Batch, BatchStatus, Outcome
 from nightlane.domain.ports import Admission, Due
 from nightlane.domain.trouble import Trouble
@@ -55,13 +58,18 @@ class SqliteBatches:
         )
         return [batch_from_json(data) for (data,) in rows]
 
-    def waiting_batches(self) -> Iterator[str]:
-        rows = self._database.read().execute("SELECT id FROM batches WHERE waiting ORDER BY listed")
-        return iter([batch_id for (batch_id,) in rows])
+    def waiting_batches(self) -> Iterator[Waiting]:
+        rows = self._database.read().execute(
+            "SELECT id, tenant, json_extract(data, '$.expires_at'), listed FROM batches WHERE waiting"
+            " ORDER BY listed"
+        )
+        return iter([Waiting(*row) for row in rows])
 
-    def admitted_batches(self) -> frozenset[str]:
-        rows = self._database.read().execute("SELECT id FROM batches WHERE admitted")
-        return frozenset(batch_id for (batch_id,) in rows)
+    def slots(self) -> Slots:
+        connection = self._database.read()
+        running = connection.execute("SELECT id, tenant FROM batches WHERE admitted").fetchall()
+        row = connection.execute("SELECT recent FROM admission WHERE id = 1").fetchone()
+        return Slots(dict(running), msgspec.json.decode(row[0], type=tuple[str, ...]) if row else ())
 
     def due(self, now: int) -> Iterator[Due]:
         connection = self._database.read()
@@ -71,7 +79,9 @@ class SqliteBatches:
         yield from (Due(batch_id=batch_id) for (batch_id,) in batches)
         yield from (Due(file_id=file_id) for (file_id,) in files)
 
-    def admit_batch(self, batch: Batch, limit: int, at: int, wake_at: int) -> Admission:
+    def admit_batch(
+        self, batch: Batch, limit: int, at: int, wake_at: int, *, recent: Sequence[str]
+    ) -> Admission:
         with self._database.write() as connection:
             stored = find_batch(connection, batch.id)
             if stored is None or not stored.is_waiting:
@@ -81,6 +91,10 @@ class SqliteBatches:
                 return Admission.FULL
             begun = replace(stored, status=BatchStatus.IN_PROGRESS, in_progress_at=at)
             write_batch(connection, begun, wake_at=wake_at, waiting=False, admitted=True)
+            connection.execute(
+                "INSERT INTO admission VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET recent = excluded.recent",
+                (to_json(recent),),
+            )
         return Admission.ADMITTED
 
     def record_dispatch(self, batch_id: str, attempt: int, wake_at: int) -> None:

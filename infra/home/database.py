@@ -59,6 +59,7 @@ CREATE TABLE learned_limits (
     upstream TEXT PRIMARY KEY, requests INTEGER NOT NULL, at INTEGER NOT NULL
 ) WITHOUT ROWID
 """,
+    "CREATE TABLE admission (id INTEGER PRIMARY KEY CHECK (id = 1), recent TEXT NOT NULL)",
 )
 
 

@@ -45,7 +45,7 @@ def assert_nothing_is_left(instance: RigInstance) -> None:
             break
         assert time.monotonic() < deadline, counts
         time.sleep(0.5)
-    assert DynamoBatches(clients.dynamodb, settings.table_name).admitted_batches() == frozenset()
+    assert DynamoBatches(clients.dynamodb, settings.table_name).slots().running == {}
 
 
 def test_a_running_batch_is_cancelled_within_seconds(instance: Instance) -> None:

@@ -264,7 +264,7 @@ class HomeLab:
             for file_id in filter(None, (batch.output_file_id, batch.error_file_id)):
                 lines = self.client.read(file_id).splitlines()
                 assert [json.loads(line) for line in lines] == self.watch.read(file_id)
-        assert self.ports.batches.admitted_batches() == frozenset()
+        assert self.ports.batches.slots().running == {}
         assert list(self.ports.batches.waiting_batches()) == []
         assert self.stored.messages() == 0
         left = self.stored.objects() - {file.blob_key for file in self.stored.files()}

@@ -272,7 +272,7 @@ class Lab:
         assert self.upstream.violations == []
         for batch_id in self.batches:
             self.watch.check_batch(self.batch(batch_id), poisoned)
-        assert self.bare.batches.admitted_batches() == frozenset()
+        assert self.bare.batches.slots().running == {}
         assert list(self.bare.batches.waiting_batches()) == []
         left = [name for name in self.queue_names() if self.world.count(self.world.urls[name])]
         assert left == []

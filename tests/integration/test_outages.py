@@ -342,7 +342,7 @@ def test_a_failed_checkpoint_repeats_no_request(
     assert len(commits) >= 4
     # Each failed commit was retried unchanged, under the same key.
     assert commits[::2] == commits[1::2]
-    assert nightlane.ports.batches.admitted_batches() == frozenset()
+    assert nightlane.ports.batches.slots().running == {}
 
 
 def test_answers_are_kept_when_the_rest_of_the_input_cannot_be_read(

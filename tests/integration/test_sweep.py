@@ -7,8 +7,10 @@ import pytest
 from nightlane.domain.batch import BatchStatus
 from tests.faults.lab import Bench, Lab, laboratory
 
-# The index, the batches waiting for admission, and the two gauges.
-NOTHING_DUE = ["dynamodb:Query"] * 9 + ["dynamodb:Query", "dynamodb:GetItem"]
+# The index; the slots and, if one is free, the batches waiting for it; the two gauges.
+INDEX, GAUGES = ["dynamodb:Query"] * 8, ["dynamodb:Query", "dynamodb:GetItem"]
+ALL_SLOTS_USED = [*INDEX, "dynamodb:GetItem", *GAUGES]
+NOTHING_DUE = [*INDEX, "dynamodb:GetItem", "dynamodb:Query", *GAUGES]
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +39,7 @@ def test_a_healthy_batch_is_not_read(lab: Lab) -> None:
     lab.create(lab.upload(4, "one"), "one")
     lab.deliver("plan")
     lab.world.pass_time(20)
-    assert calls_of_a_sweep(lab) == NOTHING_DUE
+    assert calls_of_a_sweep(lab) == ALL_SLOTS_USED
 
 
 def test_an_expired_file_is_deleted_with_its_object(lab: Lab) -> None:

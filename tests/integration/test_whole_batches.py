@@ -25,7 +25,7 @@ def test_a_batch_completes_with_every_line_once_in_input_order(nightlane: World,
     times = (batch.created_at, batch.in_progress_at, batch.finalizing_at, batch.completed_at)
     assert None not in times
     assert list(times) == sorted(time for time in times if time)
-    assert nightlane.ports.batches.admitted_batches() == frozenset()
+    assert nightlane.ports.batches.slots().running == {}
     assert nightlane.waiting_messages() == 0
 
 
@@ -136,20 +136,20 @@ def test_deleting_the_input_after_planning_does_not_affect_the_batch(nightlane: 
     assert nightlane.batch(batch_id).completed == 5
 
 
-def test_batches_wait_for_admission_in_the_order_of_creation(nightlane: World) -> None:
+def test_equal_batches_of_one_tenant_wait_for_admission_in_the_order_of_creation(nightlane: World) -> None:
     first, second, third = (nightlane.create(nightlane.upload(requests(2))) for _ in range(3))
     for _ in range(3):
         nightlane.deliver("plan")
     assert nightlane.batch(first).status is BatchStatus.IN_PROGRESS
     assert [nightlane.batch(each).status for each in (second, third)] == [BatchStatus.VALIDATING] * 2
-    assert nightlane.ports.batches.admitted_batches() == {first}
+    assert nightlane.ports.batches.slots().running == {first: "acme"}
     bad = nightlane.create(nightlane.upload(b"{}"))
     nightlane.deliver("plan")
     assert nightlane.batch(bad).status is BatchStatus.FAILED
     nightlane.run()
     ends = [nightlane.batch(each) for each in (first, second, third)]
     assert {batch.status for batch in ends} == {BatchStatus.COMPLETED}
-    assert nightlane.ports.batches.admitted_batches() == frozenset()
+    assert nightlane.ports.batches.slots().running == {}
     order = [key for key in nightlane.deliveries if key.startswith("assemble")]
     assert [entry.split('"')[3] for entry in order] == [first, second, third]
 

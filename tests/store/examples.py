@@ -30,23 +30,23 @@ def new_batch(number: int = 0, tenant: str = "acme") -> Batch:
     )
 
 
-def planning(store: BatchStore, number: int = 0) -> Batch:
-    batch = new_batch(number)
+def planning(store: BatchStore, number: int = 0, tenant: str = "acme") -> Batch:
+    batch = new_batch(number, tenant)
     store.create_batch(batch, NOW + 60)
     begun = store.begin_planning(batch.id, NOW + 60)
     assert begun is not None
     return begun
 
 
-def planned(store: BatchStore, number: int = 0, shards: int = 2) -> Batch:
-    batch = planning(store, number)
+def planned(store: BatchStore, number: int = 0, shards: int = 2, tenant: str = "acme") -> Batch:
+    batch = planning(store, number, tenant)
     assert store.record_plan(batch, manifest_key="work/m", shards=shards, total=6, model="m")
     return look(store, batch)
 
 
 def running(store: BatchStore, number: int = 0, shards: int = 2) -> Batch:
     batch = planned(store, number, shards)
-    assert store.admit_batch(batch, 100, NOW + 1, NOW + 61) is Admission.ADMITTED
+    assert store.admit_batch(batch, 100, NOW + 1, NOW + 61, recent=[batch.tenant]) is Admission.ADMITTED
     return look(store, batch)
 
 

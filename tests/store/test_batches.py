@@ -3,12 +3,14 @@
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from nightlane.domain.batch import BatchStatus, Outcome
+from nightlane.domain.admission_order import Slots, Waiting
+from nightlane.domain.batch import Batch, BatchStatus, Outcome
 from nightlane.domain.ports import Admission, BatchStore, Due, FileStore
 from tests.store.examples import (
     BUSY,
     NOW,
     SILENT,
+    assembling,
     begin,
     checkpoint,
     file,
@@ -43,23 +45,51 @@ def test_batches_are_listed_by_tenant_newest_first(store: BatchStore) -> None:
     assert [batch.id for batch in rest] == [new_batch(number).id for number in (2, 1, 0)]
 
 
-def test_waiting_batches_are_in_order_of_creation(store: BatchStore) -> None:
+def test_waiting_batches_have_all_that_their_order_depends_on(store: BatchStore) -> None:
     for number in (2, 0, 1):
-        planned(store, number)
-    assert list(store.waiting_batches()) == [new_batch(number).id for number in range(3)]
+        planned(store, number, tenant=f"tenant-{number}")
+    batches = [new_batch(number, f"tenant-{number}") for number in range(3)]
+    assert list(store.waiting_batches()) == [
+        Waiting(batch.id, batch.tenant, batch.expires_at, batch.listed) for batch in batches
+    ]
     assert not store.record_plan(planned(store, 3), manifest_key="x", shards=1, total=1, model=None)
+
+
+def admit(store: BatchStore, batch: Batch, limit: int = 2) -> Admission:
+    recent = store.slots().recent_with(batch.tenant)
+    return store.admit_batch(batch, limit, NOW, NOW, recent=recent)
+
+
+def test_the_slots_name_the_tenants_of_running_batches_and_of_the_last_admissions(store: BatchStore) -> None:
+    assert store.slots() == Slots({})
+    batches = [planned(store, number, tenant=tenant) for number, tenant in enumerate(("b", "c", "b"))]
+    for batch in batches:
+        assert admit(store, batch, limit=3) is Admission.ADMITTED
+    assert store.slots() == Slots({batch.id: batch.tenant for batch in batches}, ("b", "c"))
+    first = assembling(store, look(store, batches[0]))
+    assert store.finish_batch(first, Outcome.EXPIRED, NOW, None, None)
+    assert store.slots() == Slots({batches[1].id: "c", batches[2].id: "b"}, ("b", "c"))
+
+
+def test_an_admission_that_fails_leaves_the_slots_as_they_are(store: BatchStore) -> None:
+    first, second = (planned(store, number, tenant=f"tenant-{number}") for number in range(2))
+    assert admit(store, first, limit=1) is Admission.ADMITTED
+    slots = store.slots()
+    assert admit(store, second, limit=1) is Admission.FULL
+    assert admit(store, first, limit=2) is Admission.NOT_WAITING
+    assert store.slots() == slots
 
 
 def test_no_more_batches_are_admitted_than_the_limit(store: BatchStore) -> None:
     batches = [planned(store, number) for number in range(6)]
     with ThreadPoolExecutor(6) as pool:
-        answers = list(pool.map(lambda batch: store.admit_batch(batch, 2, NOW, NOW), batches))
+        answers = list(pool.map(lambda batch: admit(store, batch), batches))
     assert answers.count(Admission.ADMITTED) == 2
-    admitted = store.admitted_batches()
+    admitted = set(store.slots().running)
     assert len(admitted) == 2
-    assert set(store.waiting_batches()) == {batch.id for batch in batches} - admitted
+    assert {each.batch_id for each in store.waiting_batches()} == {batch.id for batch in batches} - admitted
     again = next(batch for batch in batches if batch.id in admitted)
-    assert store.admit_batch(again, 2, NOW, NOW) is Admission.NOT_WAITING
+    assert admit(store, again) is Admission.NOT_WAITING
 
 
 def test_only_batches_and_files_that_are_due_are_returned(store: BatchStore, files: FileStore) -> None:

@@ -94,7 +94,7 @@ def test_nothing_that_is_asked_again_and_again_goes_through_a_whole_table(
     for call in (
         lambda: list(stores.batches.due(NOW)),
         lambda: list(stores.batches.waiting_batches()),
-        lambda: stores.batches.admitted_batches(),
+        lambda: stores.batches.slots(),
         lambda: stores.batches.get_batch(batch.id),
         lambda: list(stores.batches.shards(batch.id)),
         lambda: stores.files.get_file("file-1"),

@@ -33,7 +33,7 @@ def test_finishing_a_batch_is_one_write(store: BatchStore, files: FileStore) -> 
     assert (ended.status, ended.completed_at) == (BatchStatus.COMPLETED, NOW + 20)
     assert (ended.output_file_id, ended.error_file_id) == (output.id, None)
     assert files.get_file(output.id) == output
-    assert store.admitted_batches() == frozenset()
+    assert store.slots().running == {}
     assert store.request_cancel(batch.id, NOW, NOW) is None
 
 
@@ -71,7 +71,7 @@ def test_a_plan_whose_response_was_lost_is_recorded_once(store: BatchStore) -> N
     batch = planning(store)
     for _ in range(2):
         assert store.record_plan(batch, manifest_key="work/m", shards=2, total=6, model="m")
-    assert list(store.waiting_batches()) == [batch.id]
+    assert [each.batch_id for each in store.waiting_batches()] == [batch.id]
 
 
 def test_only_the_later_of_two_assemblers_can_end_the_batch(store: BatchStore, files: FileStore) -> None:

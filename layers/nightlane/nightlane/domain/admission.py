@@ -1,5 +1,6 @@
-"""Admission: at most `max_concurrent_batches` run; the others wait in order of creation."""
+"""Admission: at most `max_concurrent_batches` run; the others wait for their turn."""
 
+from nightlane.domain.admission_order import Slots, Waiting, next_batch
 from nightlane.domain.batch import Batch
 from nightlane.domain.closing import close_if_due
 from nightlane.domain.dispatch import dispatch
@@ -9,24 +10,42 @@ from nightlane.settings import AdmissionSettings
 
 
 def admit_waiting(ports: Ports[AdmissionSettings]) -> None:
-    """Admit the oldest waiting batches while there is room, and send their shards."""
+    """Admit waiting batches while there is room, and send their shards."""
     limit = ports.settings.max_concurrent_batches
-    for batch_id in ports.batches.waiting_batches():
-        if len(ports.batches.admitted_batches()) >= limit:
+    waiting: dict[str, Waiting] | None = None
+    while waiting is None or waiting:
+        # Read again for each batch: other functions admit and end batches at the same time.
+        slots = ports.batches.slots()
+        if len(slots.running) >= limit:
             return
-        batch = ports.batches.get_batch(batch_id)
-        if batch is None or not batch.is_waiting:
-            continue
-        now = int(ports.now())
-        if now >= batch.expires_at:
-            close_if_due(ports, batch_id)
-            continue
-        admission = ports.batches.admit_batch(batch, limit, now, now + ports.settings.redrive_seconds)
-        if admission is Admission.FULL:
+        if waiting is None:
+            waiting = {each.batch_id: each for each in ports.batches.waiting_batches()}
+        chosen = next_batch(waiting.values(), slots)
+        if chosen is None or not _admit(ports, chosen, slots):
             return
-        if admission is Admission.ADMITTED:
-            ports.metrics.add(Metric.ADMISSION_WAIT, _milliseconds_since_creation(ports, batch))
-            dispatch(ports, batch)
+        del waiting[chosen.batch_id]
+
+
+def _admit(ports: Ports[AdmissionSettings], chosen: Waiting, slots: Slots) -> bool:
+    """Admit a batch if it is still waiting, or close it if it has expired. False if there is no room left."""
+    batch, settings = ports.batches.get_batch(chosen.batch_id), ports.settings
+    if batch is None or not batch.is_waiting:
+        return True
+    now = int(ports.now())
+    if now >= batch.expires_at:
+        close_if_due(ports, batch.id)
+        return True
+    admission = ports.batches.admit_batch(
+        batch,
+        settings.max_concurrent_batches,
+        now,
+        now + settings.redrive_seconds,
+        recent=slots.recent_with(batch.tenant),
+    )
+    if admission is Admission.ADMITTED:
+        ports.metrics.add(Metric.ADMISSION_WAIT, _milliseconds_since_creation(ports, batch))
+        dispatch(ports, batch)
+    return admission is not Admission.FULL
 
 
 def _milliseconds_since_creation(ports: Ports, batch: Batch) -> int:

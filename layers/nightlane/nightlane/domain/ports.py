@@ -11,6 +11,7 @@ from typing import Any, Generic, Protocol
 
 from typing_extensions import TypeVar
 
+from nightlane.domain.admission_order import Slots, Waiting
 from nightlane.domain.batch import Batch, BatchError, Outcome
 from nightlane.domain.file import FilePurpose, StoredFile
 from nightlane.domain.keys import ApiKey
@@ -92,11 +93,19 @@ class BatchStore(StepStore, Protocol):
     def list_batches(self, tenant: str, after: str | None, limit: int) -> list[Batch]:
         """Return the tenant's batches, newest first, from after a `listed` key."""
 
-    def waiting_batches(self) -> Iterator[str]:
-        """Yield the ids of the batches waiting for admission, oldest first; some may have been admitted."""
+    def waiting_batches(self) -> Iterator[Waiting]:
+        """Yield the batches waiting for admission, oldest first; some may have been admitted."""
 
-    def admit_batch(self, batch: Batch, limit: int, at: int, wake_at: int) -> Admission:
-        """validating → in_progress, if fewer than `limit` batches hold admission slots."""
+    def slots(self) -> Slots:
+        """Return who holds admission slots, read consistently."""
+
+    def admit_batch(
+        self, batch: Batch, limit: int, at: int, wake_at: int, *, recent: Sequence[str]
+    ) -> Admission:
+        """validating → in_progress, if fewer than `limit` batches hold admission slots.
+
+        `recent` replaces the slots' recent tenants.
+        """
 
     def record_dispatch(self, batch_id: str, attempt: int, wake_at: int) -> None:
         """Record that the messages of all lanes were sent in this attempt."""
@@ -157,9 +166,6 @@ class BatchStore(StepStore, Protocol):
 
     def due(self, now: int) -> Iterator[Due]:
         """Yield the batches and files that the sweeper should handle now."""
-
-    def admitted_batches(self) -> frozenset[str]:
-        """Return the ids of the batches that hold admission slots."""
 
 
 @dataclass(frozen=True, slots=True)

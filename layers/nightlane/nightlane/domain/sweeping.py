@@ -47,7 +47,7 @@ def _unfinished(ports: Ports[SweepingSettings], batch_id: str) -> Batch | None:
 
 def _measure(ports: Ports, overdue: int) -> None:
     waiting = sum(1 for _ in islice(ports.batches.waiting_batches(), MAX_WAITING_COUNTED))
-    ports.metrics.add(Metric.BATCHES_RUNNING, len(ports.batches.admitted_batches()))
+    ports.metrics.add(Metric.BATCHES_RUNNING, len(ports.batches.slots().running))
     ports.metrics.add(Metric.BATCHES_WAITING, waiting)
     ports.metrics.add(Metric.BATCHES_OVERDUE, overdue)
 

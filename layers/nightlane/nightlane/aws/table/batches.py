@@ -1,7 +1,7 @@
 """Batches from creation to their terminal status. Each method is one conditional write."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -20,13 +20,19 @@ from nightlane.aws.table.items import (
     WAKE_PARTITIONS,
     batch_from_item,
     batch_key,
+    batch_of_entry,
     batch_owner,
     batch_to_item,
+    slot_values,
+    slots_from_item,
     trouble_to_map,
+    waiting_from_item,
     waiting_key,
+    waiting_of,
 )
 from nightlane.aws.table.shards import DynamoShards
 from nightlane.aws.table.steps import DynamoSteps
+from nightlane.domain.admission_order import Slots, Waiting
 from nightlane.domain.batch import Batch, BatchStatus, Outcome
 from nightlane.domain.ports import Admission, Due
 from nightlane.domain.trouble import Trouble
@@ -76,15 +82,24 @@ class DynamoBatches:
         keys = [Key(item["pk"], item["sk"]) for item in islice(listed, limit)]
         return [batch_from_item(item) for item in self._table.get_many(keys)]
 
-    def waiting_batches(self) -> Iterator[str]:
-        entries = self._table.query("#pk = :pk", {"pk": WAITING_PARTITION}, page=25)
-        return (str(entry["sk"]).split("#", 1)[1] for entry in entries)
+    def waiting_batches(self) -> Iterator[Waiting]:
+        for entry in self._table.query("#pk = :pk", {"pk": WAITING_PARTITION}):
+            waiting = waiting_from_item(entry)
+            if waiting is None and (batch := self.get_batch(batch_of_entry(entry))) is not None:
+                waiting = waiting_of(batch)
+            if waiting is not None:
+                yield waiting
 
-    def admit_batch(self, batch: Batch, limit: int, at: int, wake_at: int) -> Admission:
+    def slots(self) -> Slots:
+        return slots_from_item(self._table.get(ADMISSION_KEY) or {})
+
+    def admit_batch(
+        self, batch: Batch, limit: int, at: int, wake_at: int, *, recent: Sequence[str]
+    ) -> Admission:
         slot = update(
             ADMISSION_KEY,
-            "ADD #running :id",
-            {"id": {batch.id}, "limit": limit, "this": batch.id},
+            "ADD #running :id, #owners :owner SET #recent = :recent",
+            slot_values(batch) | {"recent": list(recent), "limit": limit, "this": batch.id},
             "attribute_not_exists(#running) OR size(#running) < :limit OR contains(#running, :this)",
         )
         started = update(
@@ -178,10 +193,6 @@ class DynamoBatches:
             ):
                 kind, identifier = str(item["pk"]).split("#", 1)
                 yield Due(batch_id=identifier) if kind == "BATCH" else Due(file_id=identifier)
-
-    def admitted_batches(self) -> frozenset[str]:
-        item = self._table.get(ADMISSION_KEY)
-        return frozenset(item.get("running", ())) if item else frozenset()
 
     def _update_if(self, batch_id: str, expression: str, values: Item, condition: str) -> bool:
         try:

@@ -8,6 +8,7 @@ from hashlib import sha256
 from typing import Any
 
 from nightlane.aws.table.connection import Item, Key
+from nightlane.domain.admission_order import Slots, Waiting
 from nightlane.domain.batch import Batch, BatchError, BatchRequest, BatchStatus, Outcome, Usage
 from nightlane.domain.file import FilePurpose, StoredFile
 from nightlane.domain.shard import Part, Shard, Suspicion
@@ -37,6 +38,40 @@ def upstream_key(upstream: str) -> Key:
 
 def waiting_key(batch: Batch) -> Key:
     return Key(WAITING_PARTITION, batch.listed)
+
+
+def waiting_to_item(batch: Batch) -> Item:
+    """Return the entry of a waiting batch. It has all that the order of admission depends on."""
+    key = waiting_key(batch)
+    return {"pk": key.pk, "sk": key.sk, "tenant": batch.tenant, "expires_at": batch.expires_at}
+
+
+def waiting_of(batch: Batch) -> Waiting:
+    return Waiting(batch.id, batch.tenant, batch.expires_at, batch.listed)
+
+
+def waiting_from_item(item: Mapping[str, Any]) -> Waiting | None:
+    """None if the entry was written by a version before 0010-admission-order."""
+    if "tenant" not in item:
+        return None
+    return Waiting(batch_of_entry(item), item["tenant"], int(item["expires_at"]), item["sk"])
+
+
+def batch_of_entry(item: Mapping[str, Any]) -> str:
+    """Return the id of the batch that an entry stands for."""
+    return str(item["sk"]).split("#", 1)[1]
+
+
+def slot_values(batch: Batch) -> Item:
+    """Return the members of the two sets of ADMISSION that stand for an admitted batch."""
+    return {"id": {batch.id}, "owner": {f"{batch.id}#{batch.tenant}"}}
+
+
+def slots_from_item(item: Mapping[str, Any]) -> Slots:
+    """Return the slots. Batches that an earlier version admitted have no owner: their tenant is empty."""
+    owners = dict(owner.split("#", 1) for owner in item.get("owners", ()))
+    running = {batch_id: owners.get(batch_id, "") for batch_id in item.get("running", ())}
+    return Slots(running, tuple(item.get("recent", ())))
 
 
 def batch_owner(tenant: str) -> str:

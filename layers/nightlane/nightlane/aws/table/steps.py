@@ -17,7 +17,9 @@ from nightlane.aws.table.items import (
     batch_key,
     error_to_map,
     file_to_item,
+    slot_values,
     waiting_key,
+    waiting_to_item,
 )
 from nightlane.domain.batch import Batch, BatchError, BatchStatus, Outcome
 from nightlane.domain.file import StoredFile
@@ -95,8 +97,7 @@ class DynamoSteps:
             values,
             f"{UNPLANNED} AND {SAME_STEP}",
         )
-        waiting = waiting_key(batch)
-        entry = put({"pk": waiting.pk, "sk": waiting.sk})
+        entry = put(waiting_to_item(batch))
         try:
             self._table.transact([("Update", planned), ("Put", entry)])
         except TransactionRefused:
@@ -126,7 +127,7 @@ class DynamoSteps:
             values,
             f"{SAME_STEP} AND #status = :seen AND {UNFINISHED}",
         )
-        slot = update(ADMISSION_KEY, "DELETE #running :id", {"id": {batch.id}})
+        slot = update(ADMISSION_KEY, "DELETE #running :id, #owners :owner", slot_values(batch))
         actions += [("Update", finished), ("Update", slot), ("Delete", delete(waiting_key(batch)))]
         try:
             self._table.transact(actions)
