@@ -40,6 +40,8 @@ class Upstream:
     delay_seconds: float = 0.0
     asked: Counter[str] = field(default_factory=Counter)
     raw: list[bytes] = field(default_factory=list)
+    others: list[tuple[str, Body]] = field(default_factory=list)
+    """Path and body of the requests to other endpoints."""
     in_flight: int = 0
     max_in_flight: int = 0
 
@@ -57,6 +59,11 @@ class Upstream:
             return self.script(body, seen) or chat_answer(body)
         finally:
             self.in_flight -= 1
+
+    async def answer_other(self, request: web.Request) -> web.Response:
+        """Answer a request to any other endpoint."""
+        self.others.append((request.path, await request.json()))
+        return web.json_response({"results": [{"index": 0, "relevance_score": 0.5}]})
 
     async def list_models(self, request: web.Request) -> web.Response:
         return self.models(request.raw_path) or web.Response(status=404, text="404: Not Found")
@@ -98,6 +105,7 @@ def serving(upstream: Upstream) -> Iterator[Upstream]:
     async def serve(ready: Callable[[], None], stopping: asyncio.Event) -> None:
         app = web.Application()
         app.router.add_post("/v1/chat/completions", upstream.answer)
+        app.router.add_post("/v1/{other:.*}", upstream.answer_other)
         app.router.add_get("/v1/models{rest:.*}", upstream.list_models)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await runner.setup()

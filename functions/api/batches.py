@@ -18,7 +18,7 @@ def routes(ports: Ports[ApiSettings]) -> APIGatewayRouter:
     @router.post("/")
     def create() -> Response[str]:
         event = router.current_event
-        request = read(CreateBatch, read_json(body_of(event)))
+        request = read(CreateBatch, read_json(body_of(event)), ports.settings.extra_endpoints)
         token = request.token(event.headers.get("idempotency-key"))
         return json_response(batch_object(create_batch(ports, tenant_of(event), request.to_domain(), token)))
 

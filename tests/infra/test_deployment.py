@@ -44,6 +44,10 @@ DOMAIN = {"name": "batch.acme.test", "certificate_arn": "arn:aws:acm:us-east-1:1
             "nightlane.completion_window_seconds: the maximum on AWS is 1209600: SQS keeps a message for 14",
         ),
         (
+            UPSTREAM | {"extra_endpoints": ["/v1/rerank", "v1/score"]},
+            "nightlane.extra_endpoints.1: String should match pattern",
+        ),
+        (
             UPSTREAM | {"max_upload_bytes": 10_000_000},
             "nightlane.max_upload_bytes: the maximum on AWS is 4650000",
         ),

@@ -19,6 +19,7 @@ CHANGED: dict[str, Any] = {
     for name, field in Settings.model_fields.items()
     if type(field.default) in (int, float, bool)
 }
+LISTS = {"extra_endpoints": ["/v1/rerank"]}
 SET_IN_EVERY_STACK = {"upstreams"} | {
     name for name, field in Settings.model_fields.items() if isinstance(field.default, str)
 }
@@ -57,8 +58,9 @@ def test_default_settings_are_in_no_environment(template: Template) -> None:
 def test_an_environment_has_exactly_the_settings_that_its_function_declares(
     synthesise: Synthesise, spec: FunctionSpec
 ) -> None:
-    settings = settings_of(synthesise(upstreams=SECRET, **CHANGED), spec.name)
+    settings = settings_of(synthesise(upstreams=SECRET, **CHANGED, **LISTS), spec.name)
     assert set(settings) == spec.settings.model_fields.keys()
+    assert settings.get("extra_endpoints", '["/v1/rerank"]') == '["/v1/rerank"]'
     changed = {name: settings[name] for name in settings.keys() & CHANGED.keys()}
     assert Settings(**changed) == Settings(**{name: CHANGED[name] for name in changed})
 

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from openai.types import Batch, FileObject
 
+from nightlane.domain.endpoints import ENDPOINTS
 from nightlane.settings import Settings
 from tests.moto_lock import one_write_at_a_time
 from tests.upstream import only
@@ -70,6 +71,23 @@ def test_a_batch_expires_when_the_window_that_was_asked_for_ends(
     assert (status, body["completion_window"]) == (200, window)
     assert body["expires_at"] == body["created_at"] + seconds
     assert nightlane.call("GET", f"/batches/{body['id']}") == (200, body)
+
+
+@pytest.mark.parametrize("endpoint", [*ENDPOINTS])
+def test_a_batch_may_be_for_every_endpoint_of_openai(nightlane: World, endpoint: str) -> None:
+    status, body = create(nightlane, endpoint=endpoint)
+    assert (status, body["endpoint"]) == (200, endpoint)
+
+
+def test_an_extra_endpoint_is_refused_unless_the_operator_allows_it(nightlane: World) -> None:
+    error = error_of(create(nightlane, endpoint="/v1/rerank"), 400)
+    assert (error["code"], error["param"]) == ("invalid_value", "endpoint")
+    assert "'/v1/images/generations', and '/v1/images/edits'." in error["message"]
+    nightlane.ports.settings.__dict__["extra_endpoints"] = ("/v1/rerank",)
+    status, body = create(nightlane, endpoint="/v1/rerank")
+    assert (status, body["endpoint"]) == (200, "/v1/rerank")
+    error = error_of(create(nightlane, endpoint="/v1/score"), 400)
+    assert "and '/v1/rerank'." in error["message"]
 
 
 @pytest.mark.parametrize(

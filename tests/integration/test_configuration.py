@@ -42,6 +42,15 @@ def test_later_sources_take_precedence(tmp_path: Path) -> None:
     assert settings.upstreams == ()
 
 
+def test_extra_endpoints_are_a_list_in_a_file_and_json_elsewhere(tmp_path: Path) -> None:
+    file = config(tmp_path, {"extra_endpoints": ["/v1/rerank", "/v1/score"]})
+    assert read(file).extra_endpoints == ("/v1/rerank", "/v1/score")
+    assert read(None, {"NIGHTLANE_EXTRA_ENDPOINTS": '["/v1/messages"]'}).extra_endpoints == ("/v1/messages",)
+    assert read(file, extra_endpoints="[]").extra_endpoints == ()
+    with pytest.raises(InvalidSettings, match=r"extra_endpoints .*must be a JSON list of paths"):
+        read(None, extra_endpoints="/v1/rerank")
+
+
 def test_a_config_file_may_omit_the_upstream_and_may_contain_settings_of_a_stack(tmp_path: Path) -> None:
     upstream = {"url": "http://127.0.0.1:8000/v1"}
     file = config(tmp_path, {"upstreams": [upstream], "stack_name": "Mine", "log_retention_days": 90})
@@ -57,6 +66,7 @@ def test_a_config_file_may_omit_the_upstream_and_may_contain_settings_of_a_stack
         ({"checkpoint_seconds": "soon"}, "nightlane.checkpoint_seconds: Input should be a valid number"),
         ({"upstream_key": "sk-1"}, "nightlane.upstream_key: Extra inputs are not permitted"),
         ({"upstreams": [{"url": "nowhere"}]}, "nightlane.upstreams.0.url: an endpoint is a URL"),
+        ({"extra_endpoints": ["rerank"]}, "nightlane.extra_endpoints.0: String should match pattern"),
         ([], "the file must contain a JSON object"),
         ("{", "Expecting property name"),
         ("\udcff".encode("utf-8", "surrogateescape").decode("latin-1"), "Expecting value"),

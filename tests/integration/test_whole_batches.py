@@ -1,5 +1,8 @@
 """Whole batches through the real handlers, on moto."""
 
+import json
+from typing import Any
+
 import pytest
 from aiohttp import web
 
@@ -232,3 +235,21 @@ def test_a_batch_that_expired_while_waiting_is_closed_instead_of_admitted(nightl
     nightlane.run()
     ends = [nightlane.batch(each).status for each in (first, second, third)]
     assert ends == [BatchStatus.EXPIRED, BatchStatus.EXPIRED, BatchStatus.COMPLETED]
+
+
+def test_lines_of_an_extra_endpoint_go_to_the_same_path_of_the_upstream(
+    nightlane: World, upstream: Upstream
+) -> None:
+    bodies: list[dict[str, Any]] = [{"query": "q", "documents": ["a"]}, {"model": "m", "query": "q"}]
+    lines = [
+        json.dumps({"custom_id": str(number), "method": "POST", "url": "/v1/rerank", "body": body}).encode()
+        for number, body in enumerate(bodies)
+    ]
+    batch_id = nightlane.create(nightlane.upload(b"\n".join(lines)), endpoint="/v1/rerank")
+    nightlane.run()
+    batch = nightlane.batch(batch_id)
+    assert (batch.status, batch.completed) == (BatchStatus.COMPLETED, 2)
+    assert [path for path, _ in upstream.others] == ["/v1/rerank"] * 2
+    assert all(body in bodies for _, body in upstream.others)
+    (first, _) = nightlane.lines(batch.output_file_id)
+    assert first["response"]["body"] == {"results": [{"index": 0, "relevance_score": 0.5}]}

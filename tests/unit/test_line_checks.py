@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nightlane.domain.endpoints import ENDPOINTS, Endpoint
 from nightlane.domain.line_checks import (
-    ENDPOINTS,
     MAX_ERRORS,
     MAX_MODELS_ASKED,
     ErrorList,
@@ -232,6 +232,9 @@ def test_a_moderation_without_a_model_goes_to_the_upstream_of_openais_default() 
         ("/v1/embeddings", {"model": "m", "input": "x"}),
         ("/v1/responses", {"model": "m", "input": "x"}),
         ("/v1/moderations", {"input": "x"}),
+        ("/v1/images/generations", {"prompt": "x"}),
+        ("/v1/images/edits", {"images": [{"file_id": "file-1"}], "prompt": "x"}),
+        ("/v1/images/edits", {"prompt": "x", "images": [{"file_id": "file-1"}]}),
     ],
 )
 def test_every_endpoint_has_its_required_fields(endpoint: str, body: dict[str, Any]) -> None:
@@ -241,6 +244,40 @@ def test_every_endpoint_has_its_required_fields(endpoint: str, body: dict[str, A
     code, message, param = check_invalid(build_line(url=endpoint, body=without), endpoint)
     assert (code, param) == ("invalid_request", f"body.{field}")
     assert message == f"{field.capitalize()} parameter is required."
+
+
+@pytest.mark.parametrize(("endpoint", "rules"), ENDPOINTS.items(), ids=ENDPOINTS)
+def test_a_model_is_required_where_openai_has_no_default(endpoint: str, rules: Endpoint) -> None:
+    body = {name: "x" for names in rules.required for name in names}
+    line = build_line(url=endpoint, body=body)
+    if rules.needs_model:
+        assert check_invalid(line, endpoint)[1:] == ("Model parameter is required.", "body.model")
+    else:
+        checker_of(endpoint).check(line)
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"model": "m"}, {"query": "a", "documents": ["b"]}, {"model": "m", "stream": False}]
+)
+def test_the_body_of_an_extra_endpoint_may_have_any_fields(body: dict[str, Any]) -> None:
+    checker_of("/v1/rerank").check(build_line(url="/v1/rerank", body=body))
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "param"),
+    [
+        ([], "invalid_type", "body"),
+        ("x", "invalid_type", "body"),
+        ({"model": 4}, "invalid_request", "body.model"),
+        ({"model": "other"}, "model_not_found", "body.model"),
+        ({"stream": True}, "streaming_unsupported", "body.stream"),
+    ],
+)
+def test_the_envelope_of_an_extra_endpoint_is_checked_and_its_model_if_it_has_one(
+    body: Any, code: str, param: str
+) -> None:
+    line = build_line(url="/v1/rerank", body=body)
+    assert check_invalid(line, "/v1/rerank", lambda model: model != "m")[::2] == (code, param)
 
 
 def test_the_inputs_of_all_embedding_lines_are_limited_in_total() -> None:
@@ -280,7 +317,7 @@ json_values = st.recursive(
 
 
 @given(
-    endpoint=st.sampled_from(ENDPOINTS),
+    endpoint=st.sampled_from([*ENDPOINTS, "/v1/rerank"]),
     data=st.binary()
     | json_values.map(lambda value: json.dumps(value).encode())
     | st.fixed_dictionaries(
@@ -288,7 +325,7 @@ json_values = st.recursive(
         optional={
             "custom_id": st.just("a") | json_values,
             "method": st.just("POST") | json_values,
-            "url": st.sampled_from(ENDPOINTS) | json_values,
+            "url": st.sampled_from([*ENDPOINTS, "/v1/rerank"]) | json_values,
             "body": json_values
             | st.fixed_dictionaries(
                 {},

@@ -1,6 +1,8 @@
 """The mock model's responses are valid for a strict OpenAI client, and it refuses what OpenAI refuses."""
 
+import base64
 import json
+import zlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,7 +11,7 @@ import pytest
 import urllib3
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from openai.types import Completion, CreateEmbeddingResponse, ModerationCreateResponse
+from openai.types import Completion, CreateEmbeddingResponse, ImagesResponse, ModerationCreateResponse
 from openai.types.chat import ChatCompletion
 from openai.types.responses import Response
 from pydantic import BaseModel
@@ -73,6 +75,10 @@ GOOD: list[tuple[str, dict[str, Any], type[BaseModel]]] = [
     ),
     ("moderations", {"model": "mock-moderation", "input": ["a", "b"]}, ModerationCreateResponse),
     ("moderations", {"input": [{"type": "text", "text": "a"}]}, ModerationCreateResponse),
+    ("images/generations", {"model": "mock-image", "prompt": "a cat", "n": 2}, ImagesResponse),
+    ("images/generations", {"prompt": "a cat"}, ImagesResponse),
+    ("images/edits", {"prompt": "a hat", "images": [{"file_id": "file-1"}]}, ImagesResponse),
+    ("images/edits", {"prompt": "a hat", "image": "data:image/png;base64,AA=="}, ImagesResponse),
 ]
 MISSING, TYPE, VALUE = "missing_required_parameter", "invalid_type", "invalid_value"
 BAD: list[tuple[str, Any, str | None, str | None]] = [
@@ -112,6 +118,10 @@ BAD: list[tuple[str, Any, str | None, str | None]] = [
     ("responses", {"model": "mock-large", "input": [{"content": "hi"}]}, MISSING, "input[0].role"),
     ("responses", {"model": "mock-large", "input": "hi", "truncation": "no"}, VALUE, "truncation"),
     ("moderations", {}, MISSING, "input"),
+    ("images/generations", {}, MISSING, "prompt"),
+    ("images/generations", {"prompt": "a cat", "n": 11}, VALUE, "n"),
+    ("images/edits", {"prompt": "a hat"}, MISSING, "images"),
+    ("images/edits", {"prompt": "a hat", "images": []}, "empty_array", "images"),
 ]
 
 
@@ -189,6 +199,22 @@ def test_the_official_client_can_call_every_endpoint(client: openai.OpenAI) -> N
     assert response.usage.total_tokens == response.usage.input_tokens + response.usage.output_tokens
     moderation = client.moderations.create(input=["a", "b"])
     assert [result.flagged for result in moderation.results] == [False, False]
+    images = client.images.generate(prompt="a cat", n=2)
+    assert len(images.data or []) == 2
+
+
+def test_an_image_is_a_png_of_one_pixel(client: openai.OpenAI) -> None:
+    (image,) = client.images.generate(prompt="a cat").data or []
+    data = base64.b64decode(image.b64_json or "")
+    assert data.startswith(b"\x89PNG\r\n\x1a\n")
+    chunks, rest = {}, data[8:]
+    while rest:
+        length = int.from_bytes(rest[:4], "big")
+        kind, content, checksum = rest[4:8], rest[8 : 8 + length], rest[8 + length : 12 + length]
+        assert zlib.crc32(kind + content) == int.from_bytes(checksum, "big")
+        chunks[kind], rest = content, rest[12 + length :]
+    assert [*chunks] == [b"IHDR", b"IDAT", b"IEND"]
+    assert len(zlib.decompress(chunks[b"IDAT"])) == 1 + 3
 
 
 def test_embeddings_are_equal_as_floats_and_in_base64(client: openai.OpenAI) -> None:

@@ -5,6 +5,7 @@ from pydantic import ValidationError
 
 from infra.resources import functions
 from nightlane.settings import (
+    ApiSettings,
     AuthorizeSettings,
     EndpointSettings,
     InferSettings,
@@ -47,3 +48,19 @@ def test_an_environment_with_a_setting_of_another_function_is_refused() -> None:
 def test_every_setting_is_declared_by_a_function() -> None:
     of_functions = {name for spec in functions(Settings()) for name in spec.settings.model_fields}
     assert Settings.model_fields.keys() == of_functions
+
+
+def test_a_list_is_json_in_an_environment() -> None:
+    settings = ApiSettings(extra_endpoints=("/v1/rerank", "/v1/score"))
+    environment = settings.to_environment()
+    assert environment == {"NIGHTLANE_EXTRA_ENDPOINTS": '["/v1/rerank","/v1/score"]'}
+    assert ApiSettings.from_environment(environment) == settings
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["", "rerank", "/rerank", "/v1", "/v1/", "/v1/a/", "/v1//a", "/v1/../a", "/v1/a?b", "/v1/a#b", "/v1/a\n"],
+)
+def test_an_extra_endpoint_must_be_a_path_below_v1(path: str) -> None:
+    with pytest.raises(ValidationError):
+        ApiSettings(extra_endpoints=(path,))

@@ -216,3 +216,34 @@ def moderation(request: requests.Moderation, key: int) -> Json:
         "category_applied_input_types": {category: ["text"] for category in CATEGORIES},
     }
     return {"id": f"modr-{key:08x}", "model": request.model, "results": [result] * count}
+
+
+def images(request: requests.ImageGeneration, key: int) -> Json:
+    count, text_tokens = request.n or 1, _tokens(request.prompt)
+    image_tokens = 272 * count
+    return {
+        "created": CREATED,
+        "background": "opaque",
+        "data": [{"b64_json": base64.b64encode(_png(key + number)).decode()} for number in range(count)],
+        "output_format": "png",
+        "quality": "low",
+        "size": "1024x1024",
+        "usage": {
+            "input_tokens": text_tokens,
+            "input_tokens_details": {"image_tokens": 0, "text_tokens": text_tokens},
+            "output_tokens": image_tokens,
+            "output_tokens_details": {"image_tokens": image_tokens, "text_tokens": 0},
+            "total_tokens": text_tokens + image_tokens,
+        },
+    }
+
+
+def _png(color: int) -> bytes:
+    """A valid image of one pixel. https://www.w3.org/TR/png-3/"""
+    header = struct.pack(">IIBBBBB", 1, 1, 8, 2, 0, 0, 0)
+    pixel = zlib.compress(b"\0" + struct.pack(">I", color & 0xFFFFFF)[1:])
+    chunks = ((b"IHDR", header), (b"IDAT", pixel), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in chunks
+    )

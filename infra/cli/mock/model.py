@@ -22,7 +22,7 @@ from .gate import NO_LIMITS, Capacity, Gate, Refused
 
 Json = dict[str, Any]
 CHAT_MODELS = ("mock-small", "mock-large")
-MODELS = (*CHAT_MODELS, "mock-embedding", "mock-moderation")
+MODELS = (*CHAT_MODELS, "mock-embedding", "mock-moderation", "mock-image")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +111,8 @@ ROUTES = {
     "/v1/embeddings": Route(json.Decoder(requests.Embeddings), answers.embeddings),
     "/v1/responses": Route(json.Decoder(requests.Response), answers.response),
     "/v1/moderations": Route(json.Decoder(requests.Moderation), answers.moderation),
+    "/v1/images/generations": Route(json.Decoder(requests.ImageGeneration), answers.images),
+    "/v1/images/edits": Route(json.Decoder(requests.ImageEdit), answers.images),
 }
 
 

@@ -118,6 +118,23 @@ class Moderation(Request, kw_only=True):
     input: str | Annotated[list[str | Json], Meta(min_length=1)]
 
 
+class ImageGeneration(Request, kw_only=True):
+    model: str = "mock-image"
+    prompt: str
+    n: Annotated[int, Meta(ge=1, le=10)] | None = None
+
+
+class ImageEdit(ImageGeneration, kw_only=True):
+    """In JSON, as in a batch: `images` are objects with an `image_url` or a `file_id`."""
+
+    images: Annotated[list[Json], Meta(min_length=1)] | None = None
+    image: str | Json | list[str | Json] | None = None
+
+    def __post_init__(self) -> None:
+        if self.images is None and self.image is None:
+            raise ValueError("Object missing required field `images`")
+
+
 class Invalid(Exception):
     """A request that gets 400, with OpenAI's `message`, `code` and `param`."""
 

@@ -6,15 +6,17 @@ The last classes are the settings of the Lambda functions: each has exactly what
 import json
 import math
 from collections.abc import Mapping
-from typing import Any, Self, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
 from nightlane.upstream_settings import UpstreamSettings, check_upstreams
 
 PREFIX = "NIGHTLANE_"
 KIB = 1024
 MIB = 1024 * KIB
+# Segments of letters, digits, "_", "-" and ".", none of which begins with a dot.
+Path = Annotated[str, StringConstraints(max_length=100, pattern=r"^/v1(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)+$")]
 
 
 def setting_text(value: Any) -> str:
@@ -155,6 +157,27 @@ class WindowSettings(StepSettings):
     )
 
 
+class BatchEndpointSettings(SettingsGroup):
+    extra_endpoints: tuple[Path, ...] = Field(
+        default=(),
+        max_length=20,
+        description="Paths that a batch may be for, besides OpenAI's; as JSON in an environment",
+    )
+
+    @field_validator("extra_endpoints", mode="before")
+    @classmethod
+    def _read_json(cls, value: Any) -> Any:
+        try:
+            return json.loads(value) if isinstance(value, str) else value
+        except ValueError as error:
+            raise ValueError('this must be a JSON list of paths, such as ["/v1/rerank"]') from error
+
+    @field_validator("extra_endpoints")
+    @classmethod
+    def _each_once(cls, paths: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(paths))
+
+
 class RetentionSettings(SettingsGroup):
     batch_file_retention_seconds: int = Field(default=2_592_000, ge=1)
 
@@ -261,6 +284,7 @@ class ApiSettings(
     UploadSettings,
     ContentSettings,
     WindowSettings,
+    BatchEndpointSettings,
 ): ...
 
 

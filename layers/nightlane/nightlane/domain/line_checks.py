@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from nightlane.domain.batch import BatchError
+from nightlane.domain.endpoints import endpoint_of
 from nightlane.domain.routing import Named, find_route
 
 MAX_ERRORS = 100
@@ -21,23 +22,7 @@ MAX_DEPTH = 200
 MAX_QUOTED_CHARACTERS = 200
 # Upstreams are asked about this many models of a batch, and the answers are remembered.
 MAX_MODELS_ASKED = 100
-DEFAULT_MODERATION_MODEL = "omni-moderation-latest"
 
-CHAT, COMPLETIONS, EMBEDDINGS, RESPONSES, MODERATIONS = ENDPOINTS = (
-    "/v1/chat/completions",
-    "/v1/completions",
-    "/v1/embeddings",
-    "/v1/responses",
-    "/v1/moderations",
-)
-_TITLES = {CHAT: "Chat Completions", COMPLETIONS: "Completions", RESPONSES: "Responses"}
-_REQUIRED: dict[str, tuple[str, ...]] = {
-    CHAT: ("messages",),
-    COMPLETIONS: ("prompt",),
-    EMBEDDINGS: ("input",),
-    RESPONSES: ("input", "prompt"),
-    MODERATIONS: ("input",),
-}
 _NAMES: dict[type, str] = {
     str: "a string",
     bool: "a boolean",
@@ -83,10 +68,13 @@ class ModelChecker:
         """The model of the batch; None if it has several, or none yet."""
         return None if self._is_mixed else self._first
 
-    def upstream_of(self, model: Any, default: str | None = None) -> str:
-        """Return the name of the upstream that takes a model, if need be the default. Raises: Invalid."""
-        if model is None and default is not None:
-            return self._upstream_of(default)
+    def upstream_by_default(self, model: str | None) -> str:
+        """Return the name of the upstream for a line that names no model: the default's, or else the first."""
+        route = find_route(self._upstreams, model) if model is not None else None
+        return route.upstream if route else self._upstreams[0].name
+
+    def upstream_of(self, model: Any) -> str:
+        """Return the name of the upstream that takes a model. Raises: Invalid."""
         if not isinstance(model, str) or not model:
             raise Invalid("invalid_request", "Model parameter is required.", "body.model")
         if self._first is None:
@@ -100,9 +88,6 @@ class ModelChecker:
                     "body.model",
                 )
             self._is_mixed = True
-        return self._upstream_of(model)
-
-    def _upstream_of(self, model: str) -> str:
         upstream = self._find(model)
         if upstream is None:
             message = f"The provided model '{_quoted(model)}' is not supported by the Batch API."
@@ -134,6 +119,7 @@ class LineChecker:
 
     def __init__(self, endpoint: str, models: ModelChecker) -> None:
         self.endpoint = endpoint
+        self._rules = endpoint_of(endpoint)
         self._models = models
         self._seen: set[bytes] = set()
         self._embedding_inputs = 0
@@ -176,20 +162,20 @@ class LineChecker:
 
     def _check_body(self, body: dict[str, Any]) -> str:
         if body.get("stream"):
-            title = f"{_TITLES[self.endpoint]}: " if self.endpoint in _TITLES else ""
+            title = f"{self._rules.title}: " if self._rules.title else ""
             message = f"{title}Streaming is not supported in the Batch API."
             raise Invalid("streaming_unsupported", message, "body.stream")
         model = body.get("model")
-        # https://platform.openai.com/docs/api-reference/moderations/create
-        default = DEFAULT_MODERATION_MODEL if self.endpoint == MODERATIONS else None
-        upstream = self._models.upstream_of(model, default)
-        required = _REQUIRED[self.endpoint]
-        if all(body.get(name) is None for name in required):
-            name = required[0]
-            message = f"{name.capitalize()} parameter is required."
-            raise Invalid("invalid_request", message, f"body.{name}")
-        if self.endpoint == EMBEDDINGS:
-            self._count_embedding_inputs(body["input"])
+        if model is None and not self._rules.needs_model:
+            upstream = self._models.upstream_by_default(self._rules.default_model)
+        else:
+            upstream = self._models.upstream_of(model)
+        for names in self._rules.required:
+            if all(body.get(name) is None for name in names):
+                message = f"{names[0].capitalize()} parameter is required."
+                raise Invalid("invalid_request", message, f"body.{names[0]}")
+        if self._rules.inputs:
+            self._count_embedding_inputs(body[self._rules.inputs])
         return upstream
 
     def _count_embedding_inputs(self, value: Any) -> None:

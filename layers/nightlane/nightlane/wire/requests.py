@@ -7,35 +7,48 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+)
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from nightlane.domain.batch import BatchRequest
+from nightlane.domain.endpoints import ENDPOINTS
 from nightlane.domain.errors import BadRequest
 from nightlane.domain.file import UPLOADABLE, FilePurpose
-from nightlane.domain.line_checks import ENDPOINTS
 from nightlane.domain.window import SUPPORTED_WINDOWS, parse_window
 
 MetadataKey = Annotated[str, StringConstraints(max_length=64)]
 MetadataValue = Annotated[str, StringConstraints(max_length=512)]
 ExpirySeconds = Annotated[int, Field(ge=3_600, le=2_592_000)]
 Purpose = Literal["assistants", "batch", "fine-tune", "vision", "user_data", "evals"]
-Endpoint = Literal[
-    "/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/responses", "/v1/moderations"
-]
 SUPPORTED: Mapping[str, tuple[str, ...]] = {
-    "endpoint": ENDPOINTS,
     "purpose": tuple(purpose.value for purpose in UPLOADABLE),
     "order": ("asc", "desc"),
 }
 
 
+def _supported_endpoint(endpoint: str, info: ValidationInfo) -> str:
+    endpoints = (*ENDPOINTS, *(info.context or ()))
+    if endpoint not in endpoints:
+        raise _unsupported(_list(endpoints))
+    return endpoint
+
+
 def _supported_window(window: str) -> str:
     if parse_window(window) is None:
-        raise PydanticCustomError(
-            "unsupported_value", "Supported {supported}.", {"supported": SUPPORTED_WINDOWS}
-        )
+        raise _unsupported(SUPPORTED_WINDOWS)
     return window
+
+
+def _unsupported(supported: str) -> PydanticCustomError:
+    return PydanticCustomError("unsupported_value", "Supported {supported}.", {"supported": supported})
 
 
 class Request(BaseModel):
@@ -55,7 +68,7 @@ class CreateBatch(Request):
     """`idem_tok`, later renamed `idempotency_key`, is an extension by Llama Stack."""
 
     input_file_id: str
-    endpoint: Endpoint
+    endpoint: Annotated[str, AfterValidator(_supported_endpoint)]
     completion_window: Annotated[str, AfterValidator(_supported_window)]
     metadata: Annotated[dict[MetadataKey, MetadataValue], Field(max_length=16)] | None = None
     output_expires_after: ExpiresAfter | None = None
@@ -129,10 +142,10 @@ def read_json(body: bytes) -> Any:
     return value
 
 
-def read(model: type[Model], values: Any) -> Model:
+def read(model: type[Model], values: Any, extra_endpoints: Sequence[str] = ()) -> Model:
     """Validate a request. Raises: BadRequest, for the first error."""
     try:
-        return model.model_validate(values)
+        return model.model_validate(values, context=extra_endpoints)
     except ValidationError as error:
         raise _bad_request(error.errors(include_url=False)[0]) from error
 
