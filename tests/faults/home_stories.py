@@ -67,7 +67,8 @@ def cancelled(lab: HomeLab) -> None:
 def expired(lab: HomeLab) -> None:
     """A batch that expires while it runs, and one that expires while it waits."""
     files = {name: lab.client.upload(4, name) for name in ("first", "second")}
-    lab.upstream.slow = {f"{files['first']}/3": 2 * RUN_SECONDS}
+    # A fault may leave the first unplanned, and then it is the second that runs.
+    lab.upstream.slow = {f"{file_id}/3": 2 * RUN_SECONDS for file_id in files.values()}
     ids = [lab.client.create(file_id, name) for name, file_id in files.items()]
     lab.deliver(Queue.PLAN)
     lab.deliver(Queue.PLAN)
