@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from nightlane.domain.line_checks import CHAT, COMPLETIONS, EMBEDDINGS, ENDPOINTS, RESPONSES
+from nightlane.domain.endpoints import CHAT, COMPLETIONS, EMBEDDINGS, ENDPOINTS, RESPONSES
 from nightlane.domain.prefixes import MIN_PREFIX_BYTES, Prefix, prefix_of
 
 LONG = "You translate from English to French. " * 20

@@ -22,14 +22,14 @@ class Endpoint:
     """The field whose elements count towards the limit of inputs of a batch."""
 
 
+CHAT, COMPLETIONS, EMBEDDINGS = "/v1/chat/completions", "/v1/completions", "/v1/embeddings"
+RESPONSES, MODERATIONS = "/v1/responses", "/v1/moderations"
 ENDPOINTS: Mapping[str, Endpoint] = {
-    "/v1/chat/completions": Endpoint((("messages",),), "Chat Completions"),
-    "/v1/completions": Endpoint((("prompt",),), "Completions"),
-    "/v1/embeddings": Endpoint((("input",),), inputs="input"),
-    "/v1/responses": Endpoint((("input", "prompt"),), "Responses"),
-    "/v1/moderations": Endpoint(
-        (("input",),), needs_model=False, default_model="omni-moderation-latest"
-    ),
+    CHAT: Endpoint((("messages",),), "Chat Completions"),
+    COMPLETIONS: Endpoint((("prompt",),), "Completions"),
+    EMBEDDINGS: Endpoint((("input",),), inputs="input"),
+    RESPONSES: Endpoint((("input", "prompt"),), "Responses"),
+    MODERATIONS: Endpoint((("input",),), needs_model=False, default_model="omni-moderation-latest"),
     "/v1/images/generations": Endpoint((("prompt",),), needs_model=False),
     "/v1/images/edits": Endpoint((("prompt",), ("images", "image")), needs_model=False),
 }

@@ -69,7 +69,7 @@ class ModelChecker:
         return None if self._is_mixed else self._first
 
     def upstream_by_default(self, model: str | None) -> str:
-        """Return the name of the upstream for a line that names no model: the default's, or else the first."""
+        """Return the upstream for a line that names no model: the one of the default, or else the first."""
         route = find_route(self._upstreams, model) if model is not None else None
         return route.upstream if route else self._upstreams[0].name
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from nightlane.domain.line_checks import CHAT, COMPLETIONS, RESPONSES
+from nightlane.domain.endpoints import CHAT, COMPLETIONS, RESPONSES
 
 # Four of vLLM's blocks of 16 tokens: a cache gains nothing from less.
 MIN_PREFIX_BYTES = 256
