@@ -84,7 +84,7 @@ def demand(load: Load) -> Iterator[tuple[Limit, float]]:
     commits_per_second = run.commits / run.inference_seconds
     yield ACCOUNT, workers + rate * run.assemble_seconds + requests * CALL_SECONDS
     yield EVENT_SOURCE, workers
-    yield SLOTS, running * shape.settings.lanes
+    yield SLOTS, running * len(shape.settings.lane_capacities())
     yield BATCH_ITEM, commits_per_second
     yield (
         BATCH_PARTITION,

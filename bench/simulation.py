@@ -97,7 +97,7 @@ class Simulation:
             yield worker
             began = self._clock.now
             yield self._clock.timeout(self._overheads.worker_start)
-            yield from self._run(item, lines, self._shape.settings.lane_capacities[lane])
+            yield from self._run(item, lines, self._shape.settings.lane_capacities()[lane])
             self.worker_seconds += self._clock.now - began
 
     def _run(self, item: HotItem, lines: int, slots: int) -> Process:

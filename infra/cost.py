@@ -13,10 +13,10 @@ from functools import cached_property, lru_cache
 from nightlane.aws.blobs import PART_BYTES as UPLOAD_PART_BYTES
 from nightlane.aws.queues import MAX_ENTRIES_PER_SEND
 from nightlane.aws.table.items import part_to_text
+from nightlane.domain.cutting import cut_shards
 from nightlane.domain.inference.lines import READ_BYTES
 from nightlane.domain.lines import Lines
 from nightlane.domain.parts import PARTS_AHEAD
-from nightlane.domain.planning import cut_shards
 from nightlane.domain.shard import Lane, Part
 from nightlane.settings import KIB, Settings
 
@@ -163,7 +163,7 @@ def build_run(lines: int, input_bytes: int, output_bytes: int, settings: Setting
     """The run of a batch, cut into shards as `plan` does, at this pace."""
     lanes = []
     for lane, counts in lane_shards(lines, input_bytes, settings).items():
-        seconds, invocations = pace(sum(counts), settings.lane_capacities[lane])
+        seconds, invocations = pace(sum(counts), settings.lane_capacities()[lane])
         shards = []
         for number, count in enumerate(counts):
             took = seconds * count / sum(counts)
@@ -178,7 +178,7 @@ def observed_run(lines: int, input_bytes: int, output_bytes: int, settings: Sett
     """The run of a batch that took `seconds` from its first request to its last."""
 
     def pace(count: int, slots: int) -> tuple[float, int]:
-        took = seconds * count / lines * sum(settings.lane_capacities) / slots
+        took = seconds * count / lines * sum(settings.lane_capacities()) / slots
         return took, math.ceil(took / FUNCTION_SECONDS)
 
     return build_run(lines, input_bytes, output_bytes, settings, pace)
@@ -190,9 +190,9 @@ def lane_shards(lines: int, input_bytes: int, settings: Settings) -> dict[int, t
     places = Lines()
     for number in range(lines):
         places.add(number * input_bytes, input_bytes - 1)
-    lanes = [Lane(capacity) for capacity in settings.lane_capacities]
+    lanes = [Lane("", capacity) for capacity in settings.lane_capacities()]
     found: dict[int, tuple[int, ...]] = {}
-    for spec in cut_shards(places, lanes, settings):
+    for spec in cut_shards(places, lanes, settings, {0: ""}):
         found[spec.lane] = (*found.get(spec.lane, ()), spec.lines)
     return found
 

@@ -60,8 +60,7 @@ def make_handler(
 async def _run(
     ports: Ports[InferSettings], connect: Connect, delivery: Delivery, budget: ByteBudget
 ) -> Ending:
-    async with connect(ports.settings.upstream_url, budget) as upstream:
-        return await run_lane(ports, upstream, delivery, budget)
+    return await run_lane(ports, lambda upstream: connect(upstream, budget), delivery, budget)
 
 
 def _on_aws(settings: InferSettings, clients: Clients) -> Handler:

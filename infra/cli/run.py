@@ -151,6 +151,8 @@ class _Waiting:
             return None
         if progress["waits_for"] == "slot":
             return "waiting for a slot: other batches are running"
+        if progress["waits_for"] == "active_hours":
+            return "waiting for the hours in which the endpoint may be used"
         last = progress.get("last_refusal") or {}
         refusal = f"{last.get('status') or last.get('kind')}: {escape(str(last.get('message')))}"
         return f"waiting for the endpoint; its last response: {refusal}"

@@ -60,6 +60,11 @@ CREATE TABLE learned_limits (
 ) WITHOUT ROWID
 """,
     "CREATE TABLE admission (id INTEGER PRIMARY KEY CHECK (id = 1), recent TEXT NOT NULL)",
+    """
+CREATE TABLE shares (
+    upstream TEXT PRIMARY KEY, version INTEGER NOT NULL, data TEXT NOT NULL
+) WITHOUT ROWID
+""",
 )
 
 

@@ -7,8 +7,7 @@ from nightlane.domain.assembly import assemble_batch
 from nightlane.domain.dead_letters import fail_assembly, fail_lane, fail_plan
 from nightlane.domain.errors import StorageFull
 from nightlane.domain.inference.budget import ByteBudget
-from nightlane.domain.inference.ports import Upstream
-from nightlane.domain.inference.worker import DONE, Delivery, Verdict, run_lane
+from nightlane.domain.inference.worker import DONE, Connect, Delivery, Verdict, run_lane
 from nightlane.domain.metrics import Metric
 from nightlane.domain.planning import plan_batch
 from nightlane.domain.ports import Ports, UpstreamModels
@@ -55,7 +54,7 @@ class Deliveries:
         else:
             assemble_batch(self._ports, batch_id)
 
-    async def deliver_lane(self, upstream: Upstream, budget: ByteBudget, seconds: float) -> bool:
+    async def deliver_lane(self, connect: Connect, budget: ByteBudget, seconds: float) -> bool:
         """Run the next lane for at most `seconds`. Returns False if there is none."""
         message = await asyncio.to_thread(self._receive, Queue.INFER)
         if message is None:
@@ -69,7 +68,7 @@ class Deliveries:
             else:
                 deadline = self._ports.monotonic() + seconds
                 delivery = Delivery(lane, lease, deadline, message.receives)
-                ending = await run_lane(self._ports, upstream, delivery, budget)
+                ending = await run_lane(self._ports, connect, delivery, budget)
         match ending.verdict:
             case Verdict.DONE:
                 await asyncio.to_thread(self._queues.delete, message)

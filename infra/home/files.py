@@ -8,6 +8,7 @@ from nightlane.domain.file import FilePurpose, StoredFile
 from nightlane.domain.keys import ApiKey, digest
 from nightlane.domain.learned import LearnedLimit
 from nightlane.domain.ports import UpstreamState
+from nightlane.domain.shares import Shares
 from nightlane.domain.trouble import Rest
 
 from .database import Database
@@ -15,6 +16,7 @@ from .rows import LAST, insert_file, to_json
 
 _decode_file = msgspec.json.Decoder(StoredFile).decode
 _decode_key = msgspec.json.Decoder(ApiKey).decode
+_decode_shares = msgspec.json.Decoder(Shares).decode
 _decode_rest = msgspec.json.Decoder(Rest).decode
 
 
@@ -105,6 +107,20 @@ class SqliteUpstreams:
                 " SET requests = excluded.requests, at = excluded.at WHERE at <= excluded.at",
                 (upstream, learned.requests, learned.at),
             )
+
+    def get_shares(self, upstream: str) -> Shares:
+        query = "SELECT data FROM shares WHERE upstream = ?"
+        row = self._database.read().execute(query, (upstream,)).fetchone()
+        return _decode_shares(row[0]) if row else Shares()
+
+    def put_shares(self, upstream: str, shares: Shares) -> bool:
+        with self._database.write() as connection:
+            written = connection.execute(
+                "INSERT INTO shares VALUES (?, ?, ?) ON CONFLICT DO UPDATE"
+                " SET version = excluded.version, data = excluded.data WHERE version = excluded.version - 1",
+                (upstream, shares.version, to_json(shares)),
+            )
+        return written.rowcount > 0
 
     def begin_rest(self, upstream: str, rest: Rest, previous: Rest | None) -> Rest:
         with self._database.write() as connection:

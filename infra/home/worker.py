@@ -7,12 +7,12 @@ import sys
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack, nullcontext, suppress
 from pathlib import Path
 
 from nightlane.domain.errors import StorageFull
 from nightlane.domain.inference.budget import ByteBudget
-from nightlane.domain.inference.ports import Upstream
+from nightlane.domain.inference.worker import Connect
 from nightlane.settings import MIB, Settings
 
 from .lock import sole_worker
@@ -48,14 +48,14 @@ async def run(parts: Parts) -> None:
         }
         group = await stack.enter_async_context(asyncio.TaskGroup())
         for each in sent:
-            group.create_task(_run_lanes(parts, upstreams[settings.upstream_url], budget, each))
+            group.create_task(_run_lanes(parts, lambda name: nullcontext(upstreams[name]), budget, each))
 
 
-async def _run_lanes(parts: Parts, upstream: Upstream, budget: ByteBudget, sent: asyncio.Event) -> None:
+async def _run_lanes(parts: Parts, connect: Connect, budget: ByteBudget, sent: asyncio.Event) -> None:
     while True:
         sent.clear()
         try:
-            if not await parts.deliveries.deliver_lane(upstream, budget, RUN_SECONDS):
+            if not await parts.deliveries.deliver_lane(connect, budget, RUN_SECONDS):
                 with suppress(TimeoutError):
                     await asyncio.wait_for(sent.wait(), POLL_SECONDS)
         except Exception:

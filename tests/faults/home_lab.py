@@ -7,7 +7,7 @@ import random
 import shutil
 import sqlite3
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -195,7 +195,9 @@ class HomeLab:
     def _deliver(self, queue: Queue) -> bool:
         if queue is not Queue.INFER:
             return self.deliveries.deliver(queue)
-        running = self.deliveries.deliver_lane(self.upstream, ByteBudget(64 * MIB), RUN_SECONDS)
+        running = self.deliveries.deliver_lane(
+            lambda _: nullcontext(self.upstream), ByteBudget(64 * MIB), RUN_SECONDS
+        )
         return bool(self.clock.run(running))
 
     def round(self) -> bool:

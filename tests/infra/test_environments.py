@@ -15,9 +15,9 @@ SECRET = [{"url": "https://a.test/v1", "auth": {"secret": "acme/models"}}]
 CHANGED: dict[str, Any] = {
     name: not field.default
     if isinstance(field.default, bool)
-    else field.default + {"shard_max_lines": -1, "max_concurrent_batches": 1}.get(name, 2)
+    else (field.default or 0) + {"shard_max_lines": -1, "max_concurrent_batches": 1}.get(name, 2)
     for name, field in Settings.model_fields.items()
-    if type(field.default) in (int, float, bool)
+    if field.default is None or type(field.default) in (int, float, bool)
 }
 LISTS = {"extra_endpoints": ["/v1/rerank"]}
 SET_IN_EVERY_STACK = {"upstreams"} | {

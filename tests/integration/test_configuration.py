@@ -47,7 +47,7 @@ def test_extra_endpoints_are_a_list_in_a_file_and_json_elsewhere(tmp_path: Path)
     assert read(file).extra_endpoints == ("/v1/rerank", "/v1/score")
     assert read(None, {"NIGHTLANE_EXTRA_ENDPOINTS": '["/v1/messages"]'}).extra_endpoints == ("/v1/messages",)
     assert read(file, extra_endpoints="[]").extra_endpoints == ()
-    with pytest.raises(InvalidSettings, match=r"extra_endpoints .*must be a JSON list of paths"):
+    with pytest.raises(InvalidSettings, match="extra_endpoints: this must be a JSON list of paths"):
         read(None, extra_endpoints="/v1/rerank")
 
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 import uuid
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +127,11 @@ class OneMachine:
             pass
 
     def deliver_lane(self) -> bool:
-        return asyncio.run(self.deliveries.deliver_lane(self.upstream, ByteBudget(64 * MIB), RUN_SECONDS))
+        return asyncio.run(
+            self.deliveries.deliver_lane(
+                lambda _: nullcontext(self.upstream), ByteBudget(64 * MIB), RUN_SECONDS
+            )
+        )
 
     def batch(self, batch_id: str) -> Batch:
         found = self.ports.batches.get_batch(batch_id)

@@ -104,17 +104,17 @@ def test_lines_of_several_routes_are_always_divided() -> None:
 
 def test_an_order_like_the_input_is_no_order() -> None:
     assert arrange(grouped([("", each) for each in (A, A, B, B)])).order is None
-    assert arrange(grouped([("", A)])).starts == frozenset()
+    assert arrange(grouped([("", A)])).routes == {0: ""}
     arrangement = arrange(grouped([("x", A), ("x", A), ("x", B), ("x", B), ("y", None)]))
     assert arrangement.order is None
-    assert arrangement.starts == {4}
+    assert arrangement.routes == {0: "x", 4: "y"}
 
 
 def test_a_shard_begins_with_every_group() -> None:
     arrangement = arrange(grouped([("", each) for each in (A, B, A, B, B)]))
     assert arrangement.order is not None
     assert list(arrangement.order) == [0, 2, 1, 3, 4]
-    assert arrangement.starts == {0, 2}
+    assert arrangement.routes == {0: "", 2: ""}
 
 
 @given(lines)

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nightlane.domain.cutting import cut_shards
 from nightlane.domain.lines import Lines
-from nightlane.domain.planning import cut_shards
 from nightlane.domain.shard import DoneLines, Lane
 from nightlane.settings import Settings
 
@@ -19,7 +19,7 @@ def build_lines(lengths: list[int]) -> Lines:
 
 
 def lanes_of(settings: Settings) -> list[Lane]:
-    return [Lane(capacity) for capacity in settings.lane_capacities]
+    return [Lane("one", capacity) for capacity in settings.lane_capacities()]
 
 
 @given(
@@ -40,7 +40,8 @@ def test_shards_cover_every_line_once_within_their_limits(
         shard_max_bytes=max_bytes,
     )
     lines = build_lines(lengths)
-    shards = cut_shards(lines, lanes_of(settings), settings, starts)
+    starts = {start for start in starts if start < len(lengths)}
+    shards = cut_shards(lines, lanes_of(settings), settings, {0: "one"} | dict.fromkeys(starts, "one"))
     assert [shard.index for shard in shards] == list(range(len(shards)))
     covered = [line for shard in shards for line in range(shard.first_line, shard.first_line + shard.lines)]
     assert covered == list(range(len(lengths)))
@@ -49,32 +50,49 @@ def test_shards_cover_every_line_once_within_their_limits(
         assert shard.end == lines.ends[shard.first_line + shard.lines - 1]
         assert shard.lines <= max_lines
         assert shard.lines == 1 or shard.end - shard.start <= max_bytes
-        assert 0 <= shard.lane < settings.lanes
+        assert 0 <= shard.lane < len(settings.lane_capacities())
         assert not starts & set(range(shard.first_line + 1, shard.first_line + shard.lines))
 
 
 @given(limit=st.integers(1, 5_000), in_flight=st.integers(1, 900))
 def test_the_capacities_of_a_batchs_lanes_add_up_to_the_limit(limit: int, in_flight: int) -> None:
     settings = Settings(max_concurrent_requests_per_batch=limit, requests_in_flight_per_worker=in_flight)
-    assert sum(settings.lane_capacities) == limit
-    assert max(settings.lane_capacities) <= in_flight
-    assert max(settings.lane_capacities) - min(settings.lane_capacities) <= 1
-    assert settings.worker_concurrency >= max(2, settings.lanes)
+    assert sum(settings.lane_capacities()) == limit
+    assert max(settings.lane_capacities()) <= in_flight
+    assert max(settings.lane_capacities()) - min(settings.lane_capacities()) <= 1
+    assert settings.worker_concurrency >= max(2, len(settings.lane_capacities()))
 
 
 def test_lanes_of_equal_capacity_get_equal_numbers_of_lines() -> None:
     settings = Settings(max_concurrent_requests_per_batch=200, requests_in_flight_per_worker=50)
-    shards = cut_shards(build_lines([10] * 1_000), lanes_of(settings), settings)
-    loads = [sum(shard.lines for shard in shards if shard.lane == lane) for lane in range(settings.lanes)]
+    shards = cut_shards(build_lines([10] * 1_000), lanes_of(settings), settings, {0: "one"})
+    loads = [
+        sum(shard.lines for shard in shards if shard.lane == lane)
+        for lane in range(len(settings.lane_capacities()))
+    ]
     assert max(loads) - min(loads) <= max(shard.lines for shard in shards)
 
 
 def test_the_last_shards_of_several_lanes_are_small_so_that_all_lanes_end_together() -> None:
     settings = Settings(max_concurrent_requests_per_batch=100, requests_in_flight_per_worker=25)
-    sizes = [spec.lines for spec in cut_shards(build_lines([10] * 10_000), lanes_of(settings), settings)]
+    sizes = [
+        spec.lines
+        for spec in cut_shards(build_lines([10] * 10_000), lanes_of(settings), settings, {0: "one"})
+    ]
     assert sizes == sorted(sizes, reverse=True)
     assert (sizes[0], sizes[-2]) == (1_250, 12)
     assert len(sizes) < 50
+
+
+def test_shards_are_on_lanes_of_their_lines_upstream() -> None:
+    settings = Settings(max_concurrent_requests_per_batch=4, requests_in_flight_per_worker=2)
+    lanes = [Lane("a", 2), Lane("a", 2), Lane("b", 1)]
+    routes = {0: "b", 30: "a", 90: "b"}
+    shards = cut_shards(build_lines([10] * 100), lanes, settings, routes)
+    found = {line: lanes[shard.lane].upstream for shard in shards for line in (shard.first_line,)}
+    assert [found[start] for start in routes] == ["b", "a", "b"]
+    assert sum(shard.lines for shard in shards if lanes[shard.lane].upstream == "a") == 60
+    assert {shard.lane for shard in shards} == {0, 1, 2}
 
 
 @given(size=st.integers(1, 100), data=st.data())

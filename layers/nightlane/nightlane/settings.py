@@ -123,10 +123,9 @@ class EndpointSettings(SettingsGroup):
         check_upstreams(upstreams)
         return upstreams
 
-    @property
-    def upstream_url(self) -> str:
-        """The name of the first upstream, which workers use until each lane has an upstream of its own."""
-        return self.upstreams[0].name if self.upstreams else ""
+    def find_upstream(self, name: str) -> UpstreamSettings | None:
+        """Return the upstream of this name; None if the operator has removed it."""
+        return next((each for each in self.upstreams if each.name == name), None)
 
 
 class LeaseSettings(SettingsGroup):
@@ -166,7 +165,7 @@ class BatchEndpointSettings(SettingsGroup):
 
     @field_validator("extra_endpoints", mode="before")
     @classmethod
-    def _read_json(cls, value: Any) -> Any:
+    def _read_paths(cls, value: Any) -> Any:
         try:
             return json.loads(value) if isinstance(value, str) else value
         except ValueError as error:
@@ -209,16 +208,15 @@ class ShardSettings(SettingsGroup):
     shard_max_lines: int = Field(default=4_800, ge=1, le=4_800)
     shard_max_bytes: int = Field(default=16 * MIB, ge=1)
 
-    @property
-    def lanes(self) -> int:
-        """The number of lanes (SQS FIFO message groups) of a batch, each with one worker."""
-        return math.ceil(self.max_concurrent_requests_per_batch / self.requests_in_flight_per_worker)
+    def lane_capacities(self, upstream_limit: int | None = None) -> tuple[int, ...]:
+        """The requests in flight that each lane (SQS FIFO message group) of a batch may have on one upstream.
 
-    @property
-    def lane_capacities(self) -> tuple[int, ...]:
-        """The requests in flight that each lane may have; their sum is exactly the limit."""
-        base, extra = divmod(self.max_concurrent_requests_per_batch, self.lanes)
-        return tuple(base + (lane < extra) for lane in range(self.lanes))
+        Their sum is exactly the lower of the batch's limit and the upstream's.
+        """
+        limit = min(self.max_concurrent_requests_per_batch, upstream_limit or math.inf)
+        lanes = math.ceil(limit / self.requests_in_flight_per_worker)
+        base, extra = divmod(int(limit), lanes)
+        return tuple(base + (lane < extra) for lane in range(lanes))
 
 
 class PlanningSettings(EndpointSettings, BatchSizeSettings, ShardSettings, AdmissionSettings):
@@ -250,7 +248,11 @@ class RequestSettings(EndpointSettings):
     max_answer_bytes: int = Field(default=16 * MIB, ge=KIB, description="Of one response from the upstream")
 
 
-class InferenceSettings(RequestSettings, ClosingSettings):
+class InferenceSettings(LeaseSettings, RequestSettings, ClosingSettings):
+    active_hours_are_strict: bool = Field(
+        default=False,
+        description="True: a batch expires rather than run outside the active hours of its upstream",
+    )
     upstream_pause_seconds: int = Field(
         default=60,
         ge=0,
@@ -298,9 +300,7 @@ class PlanSettings(
 ): ...
 
 
-class InferSettings(
-    StorageSettings, InferQueueSettings, AssembleQueueSettings, LeaseSettings, InferenceSettings
-): ...
+class InferSettings(StorageSettings, InferQueueSettings, AssembleQueueSettings, InferenceSettings): ...
 
 
 class AssembleSettings(
@@ -332,4 +332,6 @@ class Settings(
     @property
     def worker_concurrency(self) -> int:
         """Reserved concurrency of `infer`; at least 2, which is the minimum of MaximumConcurrency in SQS."""
-        return max(2, self.max_concurrent_batches * self.lanes)
+        limits = [each.max_concurrent_requests for each in self.upstreams] or [None]
+        lanes = sum(len(self.lane_capacities(limit)) for limit in limits)
+        return max(2, self.max_concurrent_batches * lanes)

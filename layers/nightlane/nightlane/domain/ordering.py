@@ -1,7 +1,7 @@
 """Arranges the lines of a batch in groups, and writes its input in that order."""
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from nightlane.domain.grouping import Group
@@ -17,21 +17,21 @@ class Arrangement:
 
     order: "array[int] | None"
     """Their numbers in the input; None if it is the input's order."""
-    starts: frozenset[int]
-    """The positions in this order at which a shard must begin."""
+    routes: Mapping[int, str]
+    """The positions at which a shard must begin, and the upstream of the lines from there on."""
 
 
 def arrange(groups: Sequence[Group]) -> Arrangement:
     """Put the groups one after another. Only a change of the route divides lines that keep their order."""
-    order, starts, routes = array("I"), [], []
+    order, routes, changes = array("I"), {}, {}
     for position, group in enumerate(groups):
-        if position and group.route != groups[position - 1].route:
-            routes.append(len(order))
-        starts.append(len(order))
+        if not position or group.route != groups[position - 1].route:
+            changes[len(order)] = group.route
+        routes[len(order)] = group.route
         order.extend(group.numbers)
     if all(position == number for position, number in enumerate(order)):
-        return Arrangement(None, frozenset(routes))
-    return Arrangement(order, frozenset(starts))
+        return Arrangement(None, changes)
+    return Arrangement(order, routes)
 
 
 def write_ordered(blobs: Blobs, source: str, target: str, lines: Lines, order: Order, hold: Hold) -> Lines:

@@ -1,13 +1,12 @@
 """plan: reads the input, validates every line, orders the lines and divides the batch into shards."""
 
-import heapq
-import math
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Iterable
 
 import msgspec
 
 from nightlane.domain.admission import admit_waiting
 from nightlane.domain.batch import Batch, BatchStatus
+from nightlane.domain.cutting import cut_shards, lanes_to
 from nightlane.domain.dispatch import dispatch
 from nightlane.domain.file import FilePurpose
 from nightlane.domain.grouping import Grouping
@@ -18,13 +17,9 @@ from nightlane.domain.order import encode_order
 from nightlane.domain.ordering import Arrangement, arrange, write_ordered
 from nightlane.domain.ports import BlobMissing, Ports, UpstreamModels
 from nightlane.domain.prefixes import prefix_of
-from nightlane.domain.shard import Lane, Manifest, ShardSpec, input_key, plan_keys
+from nightlane.domain.shard import Manifest, input_key, plan_keys
 from nightlane.domain.steps import Hold, held, redrive_at
-from nightlane.settings import BatchSizeSettings, DispatchSettings, PlanningSettings, ShardSettings
-
-# Each shard has this fraction of a lane's share of the lines that are left. Known as factoring:
-# https://doi.org/10.1145/135226.135232
-SHARDS_LEFT_PER_LANE = 2
+from nightlane.settings import BatchSizeSettings, DispatchSettings, PlanningSettings
 
 
 def plan_batch(ports: Ports[PlanningSettings], models: UpstreamModels, batch_id: str) -> None:
@@ -76,7 +71,7 @@ def _fail(ports: Ports, batch: Batch, errors: ErrorList) -> None:
 
 
 def _record(
-    ports: Ports[ShardSettings],
+    ports: Ports[PlanningSettings],
     batch: Batch,
     lines: Lines,
     arrangement: Arrangement,
@@ -90,8 +85,8 @@ def _record(
         lines = write_ordered(ports.blobs, input_key(batch.id), ordered_key, lines, arrangement.order, hold)
         ports.blobs.put(order_key, encode_order(arrangement.order))
         source, stored_order = ordered_key, order_key
-    lanes = tuple(Lane(capacity) for capacity in ports.settings.lane_capacities)
-    shards = cut_shards(lines, lanes, ports.settings, arrangement.starts)
+    lanes = lanes_to(ports.settings, set(arrangement.routes.values()))
+    shards = cut_shards(lines, lanes, ports.settings, arrangement.routes)
     manifest = Manifest(source, lanes, shards, stored_order)
     ports.blobs.put(manifest_key, msgspec.json.encode(manifest))
     if not ports.batches.record_plan(
@@ -155,37 +150,3 @@ def _read(
     if not lines:
         message = "The input file is empty. Please ensure that the batch contains at least one request."
         raise Invalid("empty_file", message)
-
-
-def cut_shards(
-    lines: Lines, lanes: Sequence[Lane], settings: ShardSettings, starts: Container[int] = frozenset()
-) -> tuple[ShardSpec, ...]:
-    """Return runs of lines within the limits of a shard, each on the lane with the least work.
-
-    With several lanes each run is a share of what is left. The last ones are small, and a lane with nothing
-    left takes some over, so that all lanes end at about the same time. None continues beyond the next of
-    the lines `starts`.
-    """
-    smallest = max(1, min(lane.capacity for lane in lanes) // 2)
-    loads = [(0.0, lane) for lane in range(len(lanes))]
-    shards: list[ShardSpec] = []
-    first = 0
-    while first < len(lines):
-        max_lines = settings.shard_max_lines
-        if len(lanes) > 1:
-            share = math.ceil((len(lines) - first) / (len(lanes) * SHARDS_LEFT_PER_LANE))
-            max_lines = min(max_lines, max(share, smallest))
-        end = first + 1
-        while (
-            end < len(lines)
-            and end not in starts
-            and end - first < max_lines
-            and lines.ends[end] - lines.starts[first] <= settings.shard_max_bytes
-        ):
-            end += 1
-        load, lane = loads[0]
-        heapq.heapreplace(loads, (load + (end - first) / lanes[lane].capacity, lane))
-        spec = ShardSpec(len(shards), lane, lines.starts[first], lines.ends[end - 1], first, end - first)
-        shards.append(spec)
-        first = end
-    return tuple(shards)

@@ -19,6 +19,7 @@ from nightlane.domain.learned import LearnedLimit
 from nightlane.domain.metrics import Meter
 from nightlane.domain.received import Received
 from nightlane.domain.shard import Checkpoint, LaneMessage, Shard, Suspicion
+from nightlane.domain.shares import Shares
 from nightlane.domain.trouble import Rest, Trouble
 from nightlane.settings import SettingsGroup
 
@@ -185,6 +186,12 @@ class UpstreamStore(Protocol):
 
     def begin_rest(self, upstream: str, rest: Rest, previous: Rest | None) -> Rest:
         """Replace the previous rest, unless another lane already has; return the rest that now applies."""
+
+    def get_shares(self, upstream: str) -> Shares:
+        """Return how the lanes of all batches share the upstream, read consistently."""
+
+    def put_shares(self, upstream: str, shares: Shares) -> bool:
+        """Store the shares; False if they are no longer those of the version before."""
 
     def end_rest(self, upstream: str) -> None:
         """Record that the upstream answers again."""

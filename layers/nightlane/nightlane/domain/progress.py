@@ -6,7 +6,7 @@ from enum import StrEnum
 from nightlane.domain.batch import Batch, BatchStatus
 from nightlane.domain.batches import get_batch
 from nightlane.domain.ports import Ports
-from nightlane.domain.trouble import Trouble
+from nightlane.domain.trouble import Rest, Trouble
 from nightlane.settings import EndpointSettings
 
 
@@ -15,6 +15,8 @@ class WaitsFor(StrEnum):
 
     SLOT = "slot"
     """Other batches are running: see `max_concurrent_batches`."""
+    ACTIVE_HOURS = "active_hours"
+    """The endpoint may not be used at this hour."""
     ENDPOINT = "endpoint"
     """The endpoint refuses or fails every request."""
 
@@ -68,9 +70,24 @@ def _find_wait(
         return WaitsFor.SLOT, batch.created_at, None, None
     if batch.status is not BatchStatus.IN_PROGRESS:
         return None, None, None, batch.trouble
-    rest = ports.upstreams.get_rest(ports.settings.upstream_url)
-    resting = rest is not None and rest.until > ports.now()
-    trouble = batch.trouble or (rest.trouble if rest is not None and resting else None)
+    if batch.is_resting and (opens_at := _opens_at(ports)) is not None:
+        return WaitsFor.ACTIVE_HOURS, None, opens_at, batch.trouble
+    rest = _rest_under_way(ports)
+    # With several upstreams, the one that rests may not be one of this batch's.
+    others_rest = rest is not None and len(ports.settings.upstreams) > 1
+    trouble = batch.trouble or (rest.trouble if rest is not None and not others_rest else None)
     if trouble is None:
         return None, None, None, None
-    return WaitsFor.ENDPOINT, trouble.since, rest.until if rest is not None and resting else None, trouble
+    return WaitsFor.ENDPOINT, trouble.since, rest.until if rest is not None else None, trouble
+
+
+def _opens_at(ports: Ports[EndpointSettings]) -> int | None:
+    """When the active hours of an upstream begin; None if all may be used now."""
+    now = ports.now()
+    hours = [each.active for each in ports.settings.upstreams if each.active is not None]
+    return min((each.next_change(now) for each in hours if not each.is_active(now)), default=None)
+
+
+def _rest_under_way(ports: Ports[EndpointSettings]) -> Rest | None:
+    rests = [ports.upstreams.get_rest(each.name) for each in ports.settings.upstreams]
+    return next((rest for rest in rests if rest is not None and rest.until > ports.now()), None)

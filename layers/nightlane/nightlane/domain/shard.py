@@ -27,6 +27,8 @@ class ShardSpec:
 class Lane:
     """What a lane may do: at most one worker runs it at any time."""
 
+    upstream: str
+    """The name of the upstream that gets its requests."""
     capacity: int
     """Requests in flight."""
 

@@ -36,6 +36,10 @@ def upstream_key(upstream: str) -> Key:
     return Key(f"UPSTREAM#{sha256(upstream.encode()).hexdigest()[:16]}", "REST")
 
 
+def shares_key(upstream: str) -> Key:
+    return Key(upstream_key(upstream).pk, "SHARES")
+
+
 def waiting_key(batch: Batch) -> Key:
     return Key(WAITING_PARTITION, batch.listed)
 

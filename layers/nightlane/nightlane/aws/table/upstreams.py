@@ -4,9 +4,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from nightlane.aws.table.connection import ConditionFailed, Connection, Item
-from nightlane.aws.table.items import rest_from_item, trouble_to_map, upstream_key
+from nightlane.aws.table.items import rest_from_item, shares_key, trouble_to_map, upstream_key
 from nightlane.domain.learned import LEARNED_SECONDS, LearnedLimit
 from nightlane.domain.ports import UpstreamState
+from nightlane.domain.shares import Share, Shares
 from nightlane.domain.trouble import REST_RETENTION_SECONDS, Rest
 
 if TYPE_CHECKING:
@@ -41,6 +42,28 @@ class DynamoUpstreams:
         with suppress(ConditionFailed):
             self._table.update(upstream_key(upstream), f"SET {assignments}", values, unless_newer)
 
+    def get_shares(self, upstream: str) -> Shares:
+        item = self._table.get(shares_key(upstream)) or {}
+        lanes = {name: Share(*map(int, text.split(":"))) for name, text in item.get("lanes", {}).items()}
+        return Shares(int(item.get("version", 0)), lanes)
+
+    def put_shares(self, upstream: str, shares: Shares) -> bool:
+        values: Item = {
+            "version": shares.version,
+            "before": shares.version - 1,
+            "lanes": {name: _share_to_text(share) for name, share in shares.lanes.items()},
+        }
+        unchanged = "#version = :before" if shares.version > 1 else "attribute_not_exists(#version)"
+        if shares.version == 1:
+            del values["before"]
+        try:
+            self._table.update(
+                shares_key(upstream), "SET #version = :version, #lanes = :lanes", values, unchanged
+            )
+        except ConditionFailed:
+            return False
+        return True
+
     def begin_rest(self, upstream: str, rest: Rest, previous: Rest | None) -> Rest:
         values: Item = {
             "until": rest.until,
@@ -73,3 +96,7 @@ class DynamoUpstreams:
             )
         except ConditionFailed:
             return
+
+
+def _share_to_text(share: Share) -> str:
+    return f"{share.granted}:{share.wanted}:{share.until}:{share.deadline}"

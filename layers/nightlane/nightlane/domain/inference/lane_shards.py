@@ -79,10 +79,13 @@ class LaneShards:
 
     def _unfinished(self) -> list[Begun]:
         """Return the shards that this lane may begin: its own, then those planned for it, then any others."""
+        upstream = self._manifest.lanes[self._lane].upstream
         found = [
             (spec, shard)
             for spec, shard in unfinished_shards(self._ports, self._batch, self._manifest)
-            if spec.index not in self._begun and shard.lane in (self._lane, None)
+            if spec.index not in self._begun
+            and shard.lane in (self._lane, None)
+            and self._manifest.lanes[spec.lane].upstream == upstream
         ]
         return sorted(found, key=lambda each: (each[1].lane is None, each[0].lane != self._lane))
 

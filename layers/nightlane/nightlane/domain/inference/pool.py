@@ -11,7 +11,8 @@ Item = TypeVar("Item")
 class Throttle(Protocol):
     """How many items may be in flight now, and before when none may start, on the loop's clock."""
 
-    pause_until: float
+    @property
+    def pause_until(self) -> float: ...
 
     def limit(self) -> int: ...
 

@@ -1,12 +1,14 @@
 """One run of a lane, over as many shards as time allows: how it is put together and how it ends."""
 
 import asyncio
+import math
 from collections.abc import Awaitable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from nightlane.domain.batch import Batch
 from nightlane.domain.inference.budget import ByteBudget
+from nightlane.domain.inference.fair_share import FairShare
 from nightlane.domain.inference.feed import Candidate, Feed, Probe
 from nightlane.domain.inference.health import Health
 from nightlane.domain.inference.lane_lines import LaneLines
@@ -26,7 +28,7 @@ from nightlane.domain.inference.upstream_monitor import UpstreamMonitor
 from nightlane.domain.lines import LineError
 from nightlane.domain.order import line_numbers
 from nightlane.domain.ports import Fenced, Ports, UpstreamState
-from nightlane.domain.shard import Manifest
+from nightlane.domain.shard import Lane, Manifest
 from nightlane.domain.trouble import Trouble
 from nightlane.settings import InferenceSettings
 
@@ -44,8 +46,12 @@ class Work:
     manifest: Manifest
     shards: Iterator[Begun]
     """Begins the shards, each when it is needed; called on another thread."""
-    slots: int
-    """Requests in flight."""
+    lane: Lane
+    lane_number: int
+    upstream_limit: int | None = None
+    """How many requests of all batches together its upstream may get at once."""
+    active_until: float = math.inf
+    """When the upstream's active hours end, in seconds since 1970."""
     one_by_one: bool = False
     """Whether to record each line before it is sent, because some line crashes its worker."""
 
@@ -64,19 +70,21 @@ class LaneRun:
         known: UpstreamState,
     ) -> None:
         self._ports, rest = ports, known.rest
-        self._work = work
+        self._work, lane = work, work.lane
         self._started_at = ports.monotonic()
         self._shards = OpenShards(ports, budget)
         self._lines = LaneLines(work.batch.id, self._open_next, self._read)
-        self._feed = Feed(self._lines, work.slots, budget)
+        self._feed = Feed(self._lines, lane.capacity, budget)
         self._health = Health(probing=rest is not None)
-        limits = Limits(work.batch.expires_at, deadline, ports.settings.cancel_grace_seconds)
+        grace = ports.settings.cancel_grace_seconds
+        limits = Limits(work.batch.expires_at, deadline, grace, work.active_until)
         self._supervisor = Supervisor(limits, lease, ports.now, ports.monotonic)
-        self._shared_limit = SharedLimit(ports, known.learned, work.slots, probing=rest is not None)
+        self._shared_limit = SharedLimit(ports, lane, known.learned, probing=rest is not None)
         limiter = self._shared_limit.limiter
-        self._traffic = Traffic(ports.settings.upstream_url, ports.monotonic)
+        self._traffic = Traffic(lane.upstream, ports.monotonic)
         self._monitor = UpstreamMonitor(
             ports,
+            lane.upstream,
             self._feed,
             limiter,
             self._health,
@@ -88,6 +96,7 @@ class LaneRun:
         self._upkeep = Upkeep(
             ports,
             work.batch,
+            lane.upstream,
             self._shards,
             self._health,
             self._supervisor,
@@ -95,12 +104,13 @@ class LaneRun:
             self._shared_limit,
             rest,
         )
+        self._share = self._negotiate_with(work.upstream_limit) if work.upstream_limit else None
         self._pool: Pool[Candidate | Probe] = Pool(
-            work.slots,
+            lane.capacity,
             self._feed.take,
             self._feed.read,
             self._send_one_by_one if work.one_by_one else self._send,
-            throttle=limiter,
+            throttle=self._share or limiter,
             next_due=self._feed.next_due,
             is_done=lambda: self._feed.is_empty,
             may_start=self._supervisor.may_start,
@@ -118,18 +128,25 @@ class LaneRun:
 
     async def run(self) -> Stop | None:
         """Run the lines and return why the run stopped; None if no line is left."""
+        loops = [self._supervisor.watch(), *self._upkeep.loops()]
+        if self._share is not None:
+            self._share.on_more = self._pool.wake
+            await self._share.negotiate()
+            loops.append(self._share.keep())
         pool = asyncio.create_task(self._pool.run())
         self._supervisor.on_halt = self._pool.wake
         self._supervisor.on_abort = lambda: _cancel(pool)
-        loops = [asyncio.create_task(each) for each in (self._supervisor.watch(), *self._upkeep.loops())]
-        for loop in loops:
-            loop.add_done_callback(lambda task: pool.cancel() if _has_failed(task) else None)
+        tasks = [asyncio.create_task(loop) for loop in loops]
+        for task in tasks:
+            task.add_done_callback(lambda task: pool.cancel() if _has_failed(task) else None)
         await asyncio.wait([pool])
-        for loop in loops:
-            loop.cancel()
-        await asyncio.wait(loops)
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        if self._share is not None:
+            await self._share.release()
         await self._lines.close()
-        stop = await self._conclude(pool, *loops)
+        stop = await self._conclude(pool, *tasks)
         await self._upkeep.end_rest()
         await self._shared_limit.note()
         return stop
@@ -166,6 +183,27 @@ class LaneRun:
                 if shard.quarantine.suspicion_of(line).failures >= self._ports.settings.line_attempts:
                     shard.quarantine.forget(line)
                     shard.journal.add(unanswered(candidate.line, LineError.TIMEOUT))
+
+    def _negotiate_with(self, limit: int) -> FairShare:
+        batch, lane = self._work.batch, self._work.lane
+        return FairShare(
+            self._ports,
+            lane,
+            f"{batch.id}-{self._work.lane_number}",
+            batch.expires_at,
+            limit,
+            self._shared_limit.limiter,
+            self._supervisor,
+            wanted=self._count_wanted,
+            in_flight=lambda: self._pool.in_flight,
+        )
+
+    def _count_wanted(self) -> int:
+        """Return how many requests could be in flight."""
+        most = self._shared_limit.limiter.limit()
+        if not self._feed.is_exhausted:
+            return most
+        return min(most, self._pool.in_flight + len(self._feed.pending))
 
     def _open_next(self) -> OpenShard | None:
         begun = next(self._work.shards, None)

@@ -6,6 +6,7 @@ from nightlane.domain.inference.latency_limit import FIRST_LEVEL
 from nightlane.domain.inference.limiter import Limiter
 from nightlane.domain.learned import LearnedLimit, is_notable
 from nightlane.domain.ports import Ports
+from nightlane.domain.shard import Lane
 from nightlane.settings import InferenceSettings
 
 # How often a long run stores what it has learned, if that has changed.
@@ -13,19 +14,19 @@ NOTE_SECONDS = 300
 
 
 class SharedLimit:
-    """Makes the limiter of a run with this many slots; `probing` if the upstream was down."""
+    """Makes the limiter of a run; `probing` if the upstream was down."""
 
     def __init__(
         self,
         ports: Ports[InferenceSettings],
+        lane: Lane,
         known: LearnedLimit | None,
-        slots: int,
         *,
         probing: bool,
     ) -> None:
         self._ports = ports
+        self._lane, slots = lane, lane.capacity
         self._known = known
-        self._slots = slots
         self._next_note = ports.now() + NOTE_SECONDS
         target = ports.settings.target_seconds_per_output_token
         fallback = slots if target is None else min(slots, FIRST_LEVEL)
@@ -41,9 +42,9 @@ class SharedLimit:
         """Store what was learned, if it is worth a write."""
         now, requests = self._ports.now(), self.limiter.good
         self._next_note = now + NOTE_SECONDS
-        if is_notable(self._known, requests, self._slots, now):
+        if is_notable(self._known, requests, self._lane.capacity, now):
             self._known = LearnedLimit(requests, int(now))
-            upstream = self._ports.settings.upstream_url
+            upstream = self._lane.upstream
             try:
                 await asyncio.to_thread(self._ports.upstreams.note_limit, upstream, self._known)
             except Exception as error:

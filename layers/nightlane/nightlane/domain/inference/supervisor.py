@@ -1,6 +1,7 @@
 """Stops a run at its deadline or expiry, without a lease, or on cancel. Timers only; never waits for I/O."""
 
 import asyncio
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -27,6 +28,10 @@ class Stop(Enum):
     UPSTREAM_DOWN = auto()
     REFUSED_ALONE = auto()
     """The upstream works, but refuses each of the remaining lines: they are retried later."""
+    NO_SHARE = auto()
+    """The lanes of other batches use all that the upstream may get."""
+    INACTIVE = auto()
+    """The upstream's active hours are over."""
     REPLACED = auto()
     """Another worker has the lease or the epoch now, or the batch is closed."""
 
@@ -38,6 +43,8 @@ class Limits:
     expires_at: float
     deadline: float
     cancel_grace_seconds: float
+    active_until: float = math.inf
+    """When the upstream's active hours end, in seconds since 1970."""
 
 
 class Supervisor:
@@ -94,6 +101,8 @@ class Supervisor:
             self.abort(Stop.OUT_OF_TIME)
         elif self._drain_deadline is not None and self._now() >= self._drain_deadline:
             self.abort(Stop.CANCELLED)
+        elif self._now() >= self._limits.active_until:
+            self.halt(Stop.INACTIVE)
         elif left <= self.wind_down_seconds:
             self.halt(Stop.OUT_OF_TIME)
 

@@ -24,6 +24,7 @@ class Upkeep:
         self,
         ports: Ports[InferenceSettings],
         batch: Batch,
+        upstream: str,
         shards: OpenShards,
         health: Health,
         supervisor: Supervisor,
@@ -34,6 +35,7 @@ class Upkeep:
     ) -> None:
         self._ports = ports
         self._batch = batch
+        self._upstream = upstream
         self._shards = shards
         self._health = health
         self._supervisor = supervisor
@@ -92,7 +94,7 @@ class Upkeep:
 
     async def _share_news(self) -> None:
         """Store what this run knows about the upstream, and read what other lanes have stored."""
-        upstream, trouble = self._ports.settings.upstream_url, self._health.trouble
+        trouble = self._health.trouble
         await self.end_rest()
         await self._shared_limit.note_if_due()
         if not self._health.is_doubtful or trouble is None:
@@ -101,7 +103,7 @@ class Upkeep:
         if stored is None or (stored.kind, stored.message) != (trouble.kind, trouble.message):
             await asyncio.to_thread(self._ports.batches.note_trouble, self._batch.id, trouble)
             self._stored_trouble = trouble
-        rest = await asyncio.to_thread(self._ports.upstreams.get_rest, upstream)
+        rest = await asyncio.to_thread(self._ports.upstreams.get_rest, self._upstream)
         if rest is not None and rest.until > self._ports.now():
             self._supervisor.halt(Stop.UPSTREAM_DOWN)
 
@@ -109,4 +111,4 @@ class Upkeep:
         """Delete the stored rest if the upstream answers again, so that lanes start at full speed."""
         if self._rest is not None and self._health.answered and self._health.trouble is None:
             self._rest = None
-            await asyncio.to_thread(self._ports.upstreams.end_rest, self._ports.settings.upstream_url)
+            await asyncio.to_thread(self._ports.upstreams.end_rest, self._upstream)

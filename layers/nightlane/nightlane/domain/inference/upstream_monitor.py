@@ -26,6 +26,7 @@ class UpstreamMonitor:
     def __init__(
         self,
         ports: Ports[InferenceSettings],
+        upstream: str,
         feed: Feed,
         limiter: Limiter,
         health: Health,
@@ -38,6 +39,7 @@ class UpstreamMonitor:
         self.retry_after: float | None = None
         """How long the upstream asked its clients to wait, if that is longer than a worker should."""
         self._ports = ports
+        self._upstream = upstream
         self._feed = feed
         self._limiter = limiter
         self._health = health
@@ -51,7 +53,7 @@ class UpstreamMonitor:
         self.served, self._quota_since = True, None
         if self._is_reported:
             self._is_reported = False
-            self._ports.log("the upstream answers again", upstream=self._ports.settings.upstream_url)
+            self._ports.log("the upstream answers again", upstream=self._upstream)
         self._health.on_answered(serial, failures_before)
         self._limiter.on_outcome(request)
 
@@ -72,7 +74,7 @@ class UpstreamMonitor:
             self._is_reported = True
             self._ports.log(
                 "the upstream does not answer",
-                upstream=self._ports.settings.upstream_url,
+                upstream=self._upstream,
                 kind=outcome.kind.value,
                 status=status,
                 reason=outcome.message,

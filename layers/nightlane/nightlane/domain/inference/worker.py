@@ -2,20 +2,22 @@
 
 import asyncio
 import math
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 from nightlane.domain.batch import Batch, BatchStatus
 from nightlane.domain.closing import close_if_due
 from nightlane.domain.dispatch import read_manifest
 from nightlane.domain.inference.budget import ByteBudget
-from nightlane.domain.inference.lane_shards import LaneShards
+from nightlane.domain.inference.lane_shards import Begun, LaneShards
 from nightlane.domain.inference.ports import LeaseView, Upstream
 from nightlane.domain.inference.run import LaneRun, Work
 from nightlane.domain.inference.supervisor import Stop
 from nightlane.domain.metrics import Metric
 from nightlane.domain.ports import Fenced, Ports, UpstreamState
-from nightlane.domain.shard import LaneMessage, Manifest
+from nightlane.domain.shard import Lane, LaneMessage, Manifest
 from nightlane.domain.trouble import MAX_REST_SECONDS, Rest, rest_after
 from nightlane.settings import InferenceSettings
 
@@ -24,8 +26,15 @@ from nightlane.settings import InferenceSettings
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html
 MAX_VISIBILITY_REST_SECONDS = 120
 MAX_RECEIVES = 200
+# A rest of a lane in a batch that uses other upstreams, too.
+MAX_MIXED_REST_SECONDS = 600
+NO_SHARE_PAUSE_SECONDS = 15
 # How often lines that are refused while others are answered are retried before the patience with them ends.
 LONE_RETRIES = 6
+
+
+Connect = Callable[[str], AbstractAsyncContextManager[Upstream]]
+"""Opens a session with the upstream of this name."""
 
 
 class Verdict(Enum):
@@ -59,14 +68,16 @@ DONE = Ending(Verdict.DONE)
 
 
 async def run_lane(
-    ports: Ports[InferenceSettings], upstream: Upstream, delivery: Delivery, budget: ByteBudget
+    ports: Ports[InferenceSettings], connect: Connect, delivery: Delivery, budget: ByteBudget
 ) -> Ending:
     """Run a lane as far as time and the upstream allow."""
     batch = await asyncio.to_thread(ports.batches.get_batch, delivery.message.batch_id)
     if batch is None or not batch.is_open:
         return DONE
-    known = await asyncio.to_thread(ports.upstreams.get_state, ports.settings.upstream_url)
-    worker = _Worker(ports, upstream, delivery, budget, batch, known)
+    manifest = await asyncio.to_thread(read_manifest, ports, batch)
+    lane = manifest.lanes[delivery.message.lane]
+    known = await asyncio.to_thread(ports.upstreams.get_state, lane.upstream)
+    worker = _Worker(ports, connect, delivery, budget, batch, manifest, lane, known)
     try:
         return await worker.run() or DONE
     except Fenced:
@@ -78,25 +89,25 @@ class _Worker:
     """Runs a lane of an open batch. `known` includes the rest that preceded it, or is still under way."""
 
     ports: Ports[InferenceSettings]
-    upstream: Upstream
+    connect: Connect
     delivery: Delivery
     budget: ByteBudget
     batch: Batch
+    manifest: Manifest
+    lane: Lane
     known: UpstreamState
 
     async def run(self) -> Ending | None:
         """Run the lane; None if nothing is left of it. Raises: Fenced."""
-        ports, now = self.ports, self.ports.now()
+        ports, lease = self.ports, self.delivery.lease
         cancelling = self.batch.status is BatchStatus.CANCELLING
-        rest, is_expired = self.known.rest, now >= self.batch.expires_at
-        if rest is not None and rest.until > now and not cancelling and not is_expired:
-            return await self._hand_over(rest.until - now)
-        manifest = await asyncio.to_thread(read_manifest, ports, self.batch)
-        message, lease = self.delivery.message, self.delivery.lease
+        may_wait = not cancelling and ports.now() < self.batch.expires_at
+        if may_wait and (ending := await self._wait_for_upstream()) is not None:
+            return ending
         shards = await asyncio.to_thread(
-            LaneShards, ports, self.batch, manifest, message.lane, lambda: lease.is_held
+            LaneShards, ports, self.batch, self.manifest, self.delivery.message.lane, lambda: lease.is_held
         )
-        stop, run = (Stop.CANCELLED, None) if cancelling else await self._run_shards(manifest, shards)
+        stop, run = (Stop.CANCELLED, None) if cancelling else await self._run_shards(shards)
         if run is not None and (ending := await self._end_early(run, stop)) is not None:
             return ending
         if stop is Stop.CANCELLED:
@@ -104,19 +115,50 @@ class _Worker:
         await asyncio.to_thread(close_if_due, ports, self.batch.id)
         return None
 
-    async def _run_shards(self, manifest: Manifest, shards: LaneShards) -> tuple[Stop | None, LaneRun]:
-        """Run each poisoned shard by itself, then all others together."""
-        slots = manifest.lanes[self.delivery.message.lane].capacity
-        while (poisoned := await asyncio.to_thread(shards.begin_poisoned)) is not None:
-            run = self._start(Work(self.batch, manifest, iter([poisoned]), 1, one_by_one=True))
-            if (stop := await run.run()) is not None:
-                return stop, run
-        run = self._start(Work(self.batch, manifest, iter(shards.begin_next, None), slots))
-        return await run.run(), run
+    async def _wait_for_upstream(self) -> Ending | None:
+        """Hand the lane over if its upstream is having a rest, or may not be used at this hour."""
+        now, rest = self.ports.now(), self.known.rest
+        if rest is not None and rest.until > now:
+            if self.batch.trouble is None:
+                await asyncio.to_thread(self.ports.batches.note_trouble, self.batch.id, rest.trouble)
+            return await self._hand_over(rest.until - now)
+        opens_at = self._opens_at(now)
+        return None if opens_at is None else await self._hand_over(opens_at - now)
 
-    def _start(self, work: Work) -> LaneRun:
+    def _opens_at(self, now: float) -> int | None:
+        """When the upstream's active hours begin; None if it may be used now."""
+        upstream = self.ports.settings.find_upstream(self.lane.upstream)
+        if upstream is None or upstream.active is None or upstream.active.is_active(now):
+            return None
+        opens_at = upstream.active.next_change(now)
+        runs_late = opens_at >= self.batch.expires_at and not self.ports.settings.active_hours_are_strict
+        return None if runs_late else opens_at
+
+    async def _run_shards(self, shards: LaneShards) -> tuple[Stop | None, LaneRun]:
+        """Run each poisoned shard by itself, then all others together."""
+        async with self.connect(self.lane.upstream) as upstream:
+            while (poisoned := await asyncio.to_thread(shards.begin_poisoned)) is not None:
+                run = self._prepare(upstream, iter([poisoned]), one_by_one=True)
+                if (stop := await run.run()) is not None:
+                    return stop, run
+            run = self._prepare(upstream, iter(shards.begin_next, None))
+            return await run.run(), run
+
+    def _prepare(self, upstream: Upstream, shards: Iterator[Begun], *, one_by_one: bool = False) -> LaneRun:
+        now, found = self.ports.now(), self.ports.settings.find_upstream(self.lane.upstream)
+        is_open = found is not None and found.active is not None and found.active.is_active(now)
+        work = Work(
+            self.batch,
+            self.manifest,
+            shards,
+            replace(self.lane, capacity=1) if one_by_one else self.lane,
+            self.delivery.message.lane,
+            upstream_limit=found.max_concurrent_requests if found else None,
+            active_until=found.active.next_change(now) if found and found.active and is_open else math.inf,
+            one_by_one=one_by_one,
+        )
         lease, deadline = self.delivery.lease, self.delivery.deadline
-        return LaneRun(self.ports, self.upstream, work, lease, deadline, self.budget, self.known)
+        return LaneRun(self.ports, upstream, work, lease, deadline, self.budget, self.known)
 
     async def _end_early(self, run: LaneRun, stop: Stop | None) -> Ending | None:
         """Return the ending of a lane with lines left to run; None if there is nothing more to do in it."""
@@ -129,6 +171,10 @@ class _Worker:
                 return await self._hand_over(min(MAX_REST_SECONDS, patience / LONE_RETRIES))
             case Stop.UPSTREAM_DOWN:
                 return await self._hand_over(await self._agree_on_rest(run) - self.ports.now())
+            case Stop.NO_SHARE:
+                return await self._hand_over(NO_SHARE_PAUSE_SECONDS)
+            case Stop.INACTIVE:
+                return await self._wait_for_upstream() or await self._hand_over(0)
             case Stop.REPLACED:
                 return Ending(Verdict.LEAVE)
             case Stop.EXPIRED:
@@ -141,7 +187,7 @@ class _Worker:
 
     async def _agree_on_rest(self, run: LaneRun) -> float:
         """Start a rest of all lanes, or join the one under way; returns its end in seconds since 1970."""
-        ports, upstream, now = self.ports, self.ports.settings.upstream_url, self.ports.now()
+        ports, upstream, now = self.ports, self.lane.upstream, self.ports.now()
         await self._note_trouble(run)
         ports.metrics.add(Metric.UPSTREAM_DOWN)
         known = await asyncio.to_thread(ports.upstreams.get_rest, upstream)
@@ -163,6 +209,9 @@ class _Worker:
         """Let another worker continue after `seconds`, by the message's visibility or by the sweeper."""
         ports, delay = self.ports, max(0, math.ceil(seconds))
         if delay > MAX_VISIBILITY_REST_SECONDS or self.delivery.receives >= MAX_RECEIVES:
+            if any(lane.upstream != self.lane.upstream for lane in self.manifest.lanes):
+                # Until then the sweeper does not notice if a message of another upstream's lane is lost.
+                delay = min(delay, MAX_MIXED_REST_SECONDS)
             wake_at = min(int(ports.now()) + delay, self.batch.expires_at)
             if await asyncio.to_thread(ports.batches.rest_batch, self.batch.id, wake_at):
                 return DONE

@@ -1,0 +1,136 @@
+"""A lane's share of an upstream whose `max_concurrent_requests` hold for all batches together."""
+
+import asyncio
+import random
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from nightlane.domain.inference.limiter import Limiter
+from nightlane.domain.inference.supervisor import Stop, Supervisor
+from nightlane.domain.ports import Ports
+from nightlane.domain.shard import Lane
+from nightlane.domain.shares import Share, Shares, claim, release
+from nightlane.settings import InferenceSettings
+
+# Attempts to write if other lanes write at the same time.
+MAX_ATTEMPTS = 8
+MAX_PAUSE_SECONDS = 0.1
+# A share is renewed when half of it is over, and given up at this part if it could not be renewed.
+RENEW_AT = 0.5
+GIVE_UP_AT = 0.8
+# A lane without a share hands its message back after this long, because a worker costs money.
+PATIENCE_SECONDS = 10.0
+
+
+class FairShare:
+    """Negotiates with the lanes of all batches. It is the throttle of the run's pool.
+
+    Args:
+        name: the lane's, unique among all batches.
+        deadline: when its batch expires.
+        limit: of the upstream.
+        wanted: returns how many requests the lane could have in flight.
+        in_flight: returns how many it has.
+    """
+
+    def __init__(
+        self,
+        ports: Ports[InferenceSettings],
+        lane: Lane,
+        name: str,
+        deadline: int,
+        limit: int,
+        limiter: Limiter,
+        supervisor: Supervisor,
+        wanted: Callable[[], int],
+        in_flight: Callable[[], int],
+    ) -> None:
+        self.on_more: Callable[[], None] = lambda: None
+        """Called when more requests may be in flight than before."""
+        self._ports = ports
+        self._lane = lane
+        self._name = name
+        self._deadline = deadline
+        self._limit = limit
+        self._limiter = limiter
+        self._supervisor = supervisor
+        self._wanted = wanted
+        self._in_flight = in_flight
+        self._cap = 0
+        self._granted = 0
+        self._until = 0
+        self._without_since = ports.monotonic()
+
+    @property
+    def pause_until(self) -> float:
+        return self._limiter.pause_until
+
+    def limit(self) -> int:
+        """Return how many requests may be in flight."""
+        return min(self._cap, self._limiter.limit())
+
+    async def keep(self) -> None:
+        """Renegotiate at intervals, until cancelled."""
+        seconds = self._ports.settings.worker_lease_seconds
+        interval = min(self._ports.settings.watch_seconds, seconds * (1 - GIVE_UP_AT))
+        while True:
+            await asyncio.sleep(interval)
+            await self.negotiate()
+            if self._cap or self._in_flight():
+                self._without_since = self._ports.monotonic()
+            elif self._ports.monotonic() - self._without_since >= PATIENCE_SECONDS:
+                self._supervisor.halt(Stop.NO_SHARE)
+
+    async def negotiate(self) -> None:
+        """Take as much as is fair and free, and give up what is not."""
+        lease = self._ports.settings.worker_lease_seconds
+        try:
+            await self._retry(self._claim)
+        except Exception as error:
+            self._ports.log("the share of an upstream could not be renewed", error=repr(error))
+        if self._granted and self._ports.now() >= self._until - lease * (1 - GIVE_UP_AT):
+            # Other lanes may soon take what it has.
+            self._cap = 0
+            self._supervisor.abort(Stop.OUT_OF_TIME)
+
+    async def release(self) -> None:
+        """Give up the whole share. If that fails, it expires."""
+        try:
+            await self._retry(self._release)
+        except Exception as error:
+            self._ports.log("the share of an upstream could not be released", error=repr(error))
+
+    async def _retry(self, attempt: Callable[[], Coroutine[Any, Any, bool]]) -> None:
+        for _ in range(MAX_ATTEMPTS):
+            if await attempt():
+                return
+            await asyncio.sleep(random.uniform(0, MAX_PAUSE_SECONDS))
+
+    async def _claim(self) -> bool:
+        """Returns False if another lane has written at the same time."""
+        stored = await asyncio.to_thread(self._ports.upstreams.get_shares, self._lane.upstream)
+        now, lease = self._ports.now(), self._ports.settings.worker_lease_seconds
+        wanted = min(self._lane.capacity, self._wanted())
+        share = Share(0, wanted, int(now + lease), self._deadline)
+        # From here until the write the lane may use no more than it is about to claim.
+        _, fair = claim(stored, self._name, share, in_use=0, limit=self._limit, now=now)
+        self._cap = min(self._cap, fair)
+        claimed, _ = claim(stored, self._name, share, in_use=self._in_flight(), limit=self._limit, now=now)
+        mine, known = claimed.lanes[self._name], stored.lanes.get(self._name)
+        is_fresh = known is not None and known.until - now > lease * (1 - RENEW_AT)
+        if known is None or not is_fresh or (known.granted, known.wanted) != (mine.granted, wanted):
+            if not await asyncio.to_thread(self._ports.upstreams.put_shares, self._lane.upstream, claimed):
+                return False
+            self._until = mine.until
+        self._granted = mine.granted
+        if (cap := min(mine.granted, fair)) > self._cap:
+            self._cap = cap
+            self.on_more()
+        return True
+
+    async def _release(self) -> bool:
+        stored = await asyncio.to_thread(self._ports.upstreams.get_shares, self._lane.upstream)
+        if self._name not in stored.lanes:
+            return True
+        left: Shares = release(stored, self._name, self._ports.now())
+        return await asyncio.to_thread(self._ports.upstreams.put_shares, self._lane.upstream, left)
