@@ -36,7 +36,7 @@ def test_what_one_batch_learned_about_the_upstream_is_where_the_next_one_starts(
     refuse_above(upstream, CAPACITY, refused)
     run_batch(nightlane, 200)
     assert upstream.max_in_flight > 2 * CAPACITY
-    learned = nightlane.ports.upstreams.get_state(upstream.url).learned
+    learned = nightlane.ports.upstreams.get_state("default").learned
     assert learned is not None
     # The scripted upstream refuses after its delay, so the requests in flight include some that it refuses.
     assert learned.requests <= 2 * CAPACITY
@@ -48,7 +48,7 @@ def test_what_one_batch_learned_about_the_upstream_is_where_the_next_one_starts(
 
 def test_a_run_that_is_never_refused_stores_nothing(nightlane: World, upstream: Upstream) -> None:
     run_batch(nightlane, 20)
-    assert nightlane.ports.upstreams.get_state(upstream.url).learned is None
+    assert nightlane.ports.upstreams.get_state("default").learned is None
 
 
 def test_an_upstream_that_takes_more_than_before_is_remembered_as_such(
@@ -56,10 +56,10 @@ def test_an_upstream_that_takes_more_than_before_is_remembered_as_such(
 ) -> None:
     nightlane.ports.settings.__dict__.update(max_concurrent_requests_per_batch=8, shard_max_lines=600)
     upstream.delay_seconds = 0.002
-    nightlane.ports.upstreams.note_limit(upstream.url, LearnedLimit(2, int(nightlane.ports.now())))
+    nightlane.ports.upstreams.note_limit("default", LearnedLimit(2, int(nightlane.ports.now())))
     run_batch(nightlane, 200)
     assert upstream.max_in_flight == 8
-    learned = nightlane.ports.upstreams.get_state(upstream.url).learned
+    learned = nightlane.ports.upstreams.get_state("default").learned
     assert learned is not None
     assert learned.requests == 8
 
@@ -74,6 +74,6 @@ def test_an_answer_time_per_token_above_the_target_lowers_the_requests_in_flight
     upstream.delay_seconds = 0.02
     run_batch(nightlane, 100)
     assert upstream.max_in_flight <= 4
-    learned = nightlane.ports.upstreams.get_state(upstream.url).learned
+    learned = nightlane.ports.upstreams.get_state("default").learned
     assert learned is not None
     assert learned.requests <= 4
