@@ -100,7 +100,7 @@ def test_the_worker_logs_to_standard_error_at_the_level_of_its_server(
         assert server.process.stderr is not None
         logged = iter(server.process.stderr.readline, "")
         assert any(line.startswith("nightlane.server: the worker process ended with -9") for line in logged)
-        assert any(line.startswith("nightlane.worker: running up to 2 shards at once") for line in logged)
+        assert any(line.startswith("nightlane.worker: running up to 2 lanes at once") for line in logged)
         server.process.terminate()
         assert server.process.communicate()[0] == ""
 
