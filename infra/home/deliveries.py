@@ -7,7 +7,8 @@ from nightlane.domain.assembly import assemble_batch
 from nightlane.domain.dead_letters import fail_assembly, fail_lane, fail_plan
 from nightlane.domain.errors import StorageFull
 from nightlane.domain.inference.budget import ByteBudget
-from nightlane.domain.inference.worker import DONE, Connect, Delivery, Verdict, run_lane
+from nightlane.domain.inference.ports import Connect
+from nightlane.domain.inference.worker import DONE, Delivery, Verdict, run_lane
 from nightlane.domain.metrics import Metric
 from nightlane.domain.planning import plan_batch
 from nightlane.domain.ports import Ports, UpstreamModels

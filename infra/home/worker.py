@@ -12,7 +12,7 @@ from pathlib import Path
 
 from nightlane.domain.errors import StorageFull
 from nightlane.domain.inference.budget import ByteBudget
-from nightlane.domain.inference.worker import Connect
+from nightlane.domain.inference.ports import Connect
 from nightlane.settings import MIB, Settings
 
 from .lock import sole_worker

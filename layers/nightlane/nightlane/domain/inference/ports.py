@@ -1,5 +1,7 @@
 """What a worker needs from the upstream and from its message."""
 
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from enum import StrEnum
 from typing import Protocol
 
@@ -54,6 +56,10 @@ class Upstream(Protocol):
 
     async def probe(self) -> Answer:
         """Send `GET /models`, which costs the upstream almost nothing. Raises: NoAnswer."""
+
+
+Connect = Callable[[str], AbstractAsyncContextManager[Upstream]]
+"""Opens a session with the upstream of this name."""
 
 
 class LeaseView(Protocol):

@@ -1,19 +1,16 @@
 """One run of a lane, over as many shards as time allows: how it is put together and how it ends."""
 
 import asyncio
-import math
 from collections.abc import Awaitable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
 
-from nightlane.domain.batch import Batch
 from nightlane.domain.inference.budget import ByteBudget
 from nightlane.domain.inference.fair_share import FairShare
 from nightlane.domain.inference.feed import Candidate, Feed, Probe
 from nightlane.domain.inference.health import Health
 from nightlane.domain.inference.lane_lines import LaneLines
-from nightlane.domain.inference.lane_shards import Begun
 from nightlane.domain.inference.lines import unfinished_lines
+from nightlane.domain.inference.one_by_one import OneByOne
 from nightlane.domain.inference.open_shards import OpenShard, OpenShards
 from nightlane.domain.inference.pool import Pool
 from nightlane.domain.inference.ports import LeaseView, Upstream
@@ -25,35 +22,15 @@ from nightlane.domain.inference.tools import Tools
 from nightlane.domain.inference.traffic import Traffic
 from nightlane.domain.inference.upkeep import Upkeep
 from nightlane.domain.inference.upstream_monitor import UpstreamMonitor
+from nightlane.domain.inference.work import Work
 from nightlane.domain.lines import LineError
 from nightlane.domain.order import line_numbers
 from nightlane.domain.ports import Fenced, Ports, UpstreamState
-from nightlane.domain.shard import Lane, Manifest
 from nightlane.domain.trouble import Trouble
 from nightlane.settings import InferenceSettings
 
-# Attempts on the line found to crash them.
-MAX_SUSPECT_ATTEMPTS = 3
 # A request sent this soon after the run started and still in flight at its end is too long for any run.
 RUN_START_SECONDS = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """What a run does."""
-
-    batch: Batch
-    manifest: Manifest
-    shards: Iterator[Begun]
-    """Begins the shards, each when it is needed; called on another thread."""
-    lane: Lane
-    lane_number: int
-    upstream_limit: int | None = None
-    """How many requests of all batches together its upstream may get at once."""
-    active_until: float = math.inf
-    """When the upstream's active hours end, in seconds since 1970."""
-    one_by_one: bool = False
-    """Whether to record each line before it is sent, because some line crashes its worker."""
 
 
 class LaneRun:
@@ -76,8 +53,8 @@ class LaneRun:
         self._lines = LaneLines(work.batch.id, self._open_next, self._read)
         self._feed = Feed(self._lines, lane.capacity, budget)
         self._health = Health(probing=rest is not None)
-        grace = ports.settings.cancel_grace_seconds
-        limits = Limits(work.batch.expires_at, deadline, grace, work.active_until)
+        expires_at, grace = work.batch.expires_at, ports.settings.cancel_grace_seconds
+        limits = Limits(expires_at, deadline, grace, work.active_until)
         self._supervisor = Supervisor(limits, lease, ports.now, ports.monotonic)
         self._shared_limit = SharedLimit(ports, lane, known.learned, probing=rest is not None)
         limiter = self._shared_limit.limiter
@@ -109,7 +86,7 @@ class LaneRun:
             lane.capacity,
             self._feed.take,
             self._feed.read,
-            self._send_one_by_one if work.one_by_one else self._send,
+            OneByOne(ports, self._sender, self._shards).send if work.one_by_one else self._send,
             throttle=self._share or limiter,
             next_due=self._feed.next_due,
             is_done=lambda: self._feed.is_empty,
@@ -135,7 +112,7 @@ class LaneRun:
             loops.append(self._share.keep())
         pool = asyncio.create_task(self._pool.run())
         self._supervisor.on_halt = self._pool.wake
-        self._supervisor.on_abort = lambda: _cancel(pool)
+        self._supervisor.on_abort = pool.cancel
         tasks = [asyncio.create_task(loop) for loop in loops]
         for task in tasks:
             task.add_done_callback(lambda task: pool.cancel() if _has_failed(task) else None)
@@ -143,9 +120,7 @@ class LaneRun:
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
-        if self._share is not None:
-            await self._share.release()
-        await self._lines.close()
+        await asyncio.gather(self._lines.close(), *([self._share.release()] if self._share else []))
         stop = await self._conclude(pool, *tasks)
         await self._upkeep.end_rest()
         await self._shared_limit.note()
@@ -170,8 +145,8 @@ class LaneRun:
             supervisor.stop = Stop.REPLACED
         finally:
             self._upkeep.report()
-        nothing_left = self._feed.is_exhausted and self._shards.all_finished
-        return None if nothing_left and supervisor.stop is not Stop.REPLACED else supervisor.stop
+        is_done = self._feed.is_exhausted and self._shards.all_finished
+        return None if is_done and supervisor.stop is not Stop.REPLACED else supervisor.stop
 
     def _blame_unfinished_requests(self) -> None:
         """Count a failure for each line sent when the run started and still not answered at its end."""
@@ -185,10 +160,10 @@ class LaneRun:
                     shard.journal.add(unanswered(candidate.line, LineError.TIMEOUT))
 
     def _negotiate_with(self, limit: int) -> FairShare:
-        batch, lane = self._work.batch, self._work.lane
+        batch = self._work.batch
         return FairShare(
             self._ports,
-            lane,
+            self._work.lane,
             f"{batch.id}-{self._work.lane_number}",
             batch.expires_at,
             limit,
@@ -206,40 +181,18 @@ class LaneRun:
         return min(most, self._pool.in_flight + len(self._feed.pending))
 
     def _open_next(self) -> OpenShard | None:
-        begun = next(self._work.shards, None)
-        if begun is None:
+        if (begun := next(self._work.shards, None)) is None:
             return None
         spec, shard = begun
         numbers = line_numbers(self._ports.blobs, self._work.manifest.order_key, spec)
         return self._shards.open(spec, numbers, shard)
 
     def _read(self, shard: OpenShard) -> Iterator[tuple[int, bytes]]:
-        input_key = self._work.manifest.input_key
-        return unfinished_lines(self._ports.blobs, input_key, shard.spec, shard.journal.done)
+        key = self._work.manifest.input_key
+        return unfinished_lines(self._ports.blobs, key, shard.spec, shard.journal.done)
 
     def _send(self, item: Candidate | Probe) -> Awaitable[None]:
         return self._sender.probe() if isinstance(item, Probe) else self._sender.send(item)
-
-    async def _send_one_by_one(self, item: Candidate | Probe) -> None:
-        await (self._sender.probe() if isinstance(item, Probe) else self._send_suspect(item))
-        # A committed line is no longer suspected: the first uncommitted one is the line that crashes workers.
-        await self._shards.flush()
-
-    async def _send_suspect(self, candidate: Candidate) -> None:
-        """Record the line in the shard, then send it: the next worker will know if it crashed this one."""
-        journal, line = candidate.shard.journal, candidate.line.number
-        strikes = journal.shard.suspect_strikes if journal.shard.suspect == line else 0
-        if strikes >= MAX_SUSPECT_ATTEMPTS:
-            journal.add(unanswered(candidate.line, LineError.CRASHED_ITS_WORKER))
-            return
-        journal.shard = await asyncio.to_thread(self._ports.batches.mark_suspect, journal.shard, line)
-        await self._sender.send(candidate)
-        # The worker survived, so a retry of the line is not another strike.
-        journal.shard = replace(journal.shard, suspect=line, suspect_strikes=strikes)
-
-
-def _cancel(task: "asyncio.Task[None]") -> None:
-    task.cancel()
 
 
 def _has_failed(task: "asyncio.Task[None]") -> bool:

@@ -31,13 +31,7 @@ REFUSED_LINE_PAUSE_SECONDS = 0.1
 class Sender:
     """Sends lines, and adds the result of each to the journal of its shard."""
 
-    def __init__(
-        self,
-        ports: Ports[InferenceSettings],
-        upstream: Upstream,
-        path: str,
-        tools: Tools,
-    ) -> None:
+    def __init__(self, ports: Ports[InferenceSettings], upstream: Upstream, path: str, tools: Tools) -> None:
         self.in_flight: dict[Candidate, float] = {}
         """The lines in flight, and when each was sent, on the monotonic clock."""
         self._ports = ports

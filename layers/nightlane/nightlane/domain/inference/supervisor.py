@@ -58,7 +58,7 @@ class Supervisor:
     ) -> None:
         self.stop: Stop | None = None
         self.on_halt: Callable[[], None] = lambda: None
-        self.on_abort: Callable[[], None] = lambda: None
+        self.on_abort: Callable[[], object] = lambda: None
         self._limits = limits
         self._lease = lease
         self._now = now

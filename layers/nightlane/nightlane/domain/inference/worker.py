@@ -2,8 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 
@@ -12,13 +11,14 @@ from nightlane.domain.closing import close_if_due
 from nightlane.domain.dispatch import read_manifest
 from nightlane.domain.inference.budget import ByteBudget
 from nightlane.domain.inference.lane_shards import Begun, LaneShards
-from nightlane.domain.inference.ports import LeaseView, Upstream
-from nightlane.domain.inference.run import LaneRun, Work
+from nightlane.domain.inference.ports import Connect, LeaseView, Upstream
+from nightlane.domain.inference.rests import agree_on_rest
+from nightlane.domain.inference.run import LaneRun
 from nightlane.domain.inference.supervisor import Stop
-from nightlane.domain.metrics import Metric
+from nightlane.domain.inference.work import Work
 from nightlane.domain.ports import Fenced, Ports, UpstreamState
 from nightlane.domain.shard import Lane, LaneMessage, Manifest
-from nightlane.domain.trouble import MAX_REST_SECONDS, Rest, rest_after
+from nightlane.domain.trouble import MAX_REST_SECONDS
 from nightlane.settings import InferenceSettings
 
 # A longer rest, or one of a message that was received often, is ended by the sweeper: a message can be
@@ -31,10 +31,6 @@ MAX_MIXED_REST_SECONDS = 600
 NO_SHARE_PAUSE_SECONDS = 15
 # How often lines that are refused while others are answered are retried before the patience with them ends.
 LONE_RETRIES = 6
-
-
-Connect = Callable[[str], AbstractAsyncContextManager[Upstream]]
-"""Opens a session with the upstream of this name."""
 
 
 class Verdict(Enum):
@@ -101,8 +97,8 @@ class _Worker:
         """Run the lane; None if nothing is left of it. Raises: Fenced."""
         ports, lease = self.ports, self.delivery.lease
         cancelling = self.batch.status is BatchStatus.CANCELLING
-        may_wait = not cancelling and ports.now() < self.batch.expires_at
-        if may_wait and (ending := await self._wait_for_upstream()) is not None:
+        waits = not cancelling and ports.now() < self.batch.expires_at
+        if waits and (ending := await self._wait_for_upstream()) is not None:
             return ending
         shards = await asyncio.to_thread(
             LaneShards, ports, self.batch, self.manifest, self.delivery.message.lane, lambda: lease.is_held
@@ -170,7 +166,9 @@ class _Worker:
                 patience = self.ports.settings.refusal_patience_seconds
                 return await self._hand_over(min(MAX_REST_SECONDS, patience / LONE_RETRIES))
             case Stop.UPSTREAM_DOWN:
-                return await self._hand_over(await self._agree_on_rest(run) - self.ports.now())
+                await self._note_trouble(run)
+                until = await agree_on_rest(self.ports, self.lane.upstream, run.trouble, run.retry_after)
+                return await self._hand_over(until - self.ports.now())
             case Stop.NO_SHARE:
                 return await self._hand_over(NO_SHARE_PAUSE_SECONDS)
             case Stop.INACTIVE:
@@ -184,26 +182,6 @@ class _Worker:
     async def _note_trouble(self, run: LaneRun) -> None:
         if run.trouble is not None:
             await asyncio.to_thread(self.ports.batches.note_trouble, self.batch.id, run.trouble)
-
-    async def _agree_on_rest(self, run: LaneRun) -> float:
-        """Start a rest of all lanes, or join the one under way; returns its end in seconds since 1970."""
-        ports, upstream, now = self.ports, self.lane.upstream, self.ports.now()
-        await self._note_trouble(run)
-        ports.metrics.add(Metric.UPSTREAM_DOWN)
-        known = await asyncio.to_thread(ports.upstreams.get_rest, upstream)
-        if known is not None and known.until > now:
-            return known.until
-        if run.trouble is None:
-            # A request that was still in flight has been answered.
-            return now
-        rest = rest_after(known, run.trouble, now, ports.settings.upstream_pause_seconds)
-        if run.retry_after is not None:
-            requested = int(now + min(run.retry_after, MAX_REST_SECONDS))
-            rest = Rest(max(rest.until, requested), rest.count, rest.trouble)
-        agreed = await asyncio.to_thread(ports.upstreams.begin_rest, upstream, rest, known)
-        seconds = round(agreed.until - now)
-        ports.log("all lanes rest", upstream=upstream, seconds=seconds, reason=str(rest.trouble))
-        return agreed.until
 
     async def _hand_over(self, seconds: float) -> Ending:
         """Let another worker continue after `seconds`, by the message's visibility or by the sweeper."""
