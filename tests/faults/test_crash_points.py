@@ -15,7 +15,9 @@ from nightlane.domain.batch import BatchStatus
 from tests.faults.faults import READS, Fault
 from tests.faults.lab import Bench, Lab, laboratory
 
-LONGER_THAN_AN_INVOCATION = 1_000.0
+# Short, because a worker that waits reads its batch every few seconds, and each read is a crash point.
+INVOCATION_SECONDS = 100.0
+LONGER_THAN_AN_INVOCATION = 200.0
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +57,7 @@ def grouped(lab: Lab, deliveries: int = 1) -> None:
 def cancelled(lab: Lab, deliveries: int = 1) -> None:
     """A batch that is cancelled while it runs."""
     batch_id = lab.create(lab.upload(4, "first"), "first")
+    lab.world.context_seconds = INVOCATION_SECONDS
     lab.upstream.slow = {"file-first/3": LONGER_THAN_AN_INVOCATION}
     lab.deliver("plan", deliveries)
     lab.deliver("infer", deliveries)
@@ -72,6 +75,7 @@ def cancelled(lab: Lab, deliveries: int = 1) -> None:
 def expired(lab: Lab, deliveries: int = 1) -> None:
     """A batch that expires while it runs, and one that expires while it waits."""
     ids = [lab.create(lab.upload(3, name), name) for name in ("first", "second")]
+    lab.world.context_seconds = INVOCATION_SECONDS
     lab.upstream.slow = {"file-first/2": LONGER_THAN_AN_INVOCATION}
     lab.deliver("plan", deliveries)
     lab.deliver("plan", deliveries)
@@ -87,7 +91,7 @@ def expired(lab: Lab, deliveries: int = 1) -> None:
 
 # `make test` breaks one call in this many, each fault at different calls. `make crash-points` and
 # `make faults` break all of them.
-ONE_IN = {"completed": 4, "grouped": 6, "cancelled": 6, "expired": 8}
+ONE_IN = {"completed": 6, "grouped": 12, "cancelled": 12, "expired": 16}
 EVERY_CALL = "NIGHTLANE_EVERY_CALL" in os.environ
 STORIES: dict[str, Callable[..., None]] = {
     "completed": completed,
