@@ -7,12 +7,12 @@ import sys
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, nullcontext, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext, suppress
 from pathlib import Path
 
 from nightlane.domain.errors import StorageFull
 from nightlane.domain.inference.budget import ByteBudget
-from nightlane.domain.inference.ports import Connect
+from nightlane.domain.inference.ports import Connect, Upstream
 from nightlane.settings import MIB, Settings
 
 from .lock import sole_worker
@@ -46,9 +46,14 @@ async def run(parts: Parts) -> None:
             each.name: await stack.enter_async_context(parts.connections.connect(each.name, budget))
             for each in settings.upstreams
         }
+
+        def connect(name: str) -> AbstractAsyncContextManager[Upstream]:
+            known = upstreams.get(name)
+            return parts.connections.connect(name, budget) if known is None else nullcontext(known)
+
         group = await stack.enter_async_context(asyncio.TaskGroup())
         for each in sent:
-            group.create_task(_run_lanes(parts, lambda name: nullcontext(upstreams[name]), budget, each))
+            group.create_task(_run_lanes(parts, connect, budget, each))
 
 
 async def _run_lanes(parts: Parts, connect: Connect, budget: ByteBudget, sent: asyncio.Event) -> None:

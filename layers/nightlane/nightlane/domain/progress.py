@@ -70,9 +70,10 @@ def _find_wait(
         return WaitsFor.SLOT, batch.created_at, None, None
     if batch.status is not BatchStatus.IN_PROGRESS:
         return None, None, None, batch.trouble
-    if batch.is_resting and (opens_at := _opens_at(ports)) is not None:
+    rest, opens_at = _rest_under_way(ports), _opens_at(ports)
+    is_down = rest is not None and batch.trouble is not None
+    if batch.is_resting and opens_at is not None and not is_down:
         return WaitsFor.ACTIVE_HOURS, None, opens_at, batch.trouble
-    rest = _rest_under_way(ports)
     # With several upstreams, the one that rests may not be one of this batch's.
     others_rest = rest is not None and len(ports.settings.upstreams) > 1
     trouble = batch.trouble or (rest.trouble if rest is not None and not others_rest else None)

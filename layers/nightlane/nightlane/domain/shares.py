@@ -15,6 +15,8 @@ class Share:
     """Seconds since 1970: it counts no longer than this unless it is renewed."""
     deadline: int
     """When its batch expires: of lanes that all want more, the most urgent get the odd requests."""
+    holder: str
+    """The run of the lane. A worker that was replaced must not touch what its successor claimed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,8 @@ def claim(
 ) -> tuple[Shares, int]:
     """Return the shares with this lane's, granted as much as is fair and free, and its fair share.
 
-    What it uses now it keeps, even if that is more than is fair: it must use less first.
+    What it uses now it keeps, even if that is more than is fair: it must use less first. `in_use` may only be
+    what it was granted by a share that has not expired.
     """
     others = {name: each for name, each in stored.lanes.items() if name != lane and each.until > now}
     fair = allot({**others, lane: share}, limit)[lane]

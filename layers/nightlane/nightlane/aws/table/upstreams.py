@@ -44,7 +44,7 @@ class DynamoUpstreams:
 
     def get_shares(self, upstream: str) -> Shares:
         item = self._table.get(shares_key(upstream)) or {}
-        lanes = {name: Share(*map(int, text.split(":"))) for name, text in item.get("lanes", {}).items()}
+        lanes = {name: _share_from_text(text) for name, text in item.get("lanes", {}).items()}
         return Shares(int(item.get("version", 0)), lanes)
 
     def put_shares(self, upstream: str, shares: Shares) -> bool:
@@ -99,4 +99,9 @@ class DynamoUpstreams:
 
 
 def _share_to_text(share: Share) -> str:
-    return f"{share.granted}:{share.wanted}:{share.until}:{share.deadline}"
+    return f"{share.granted}:{share.wanted}:{share.until}:{share.deadline}:{share.holder}"
+
+
+def _share_from_text(text: str) -> Share:
+    granted, wanted, until, deadline, holder = text.split(":", 4)
+    return Share(int(granted), int(wanted), int(until), int(deadline), holder)

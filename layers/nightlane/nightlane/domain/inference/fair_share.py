@@ -3,13 +3,14 @@
 import asyncio
 import random
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Any
 
 from nightlane.domain.inference.limiter import Limiter
 from nightlane.domain.inference.supervisor import Stop, Supervisor
 from nightlane.domain.ports import Ports
 from nightlane.domain.shard import Lane
-from nightlane.domain.shares import Share, Shares, claim, release
+from nightlane.domain.shares import Share, claim, release
 from nightlane.settings import InferenceSettings
 
 # Attempts to write if other lanes write at the same time.
@@ -18,6 +19,8 @@ MAX_PAUSE_SECONDS = 0.1
 # A share is renewed when half of it is over, and given up at this part if it could not be renewed.
 RENEW_AT = 0.5
 GIVE_UP_AT = 0.8
+# While a lane has more or less than is fair, it renegotiates more often by this factor.
+UNSETTLED_FACTOR = 0.25
 # A lane without a share hands its message back after this long, because a worker costs money.
 PATIENCE_SECONDS = 10.0
 
@@ -50,6 +53,7 @@ class FairShare:
         self._ports = ports
         self._lane = lane
         self._name = name
+        self._holder = ports.new_id()
         self._deadline = deadline
         self._limit = limit
         self._limiter = limiter
@@ -57,8 +61,8 @@ class FairShare:
         self._wanted = wanted
         self._in_flight = in_flight
         self._cap = 0
-        self._granted = 0
-        self._until = 0
+        self._is_settled = False
+        self._usable_until = 0.0
         self._without_since = ports.monotonic()
 
     @property
@@ -67,14 +71,15 @@ class FairShare:
 
     def limit(self) -> int:
         """Return how many requests may be in flight."""
-        return min(self._cap, self._limiter.limit())
+        # Checked here too: a process that was frozen may have lost its share.
+        return min(self._cap, self._limiter.limit()) if self._ports.now() < self._usable_until else 0
 
     async def keep(self) -> None:
         """Renegotiate at intervals, until cancelled."""
         seconds = self._ports.settings.worker_lease_seconds
         interval = min(self._ports.settings.watch_seconds, seconds * (1 - GIVE_UP_AT))
         while True:
-            await asyncio.sleep(interval)
+            await asyncio.sleep(interval if self._is_settled else interval * UNSETTLED_FACTOR)
             await self.negotiate()
             if self._cap or self._in_flight():
                 self._without_since = self._ports.monotonic()
@@ -83,18 +88,24 @@ class FairShare:
 
     async def negotiate(self) -> None:
         """Take as much as is fair and free, and give up what is not."""
-        lease = self._ports.settings.worker_lease_seconds
         try:
-            await self._retry(self._claim)
+            async with asyncio.timeout(
+                self._usable_until - self._ports.now() if self._usable_until else None
+            ):
+                await self._retry(self._claim)
         except Exception as error:
             self._ports.log("the share of an upstream could not be renewed", error=repr(error))
-        if self._granted and self._ports.now() >= self._until - lease * (1 - GIVE_UP_AT):
+        if self._has_lapsed(self._ports.now()):
             # Other lanes may soon take what it has.
-            self._cap = 0
-            self._supervisor.abort(Stop.OUT_OF_TIME)
+            self._supervisor.abort(Stop.NO_SHARE)
 
     async def release(self) -> None:
-        """Give up the whole share. If that fails, it expires."""
+        """Give up the whole share. If that fails, it expires.
+
+        A lane that got nothing keeps its place instead, so that the others use less until it tries again.
+        """
+        if self._supervisor.stop is Stop.NO_SHARE:
+            return
         try:
             await self._retry(self._release)
         except Exception as error:
@@ -110,19 +121,22 @@ class FairShare:
         """Returns False if another lane has written at the same time."""
         stored = await asyncio.to_thread(self._ports.upstreams.get_shares, self._lane.upstream)
         now, lease = self._ports.now(), self._ports.settings.worker_lease_seconds
+        if self._has_lapsed(now) or not self._supervisor.may_commit:
+            # Others may have what this lane had, or its next worker has it.
+            return True
         wanted = min(self._lane.capacity, self._wanted())
-        share = Share(0, wanted, int(now + lease), self._deadline)
+        share = Share(0, wanted, int(now + lease), self._deadline, self._holder)
         # From here until the write the lane may use no more than it is about to claim.
         _, fair = claim(stored, self._name, share, in_use=0, limit=self._limit, now=now)
         self._cap = min(self._cap, fair)
         claimed, _ = claim(stored, self._name, share, in_use=self._in_flight(), limit=self._limit, now=now)
         mine, known = claimed.lanes[self._name], stored.lanes.get(self._name)
-        is_fresh = known is not None and known.until - now > lease * (1 - RENEW_AT)
-        if known is None or not is_fresh or (known.granted, known.wanted) != (mine.granted, wanted):
+        renew_at = 0 if known is None else known.until - lease * (1 - RENEW_AT)
+        if known is None or now >= renew_at or known != replace(mine, until=known.until):
             if not await asyncio.to_thread(self._ports.upstreams.put_shares, self._lane.upstream, claimed):
                 return False
-            self._until = mine.until
-        self._granted = mine.granted
+            self._usable_until = mine.until - lease * (1 - GIVE_UP_AT)
+        self._is_settled = mine.granted == fair
         if (cap := min(mine.granted, fair)) > self._cap:
             self._cap = cap
             self.on_more()
@@ -130,7 +144,11 @@ class FairShare:
 
     async def _release(self) -> bool:
         stored = await asyncio.to_thread(self._ports.upstreams.get_shares, self._lane.upstream)
-        if self._name not in stored.lanes:
+        known = stored.lanes.get(self._name)
+        if known is None or known.holder != self._holder:
             return True
-        left: Shares = release(stored, self._name, self._ports.now())
+        left = release(stored, self._name, self._ports.now())
         return await asyncio.to_thread(self._ports.upstreams.put_shares, self._lane.upstream, left)
+
+    def _has_lapsed(self, now: float) -> bool:
+        return 0 < self._usable_until <= now

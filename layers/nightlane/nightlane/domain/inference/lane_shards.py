@@ -32,7 +32,12 @@ class LaneShards:
         self._lane = lane
         self._is_held = is_held
         self._begun: set[int] = set()
-        self._left = deque(each for each in self._unfinished() if lane_of(*each) == lane)
+        self._upstream = manifest.lanes[lane].upstream
+        left = self._read()
+        planned = sum(map(self._is_for_upstream, manifest.shards))
+        self.has_results = len(left) < planned or any(shard.parts for _, shard in left)
+        """Some line for the lane's upstream has its result."""
+        self._left = deque(each for each in self._unfinished(left) if lane_of(*each) == lane)
 
     def begin_poisoned(self) -> Begun | None:
         """Begin a shard whose lines must run one by one, as one crashes workers; None if there is none."""
@@ -50,7 +55,7 @@ class LaneShards:
         """
         while True:
             if not self._left:
-                self._left.extend(self._unfinished())
+                self._left.extend(self._unfinished(self._read()))
                 if not self._left:
                     return None
             spec, shard = self._left.popleft()
@@ -70,24 +75,29 @@ class LaneShards:
         nothing = Checkpoint(
             part=None, done=b"", completed=0, failed=0, usage=NO_USAGE, model=None, finished=True
         )
-        for spec, shard in self._unfinished():
+        for spec, shard in self._unfinished(self._read()):
             if lane_of(spec, shard) == self._lane:
                 begun = self._begin(spec, shard)
                 self._ports.batches.commit_checkpoint(
                     begun, replace(nothing, done=begun.done, suspicions=begun.suspicions)
                 )
 
-    def _unfinished(self) -> list[Begun]:
+    def _read(self) -> list[Begun]:
+        """Return the unfinished shards of the lane's upstream."""
+        unfinished = unfinished_shards(self._ports, self._batch, self._manifest)
+        return [(spec, shard) for spec, shard in unfinished if self._is_for_upstream(spec)]
+
+    def _unfinished(self, left: list[Begun]) -> list[Begun]:
         """Return the shards that this lane may begin: its own, then those planned for it, then any others."""
-        upstream = self._manifest.lanes[self._lane].upstream
         found = [
             (spec, shard)
-            for spec, shard in unfinished_shards(self._ports, self._batch, self._manifest)
-            if spec.index not in self._begun
-            and shard.lane in (self._lane, None)
-            and self._manifest.lanes[spec.lane].upstream == upstream
+            for spec, shard in left
+            if spec.index not in self._begun and shard.lane in (self._lane, None)
         ]
         return sorted(found, key=lambda each: (each[1].lane is None, each[0].lane != self._lane))
+
+    def _is_for_upstream(self, spec: ShardSpec) -> bool:
+        return self._manifest.lanes[spec.lane].upstream == self._upstream
 
     def _begin(self, spec: ShardSpec, shard: Shard) -> Shard:
         # Checked after the shard was read: a worker that was replaced before then must not begin it.

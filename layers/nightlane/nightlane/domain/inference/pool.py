@@ -96,6 +96,8 @@ class Pool(Generic[Item]):
                 if self._is_done():
                     break
                 wake_at = self._next_due()
+            elif self._is_done():
+                break
             await self._wait_for_wake_up(wake_at)
         self.wake()
         return None

@@ -66,7 +66,7 @@ class LaneRun:
             limiter,
             self._health,
             self._supervisor,
-            served=work.batch.completed > 0,
+            served=work.served,
         )
         tools = Tools(self._feed, self._monitor, self._health, self._supervisor, self._traffic, budget)
         self._sender = Sender(ports, upstream, work.batch.request.endpoint.removeprefix("/v1"), tools)
@@ -175,6 +175,8 @@ class LaneRun:
 
     def _count_wanted(self) -> int:
         """Return how many requests could be in flight."""
+        if self._supervisor.stop is not None:
+            return self._pool.in_flight
         most = self._shared_limit.limiter.limit()
         if not self._feed.is_exhausted:
             return most

@@ -21,7 +21,7 @@ MAX_WAIT_SECONDS = 20.0
 
 
 class UpstreamMonitor:
-    """What the attempts of a run show about the upstream; `served` if the batch has completed lines."""
+    """What the attempts of a run show about the upstream; `served` if it has answered lines of the batch."""
 
     def __init__(
         self,

@@ -19,6 +19,8 @@ class Work:
     """Begins the shards, each when it is needed; called on another thread."""
     lane: Lane
     lane_number: int
+    served: bool = False
+    """Whether its upstream has answered a line of the batch."""
     upstream_limit: int | None = None
     """How many requests of all batches together its upstream may get at once."""
     active_until: float = math.inf

@@ -134,13 +134,15 @@ class _Worker:
         """Run each poisoned shard by itself, then all others together."""
         async with self.connect(self.lane.upstream) as upstream:
             while (poisoned := await asyncio.to_thread(shards.begin_poisoned)) is not None:
-                run = self._prepare(upstream, iter([poisoned]), one_by_one=True)
+                run = self._prepare(upstream, iter([poisoned]), served=shards.has_results, one_by_one=True)
                 if (stop := await run.run()) is not None:
                     return stop, run
-            run = self._prepare(upstream, iter(shards.begin_next, None))
+            run = self._prepare(upstream, iter(shards.begin_next, None), served=shards.has_results)
             return await run.run(), run
 
-    def _prepare(self, upstream: Upstream, shards: Iterator[Begun], *, one_by_one: bool = False) -> LaneRun:
+    def _prepare(
+        self, upstream: Upstream, shards: Iterator[Begun], *, served: bool, one_by_one: bool = False
+    ) -> LaneRun:
         now, found = self.ports.now(), self.ports.settings.find_upstream(self.lane.upstream)
         is_open = found is not None and found.active is not None and found.active.is_active(now)
         work = Work(
@@ -149,6 +151,7 @@ class _Worker:
             shards,
             replace(self.lane, capacity=1) if one_by_one else self.lane,
             self.delivery.message.lane,
+            served=served and self.batch.completed > 0,
             upstream_limit=found.max_concurrent_requests if found else None,
             active_until=found.active.next_change(now) if found and found.active and is_open else math.inf,
             one_by_one=one_by_one,
