@@ -74,9 +74,10 @@ def _find_wait(
     is_down = rest is not None and batch.trouble is not None
     if batch.is_resting and opens_at is not None and not is_down:
         return WaitsFor.ACTIVE_HOURS, None, opens_at, batch.trouble
-    # With several upstreams, the one that rests may not be one of this batch's.
-    others_rest = rest is not None and len(ports.settings.upstreams) > 1
-    trouble = batch.trouble or (rest.trouble if rest is not None and not others_rest else None)
+    # With several upstreams, the one that rests may not be one of this batch's; or it is, and lines that
+    # another one completed have cleared the batch's own trouble.
+    is_ours = batch.is_resting or len(ports.settings.upstreams) == 1
+    trouble = batch.trouble or (rest.trouble if rest is not None and is_ours else None)
     if trouble is None:
         return None, None, None, None
     return WaitsFor.ENDPOINT, trouble.since, rest.until if rest is not None else None, trouble
