@@ -17,9 +17,10 @@ KEY = "sk-home"
 class Server:
     """A running `nightlane local` on a data folder."""
 
-    def __init__(self, data: Path, upstream: str, *options: str) -> None:
+    def __init__(self, data: Path, upstream: str | None, *options: str) -> None:
         self.data = data
-        command = [*LOCAL, "--data", str(data), "--upstream", upstream, "--api-key", KEY, *options]
+        endpoint = [] if upstream is None else ["--upstream", upstream]
+        command = [*LOCAL, "--data", str(data), *endpoint, "--api-key", KEY, *options]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         line = self.process.stdout.readline()

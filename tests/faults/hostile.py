@@ -94,6 +94,8 @@ class HostileUpstream:
     limit: int
     seconds: float = 2.0
     capacity: int | None = None
+    shared_limit: int | None = None
+    """How many requests of all batches together may be in flight."""
     bad: dict[str, Shape] = field(default_factory=dict)
     """The answer that a line always gets, by `file/number`."""
     slow: dict[str, float] = field(default_factory=dict)
@@ -125,6 +127,9 @@ class HostileUpstream:
         self._in_flight[place] += 1
         if self._in_flight[place] > self.limit:
             self.violations.append(f"{self._in_flight[place]} requests in flight")
+        together = sum(count for (_, depth), count in self._in_flight.items() if depth == self.clock.depth)
+        if self.shared_limit is not None and together > self.shared_limit:
+            self.violations.append(f"{together} requests of all batches in flight")
         try:
             return await self._answer(key, number, place, worker)
         finally:

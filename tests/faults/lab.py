@@ -87,6 +87,7 @@ class Lab:
             new_id=ports.new_id,
         )
         self.clients = clients
+        self.upstream.shared_limit = ports.settings.upstreams[0].max_concurrent_requests
         self.watch = Watch(self.bare, self.upstream, OnMoto(self.bare.settings.table_name))
         self.batches = self.watch.batches
         self.received: Counter[str] = Counter()

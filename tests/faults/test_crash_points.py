@@ -8,12 +8,14 @@ import os
 import random
 from collections.abc import Callable, Iterator
 from itertools import takewhile
+from typing import Any
 
 import pytest
 
 from nightlane.domain.batch import BatchStatus
 from tests.faults.faults import READS, Fault
 from tests.faults.lab import Bench, Lab, laboratory
+from tests.upstream import ONLY, only
 
 # Short, because a worker that waits reads its batch every few seconds, and each read is a crash point.
 INVOCATION_SECONDS = 100.0
@@ -89,15 +91,35 @@ def expired(lab: Lab, deliveries: int = 1) -> None:
     assert {lab.batch(each).status for each in ids} - may_end == {BatchStatus.EXPIRED}
 
 
+def shared(lab: Lab, deliveries: int = 1) -> None:
+    """Two batches at once that share the limit of their upstream."""
+    ids = [lab.create(lab.upload(4, name), name) for name in ("first", "second")]
+    while lab.round(deliveries):
+        pass
+    lab.settle()
+    lab.check_end()
+    assert {lab.batch(each).status for each in ids} == {BatchStatus.COMPLETED}
+    # Each run has given up its share; those of crashed ones and of frozen ones expire.
+    if lab.faults.fault is None:
+        assert lab.bare.upstreams.get_shares(ONLY).lanes == {}
+
+
 # `make test` breaks one call in this many, each fault at different calls. `make crash-points` and
 # `make faults` break all of them.
-ONE_IN = {"completed": 6, "grouped": 12, "cancelled": 12, "expired": 16}
+ONE_IN = {"completed": 6, "grouped": 12, "cancelled": 12, "expired": 16, "shared": 40}
 EVERY_CALL = "NIGHTLANE_EVERY_CALL" in os.environ
 STORIES: dict[str, Callable[..., None]] = {
     "completed": completed,
     "grouped": grouped,
     "cancelled": cancelled,
     "expired": expired,
+    "shared": shared,
+}
+SETTINGS: dict[str, dict[str, Any]] = {
+    "shared": {
+        "max_concurrent_batches": 2,
+        "upstreams": only("http://127.0.0.1:9/v1", max_concurrent_requests=3),
+    }
 }
 
 
@@ -124,7 +146,7 @@ def run_story(
     bench.faults.arm(at, fault)
     # The sweeper goes through the batches in random order, which must be the same in every run.
     random.seed(0)
-    STORIES[name](Lab(bench), deliveries)
+    STORIES[name](Lab(bench, **SETTINGS.get(name, {})), deliveries)
     return bench.faults.names
 
 
