@@ -83,9 +83,10 @@ def test_the_limits_hold_although_the_worker_is_killed(
 ) -> None:
     with home(tmp_path, upstreams) as server:
         batches = create_three(server, 200)
-        for done in (20, 80):
-            server.wait_for(batches[0], lambda counts, done=done: counts.completed >= done)
-            os.kill(worker_of(server), signal.SIGKILL)
+        server.wait_for(batches[0], lambda counts: counts.completed >= 20)
+        os.kill(worker_of(server), signal.SIGKILL)
+        server.wait_for(batches[0], lambda counts: counts.completed >= 80)
+        os.kill(worker_of(server), signal.SIGKILL)
         check_completed(server, batches, 200)
     for model, limit in LIMITS.items():
         assert upstreams[model].statistics()["max_in_flight"] == limit
