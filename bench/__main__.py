@@ -3,7 +3,20 @@
 from argparse import ArgumentParser
 from pathlib import Path
 
-from bench import adaptive, cost, dashboard, home, loops, memory, plots, prefix, scale, tables, throughput
+from bench import (
+    adaptive,
+    cost,
+    dashboard,
+    home,
+    loops,
+    memory,
+    plots,
+    prefix,
+    scale,
+    tables,
+    throughput,
+    upstreams,
+)
 from bench.result import RESULTS, load, save, show
 
 # Each function takes the maximum number of lines per batch.
@@ -13,6 +26,7 @@ BENCHMARKS = {
     "home": home.measure,
     "memory": memory.measure,
     "prefix": prefix.measure,
+    "upstreams": upstreams.measure,
     "cost": cost.measure,
     "scale": scale.measure,
     "adaptive": adaptive.measure,

@@ -39,13 +39,14 @@ class Home:
 
 
 @contextlib.contextmanager
-def start_home(upstream_url: str, *options: str) -> Iterator[Home]:
+def start_home(upstream_url: str | None, *options: str) -> Iterator[Home]:
     """A home with its own data folder, whose memory is sampled while the context is open."""
     with TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "infra.cli.app", "local", "--port", "0", "--data", folder]
+        endpoint = [] if upstream_url is None else ["--upstream", upstream_url]
         began = time.monotonic()
         process = subprocess.Popen(
-            [*command, "--upstream", upstream_url, "--api-key", KEY, *options],
+            [*command, *endpoint, "--api-key", KEY, *options],
             stdout=subprocess.PIPE,
             text=True,
         )
