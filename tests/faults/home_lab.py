@@ -69,6 +69,7 @@ class HomeLab:
         self.clock = VirtualClock()
         self.settings = SETTINGS.model_copy(update=settings)
         self.upstream = HostileUpstream(self.clock, self.settings.max_concurrent_requests_per_batch)
+        self.upstream.shared_limit = self.settings.upstreams[0].max_concurrent_requests
         self.disk = Disk(faults)
         self._base = base
         self._chance = random.Random(seed)

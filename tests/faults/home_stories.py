@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ from infra.home.queues import Queue
 from nightlane.domain.batch import BatchStatus
 from tests.faults.home_faults import HomeFault, HomeFaults
 from tests.faults.home_lab import RUN_SECONDS, HomeLab
+from tests.upstream import only
 
 
 def completed(lab: HomeLab) -> None:
@@ -80,11 +82,28 @@ def expired(lab: HomeLab) -> None:
     assert {lab.batch(each).status for each in ids} == {BatchStatus.EXPIRED}
 
 
+def shared(lab: HomeLab) -> None:
+    """Two batches at once that share the limit of their upstream."""
+    ids = [lab.client.create(lab.client.upload(4, name), name) for name in ("first", "second")]
+    while lab.round():
+        pass
+    lab.settle()
+    lab.check_end()
+    assert {lab.batch(each).status for each in ids} == {BatchStatus.COMPLETED}
+
+
 STORIES: dict[str, Callable[[HomeLab], None]] = {
     "completed": completed,
     "grouped": grouped,
     "cancelled": cancelled,
     "expired": expired,
+    "shared": shared,
+}
+SETTINGS: dict[str, dict[str, Any]] = {
+    "shared": {
+        "max_concurrent_batches": 2,
+        "upstreams": only("http://127.0.0.1:9/v1", max_concurrent_requests=2),
+    }
 }
 
 
@@ -93,7 +112,7 @@ def main() -> None:
     random.seed(0)
     faults = HomeFaults(int(step), HomeFault.KILLED)
     with pytest.MonkeyPatch.context() as patch:
-        lab = HomeLab(Path(folder), faults, patch)
+        lab = HomeLab(Path(folder), faults, patch, **SETTINGS.get(story, {}))
         faults.on_crash = lambda: os.kill(os.getpid(), signal.SIGKILL)
         STORIES[story](lab)
 

@@ -15,10 +15,11 @@ import pytest
 
 from tests.faults.home_faults import HomeFault, HomeFaults, Step
 from tests.faults.home_lab import HomeLab
-from tests.faults.home_stories import STORIES
+from tests.faults.home_stories import SETTINGS, STORIES
 
 # `make test` injects each fault at one step in this many; `make crash-points` at every step.
-ONE_IN = 12
+ONE_IN = {"shared": 120}
+USUALLY_ONE_IN = 12
 EVERY_STEP = "NIGHTLANE_EVERY_CALL" in os.environ
 
 
@@ -40,7 +41,7 @@ def run_story(place: Path, name: str, at: int = 0, fault: HomeFault | None = Non
     lab: Any = None
     with pytest.MonkeyPatch.context() as patch:
         try:
-            lab = HomeLab(base, faults, patch, seed=at)
+            lab = HomeLab(base, faults, patch, seed=at, **SETTINGS.get(name, {}))
             STORIES[name](lab)
         except Exception as error:
             if fault is None:
@@ -78,7 +79,7 @@ def test_a_batch_survives_a_fault_at_every_step(
     shared = shared_steps(name, steps, run_story(place, "completed").steps)
     points = [at for at in chosen(steps, fault) if at > shared]
     if not EVERY_STEP:
-        points = points[list(HomeFault).index(fault) :: ONE_IN]
+        points = points[list(HomeFault).index(fault) :: ONE_IN.get(name, USUALLY_ONE_IN)]
     failures = [failure for at in points if (failure := run_story(place, name, at, fault).failure)]
     with capsys.disabled():
         print(f"\n{name}, {fault.name}: survived {len(points) - len(failures)}/{len(points)}", end=" ")
