@@ -75,16 +75,16 @@ class FairShare:
         return min(self._cap, self._limiter.limit()) if self._ports.now() < self._usable_until else 0
 
     async def keep(self) -> None:
-        """Renegotiate at intervals, until cancelled."""
+        """Negotiate now and at intervals, until cancelled."""
         seconds = self._ports.settings.worker_lease_seconds
         interval = min(self._ports.settings.watch_seconds, seconds * (1 - GIVE_UP_AT))
         while True:
-            await asyncio.sleep(interval if self._is_settled else interval * UNSETTLED_FACTOR)
             await self.negotiate()
             if self._cap or self._in_flight():
                 self._without_since = self._ports.monotonic()
             elif self._ports.monotonic() - self._without_since >= PATIENCE_SECONDS:
                 self._supervisor.halt(Stop.NO_SHARE)
+            await asyncio.sleep(interval if self._is_settled else interval * UNSETTLED_FACTOR)
 
     async def negotiate(self) -> None:
         """Take as much as is fair and free, and give up what is not."""

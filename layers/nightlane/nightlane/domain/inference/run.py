@@ -105,11 +105,9 @@ class LaneRun:
 
     async def run(self) -> Stop | None:
         """Run the lines and return why the run stopped; None if no line is left."""
-        if self._share is not None:
-            self._share.on_more = self._pool.wake
-            await self._share.negotiate()
         loops = [self._supervisor.watch(), *self._upkeep.loops()]
         if self._share is not None:
+            self._share.on_more = self._pool.wake
             loops.append(self._share.keep())
         pool = asyncio.create_task(self._pool.run())
         self._supervisor.on_halt = self._pool.wake
