@@ -94,6 +94,7 @@ _GRANTS: dict[str, tuple[Grant, ...]] = {
     ),
     "infer": (
         _table("GetItem UpdateItem", BATCH, UPSTREAM),
+        _table("Query", BATCH),
         _objects("GetObject PutObject", WORK),
         _send(ASSEMBLE.name),
         *_CALL_AWS_MODELS,
@@ -119,7 +120,7 @@ _GRANTS: dict[str, tuple[Grant, ...]] = {
         _send(PLAN.name, INFER.name, ASSEMBLE.name),
     ),
     "dead_letters": (
-        _table("GetItem UpdateItem", BATCH),
+        _table("GetItem Query UpdateItem", BATCH),
         _objects("GetObject PutObject", WORK),
         _send(ASSEMBLE.name),
     ),
