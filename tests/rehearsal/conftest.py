@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ CDK = BUILD / "cdk" / "node_modules" / ".bin" / "cdk"
 STACK = "Rehearsal"
 SECRET = "rehearsal/upstream"
 UPSTREAM_KEY = "sk-upstream-of-the-rehearsal"
+SECOND_LIMIT = 2
 # One slot, so that batches queue behind it. The other settings have their defaults, except for intervals that
 # would only make the tests wait.
 CONTEXT = {
@@ -50,12 +51,31 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
 
 
 @pytest.fixture(scope="session")
-def instance(aws: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
+def second() -> Iterator[MockUpstream]:
+    """The upstream of the model `rehearsal-fast`."""
+    with MockUpstream(latency_mean=0.05) as upstream:
+        yield upstream
+
+
+@pytest.fixture(scope="session")
+def instance(
+    aws: Emulator, second: MockUpstream, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Instance]:
     """The deployed stack, with a key for each of two tenants."""
     with MockUpstream(api_key=UPSTREAM_KEY) as upstream:
         secrets: Any = boto3.client("secretsmanager")
         secrets.create_secret(Name=SECRET, SecretString=UPSTREAM_KEY)
-        outputs = deploy(upstream.url, tmp_path_factory.mktemp("outputs"))
+        upstreams: list[dict[str, Any]] = [
+            {
+                "name": "second",
+                "url": second.url,
+                "models": ["rehearsal-*"],
+                "rewrite": {"rehearsal-fast": "mock-small"},
+                "max_concurrent_requests": SECOND_LIMIT,
+            },
+            {"url": upstream.url, "auth": {"secret": SECRET}},
+        ]
+        outputs = deploy(upstreams, tmp_path_factory.mktemp("outputs"))
         api = outputs["ApiUrl"].removeprefix("https://").split(".")[0]
         base_url = f"{aws.endpoint_url}/_aws/execute-api/{api}/v1"
         keys = {tenant: create_key(tenant) for tenant in ("acme", "other")}
@@ -63,10 +83,10 @@ def instance(aws: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Iterato
             yield Instance(base_url, keys, upstream, client)
 
 
-def deploy(upstream_url: str, folder: Path) -> dict[str, str]:
+def deploy(upstreams: Sequence[Mapping[str, Any]], folder: Path) -> dict[str, str]:
     """Bootstrap the account and deploy; returns the stack's outputs."""
     run(CDK, "bootstrap", f"aws://{ACCOUNT}/{REGION}", cwd=folder)
-    context = CONTEXT | {"upstreams": [{"url": upstream_url, "auth": {"secret": SECRET}}]}
+    context = CONTEXT | {"upstreams": upstreams}
     outputs = folder / "outputs.json"
     run(
         *(CDK, "deploy", "--require-approval", "never", "--output", folder / "cdk.out"),

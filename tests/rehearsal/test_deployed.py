@@ -6,10 +6,11 @@ from itertools import pairwise
 import openai
 import pytest
 
+from infra.cli.mock.process import MockUpstream
 from tests.e2e.conftest import Instance
 from tests.e2e.test_client import *  # noqa: F403
 from tests.e2e.test_lifecycle import test_a_running_batch_is_cancelled_within_seconds  # noqa: F401
-from tests.rehearsal.conftest import BIN, STACK, create_key, run
+from tests.rehearsal.conftest import BIN, SECOND_LIMIT, STACK, create_key, run
 from tests.world import requests
 
 
@@ -23,6 +24,18 @@ def test_twelve_batches_queue_behind_one_slot_and_all_complete(instance: Instanc
         assert before.completed_at is not None
         assert after.in_progress_at is not None
         assert after.in_progress_at >= before.completed_at
+
+
+def test_a_batch_of_two_models_is_answered_by_two_upstreams(instance: Instance, second: MockUpstream) -> None:
+    lines = requests(20).splitlines(keepends=True)
+    lines[::2] = [line.replace(b"mock-small", b"rehearsal-fast") for line in lines[::2]]
+    batch = instance.wait(instance.create(b"".join(lines)).id, seconds=120)
+    assert (batch.status, batch.request_counts and batch.request_counts.completed) == ("completed", 20)
+    assert batch.output_file_id is not None
+    output = instance.client.files.content(batch.output_file_id).text.splitlines()
+    assert [json.loads(line)["custom_id"] for line in output] == [f"request-{number}" for number in range(20)]
+    statistics = second.statistics()
+    assert (statistics["requests"], statistics["max_in_flight"]) == (10, SECOND_LIMIT)
 
 
 def test_a_revoked_key_is_rejected(instance: Instance) -> None:
