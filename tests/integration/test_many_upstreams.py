@@ -2,17 +2,19 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from aiohttp import web
 
 from nightlane.domain.batch import BatchStatus
 from nightlane.domain.dispatch import read_manifest
-from nightlane.domain.inference import upstream_monitor
+from nightlane.domain.inference import fair_share, upstream_monitor
+from nightlane.domain.shares import Share, Shares
 from nightlane.settings import Settings
 from nightlane.upstream_settings import UpstreamSettings
 from tests.integration.test_progress import get_progress
-from tests.upstream import Upstream, refusal, serving
+from tests.upstream import Body, Upstream, refusal, serving
 from tests.world import World, moto_world, requests
 
 SMALL = [0, 3, 6, 9]
@@ -102,6 +104,39 @@ def test_an_upstreams_limit_holds_for_a_batch_with_more_requests_at_once(
     assert nightlane.ports.upstreams.get_shares("small").lanes == {}
     # An upstream without a limit has no shares.
     assert nightlane.ports.upstreams.get_shares("large").version == 0
+
+
+def test_a_lane_without_a_share_hands_its_message_back_and_keeps_its_place(
+    nightlane: World, small: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fair_share, "PATIENCE_SECONDS", 0.3)
+    now = int(nightlane.ports.now())
+    other = Share(granted=2, wanted=2, until=now + 3_600, deadline=now, holder="other")
+    nightlane.ports.upstreams.put_shares("small", Shares(1, {"batch_other-0": other}))
+    batch_id = nightlane.create(nightlane.upload(mixed()))
+    nightlane.run()
+    assert (nightlane.batch(batch_id).completed, small.asked.total()) == (6, 0)
+    assert nightlane.waiting_messages() == 1
+    lanes = nightlane.ports.upstreams.get_shares("small").lanes
+    assert lanes["batch_other-0"] == other
+    assert (lanes[f"{batch_id}-0"].granted, lanes[f"{batch_id}-0"].wanted) == (0, 2)
+
+
+def test_a_worker_that_was_replaced_leaves_the_share_of_its_successor(
+    nightlane: World, small: Upstream
+) -> None:
+    store = nightlane.ports.upstreams
+
+    def replace_worker(_body: Body, _seen: int) -> None:
+        shares = store.get_shares("small")
+        lanes = {name: replace(share, holder="successor") for name, share in shares.lanes.items()}
+        store.put_shares("small", Shares(shares.version + 1, lanes))
+
+    small.script = replace_worker
+    batch_id = nightlane.create(nightlane.upload(mixed(1)))
+    nightlane.deliver("plan")
+    nightlane.deliver("infer")
+    assert store.get_shares("small").lanes[f"{batch_id}-0"].holder == "successor"
 
 
 def test_a_dead_upstream_does_not_hold_up_the_lines_of_another(
