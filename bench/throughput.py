@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 import sys
 import zlib
+from dataclasses import dataclass, replace
 from operator import truediv
 from statistics import median
 
@@ -14,6 +15,7 @@ from bench.result import Figure, Result
 from bench.simulation import pool_ends
 from infra.cli.mock.model import Behaviour, latency_of
 from infra.cli.mock.process import MockUpstream
+from nightlane.settings import Settings
 
 LIMIT = 10
 SLOW = Behaviour(latency_mean=0.2, latency_sigma=1.0)
@@ -23,10 +25,36 @@ FAST_LINES = 10_000
 ROUNDS = 3
 
 
+@dataclass(frozen=True, slots=True)
+class Pooled:
+    """A batch of log-normal latencies that is compared with an ideal pool."""
+
+    lines: int
+    in_flight: int
+    lanes: int
+    latency_mean: float
+    bar: str
+
+
+# The mean keeps the requests per second, in flight ÷ mean, below what one core of client and server can do.
+POOLED = (
+    Pooled(10_000, 100, 1, 0.15, "≤ 1.03"),
+    Pooled(10_000, 100, 4, 0.15, "≤ 1.03"),
+    Pooled(50_000, 100, 1, 0.15, "≤ 1.03"),
+    Pooled(50_000, 100, 4, 0.15, "≤ 1.03"),
+    Pooled(50_000, 300, 1, 0.5, "≤ 1.05"),
+)
+
+
 def measure(max_lines: int) -> Result:
     """Slot efficiency, and requests per second."""
     slow, fast = min(SLOW_LINES, max_lines), min(FAST_LINES, max_lines)
-    return Result(slot_efficiency(slow) + requests_per_second(fast))
+    pooled = [replace(each, lines=min(each.lines, max_lines)) for each in POOLED]
+    return Result(
+        slot_efficiency(slow)
+        + [beside_an_ideal_pool(each) for each in dict.fromkeys(pooled)]
+        + requests_per_second(fast)
+    )
 
 
 def slot_efficiency(lines: int) -> list[Figure]:
@@ -44,6 +72,28 @@ def slot_efficiency(lines: int) -> list[Figure]:
         Figure("slot efficiency ÷ ideal", measured / ideal, "ratio", "≥ 0.95"),
         Figure("maximum requests in flight", statistics["max_in_flight"], "requests", f"≤ {LIMIT}"),
     ]
+
+
+def beside_an_ideal_pool(batch: Pooled) -> Figure:
+    """The time from the first request to the last answer, divided by that of an ideal pool."""
+    behaviour = Behaviour(latency_mean=batch.latency_mean, latency_sigma=1.0)
+    latencies = (latency_of(zlib.crc32(body), behaviour) for body in bodies(batch.lines))
+    ideal = pool_ends(latencies, batch.in_flight)[-1]
+    with (
+        MockUpstream(latency_mean=behaviour.latency_mean, latency_sigma=behaviour.latency_sigma) as upstream,
+        start_rig(
+            upstream.url,
+            max_concurrent_requests_per_batch=batch.in_flight,
+            requests_in_flight_per_worker=batch.in_flight // batch.lanes,
+            shard_max_lines=Settings().shard_max_lines,
+            checkpoint_seconds=Settings().checkpoint_seconds,
+        ) as rig,
+    ):
+        run_batch(rig, input_file(batch.lines))
+        measured = upstream.statistics()["elapsed"]
+    lanes = "one lane" if batch.lanes == 1 else f"{batch.lanes} lanes"
+    name = f"time ÷ ideal pool: {batch.lines:,} lines, {batch.in_flight} in flight, {lanes}"
+    return Figure(name, measured / ideal, f"ratio; ideal {ideal:.1f} s", batch.bar)
 
 
 def requests_per_second(lines: int) -> list[Figure]:
