@@ -107,7 +107,7 @@ def demand(load: Load) -> Iterator[tuple[Limit, float]]:
     yield BY_WAKE, _units(rate * WAKE_WRITES / WAKE_PARTITIONS, 0)
     yield BY_TENANT, _units(2 * rate, 0)
     yield TABLE, rate * write_units(run)
-    yield FIFO_WINDOW, running * len(run.shards)
+    yield FIFO_WINDOW, running * len(run.lanes)
     yield FIFO_CALLS, rate * max(calls["sqs:ChangeMessageVisibility"], run.invocations)
     yield S3_WRITES, rate * (2 * calls["s3:PutObject"] + 3)
     yield S3_READS, rate * (calls["s3:GetObject"] + 1)

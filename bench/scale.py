@@ -3,14 +3,15 @@
 import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import cycle
 
 from bench.batches import bodies, input_file, measure_functions, run_batch, start_rig
 from bench.bill import idle_bill
+from bench.lane_model import lane_pace, pool_seconds
 from bench.memory import LINE_BYTES
 from bench.result import Figure, Result
-from bench.scale_model import ONE_WORKER, Shape, pool_seconds, run_of, waiting_seconds
+from bench.scale_model import ONE_WORKER, Shape, run_of, waiting_seconds
 from bench.simulation import Overheads, Simulation, poisson_arrivals
 from infra.cli.mock.model import Behaviour, latency_of
 from infra.cli.mock.process import MockUpstream
@@ -19,15 +20,26 @@ from tests.rig.ledger import FunctionUse
 
 REAL_RUN_BATCHES, REAL_RUN_LINES, REAL_RUN_LIMIT = 3, 500, 10
 REAL_RUN_BEHAVIOUR = Behaviour(latency_mean=0.2, latency_sigma=0.5)
+# Lines, slots and mean latency of lanes that are handed over at deadlines.
+LANES = ((50_000, 100, 5.0), (50_000, 300, 5.0), (10_000, 100, 20.0), (10_000, 100, 60.0))
 NO_OVERHEADS = Overheads(worker_start=0, transaction=0)
 
 
 def measure(max_lines: int) -> Result:
     """Model ÷ simulation, simulation ÷ a real run, the largest batch, and an idle stack."""
     figures = []
+    lanes = {each: lane_agreement(*each) for each in LANES}
     for name, (model, simulated), unit in (
         ("pool of 1,000 lines, 100 slots", pool_agreement(1_000, 100, 1.0), "s"),
         ("pool of 4,800 lines, 100 slots", pool_agreement(4_800, 100, 1.0), "s"),
+        *(
+            (
+                f"lane of {lines:,} lines of {latency:g} s, {slots} slots",
+                (model.seconds, simulated.seconds),
+                "s",
+            )
+            for (lines, slots, latency), (model, simulated) in lanes.items()
+        ),
         ("wait for one slot, 70 % busy", waiting_agreement(20_000, 1, 0.7), "s"),
         ("wait for four slots, 80 % busy", waiting_agreement(20_000, 4, 0.8), "s"),
         ("lines a second, ten slots", throughput_agreement(200, 10), "lines/s"),
@@ -59,6 +71,26 @@ def pool_agreement(lines: int, slots: int, sigma: float, rounds: int = 200) -> t
     simulation = Simulation(shape, (at * 1e6 for at in range(rounds)), NO_OVERHEADS)
     simulation.run()
     return pool_seconds(lines, slots, shape.latency, sigma), sum(simulation.durations) / rounds
+
+
+@dataclass(frozen=True, slots=True)
+class LaneUse:
+    """What a lane takes of `infer`, without the start of its workers."""
+
+    seconds: float
+    invocations: float
+
+
+def lane_agreement(lines: int, slots: int, latency: float, rounds: int = 10) -> tuple[LaneUse, LaneUse]:
+    """What a lane takes that may need several invocations, in closed form and simulated."""
+    settings = Settings(max_concurrent_requests_per_batch=slots, requests_in_flight_per_worker=slots)
+    shape = Shape(lines, latency, 1.0, settings)
+    simulation = Simulation(shape, (at * 1e6 for at in range(rounds)), NO_OVERHEADS)
+    simulation.run()
+    return (
+        LaneUse(*lane_pace(lines, slots, latency, shape.sigma)),
+        LaneUse(simulation.worker_seconds / rounds, simulation.invocations / rounds),
+    )
 
 
 def waiting_agreement(batches: int, slots: int, load: float) -> tuple[float, float]:

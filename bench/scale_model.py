@@ -6,10 +6,9 @@ Times are in seconds. Nothing here is measured: `bench.scale` compares it with a
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from statistics import NormalDist
 
-from infra.cost import FUNCTION_SECONDS, Run, build_run
-from nightlane.domain.inference.supervisor import LAST_COMMIT_SECONDS, MEAN_FACTOR, SLOWEST_FACTOR
+from bench.lane_model import lane_pace
+from infra.cost import Run, build_run
 from nightlane.settings import Settings
 
 DAY = 86_400
@@ -36,67 +35,12 @@ class Shape:
     output_bytes: int = 4_000
 
 
-@lru_cache(maxsize=10_000)
-def pool_seconds(lines: int, slots: int, mean: float, sigma: float) -> float:
-    """How long a rolling pool takes on average.
-
-    When the last line starts, each other slot has the rest of a line to run: the residual life of a renewal
-    process of that age. The pool ends with the longest of these.
-    """
-    if not sigma:
-        return math.ceil(lines / slots) * mean
-    if lines <= slots:
-        return _residual(mean, sigma, 0.0, lines - 1)[1]
-    age = lines * mean / slots
-    for _ in range(4):
-        left, longest = _residual(mean, sigma, age, slots - 1)
-        age = (lines * mean - (slots - 1) * left - mean) / slots
-    return age + longest
-
-
-def _residual(mean: float, sigma: float, age: float, others: int, steps: int = 2_000) -> tuple[float, float]:
-    """Of slots busy for `age`: the mean time left, and the mean of the longest of `others` and a new line."""
-    normal, mu = NormalDist(), math.log(mean) - sigma**2 / 2
-
-    def survival(seconds: float) -> float:
-        return normal.cdf((mu - math.log(seconds)) / sigma)
-
-    def equilibrium(seconds: float) -> float:
-        shifted = normal.cdf((mu - math.log(seconds)) / sigma + sigma)
-        return max(0.0, shifted - seconds / mean * survival(seconds))
-
-    low, high = mu - 8 * sigma, mu + 8 * sigma
-    step = (high - low) / steps
-    left, longest = math.exp(low), math.exp(low)
-    for number in range(steps):
-        seconds = math.exp(low + (number + 0.5) * step)
-        fresh = survival(seconds)
-        begun = fresh
-        if age:
-            begun = survival(age + seconds) + equilibrium(seconds) - equilibrium(age + seconds)
-        left += begun * seconds * step
-        longest += (1 - (1 - fresh) * (1 - min(1.0, begun)) ** others) * seconds * step
-    return left, longest
-
-
-def invocations_of(lines: int, slots: int, mean: float, sigma: float) -> int:
-    """How many invocations a lane needs: `Supervisor` starts no line that would probably not end in time.
-
-    The slowest line so far cannot have taken longer than the invocation so far.
-    """
-    most = min(lines, FUNCTION_SECONDS * slots / mean)
-    slowest = mean * math.exp(sigma * NormalDist().inv_cdf(1 - 1 / (most + 2)) - sigma**2 / 2)
-    starting = FUNCTION_SECONDS - LAST_COMMIT_SECONDS - min(SLOWEST_FACTOR * slowest, MEAN_FACTOR * mean)
-    return math.ceil(lines * mean / slots / max(starting, FUNCTION_SECONDS / (1 + SLOWEST_FACTOR)))
-
-
 @lru_cache(maxsize=1_000)
 def run_of(shape: Shape) -> Run:
     """The time a batch takes and the checkpoints it makes."""
 
     def pace(lines: int, slots: int) -> tuple[float, int]:
-        runs = invocations_of(lines, slots, shape.latency, shape.sigma)
-        return runs * pool_seconds(math.ceil(lines / runs), slots, shape.latency, shape.sigma), runs
+        return lane_pace(lines, slots, shape.latency, shape.sigma)
 
     return build_run(shape.lines, shape.input_bytes, shape.output_bytes, shape.settings, pace)
 

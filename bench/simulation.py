@@ -4,14 +4,16 @@ import heapq
 import math
 import random
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 
 from simpy import AllOf, Environment, Event, Resource
 
 from bench.scale_model import TRANSACTION_SECONDS, Shape
-from infra.cost import WORKER_START_SECONDS, lane_shards
+from infra.cost import FUNCTION_SECONDS, WORKER_START_SECONDS, lane_shards
 from nightlane.aws.table.connection import MAX_ATTEMPTS, MAX_PAUSE_SECONDS
+from nightlane.domain.inference.supervisor import LAST_COMMIT_SECONDS, Limits, Supervisor
 
 Process = Generator[Event, object, None]
 
@@ -59,6 +61,7 @@ class Simulation:
         self.waits: list[float] = []
         self.durations: list[float] = []
         self.worker_seconds = 0.0
+        self.invocations = 0
         for at in arrivals:
             self._clock.process(self._batch(at))
 
@@ -69,7 +72,8 @@ class Simulation:
 
     def _log_normal(self) -> float:
         mu = math.log(self._shape.latency) - self._shape.sigma**2 / 2
-        return math.exp(self._random.gauss(mu, self._shape.sigma))
+        seconds = math.exp(self._random.gauss(mu, self._shape.sigma))
+        return min(seconds, self._shape.settings.upstream_timeout_seconds)
 
     def _batch(self, arrives: float) -> Process:
         yield self._clock.timeout(arrives + self._overheads.plan)
@@ -93,17 +97,20 @@ class Simulation:
 
     def _lane(self, item: HotItem, lane: int, lines: int) -> Process:
         yield self._clock.timeout(self._random.uniform(0, self._overheads.start_spread))
-        with self._workers.request() as worker:
-            yield worker
-            began = self._clock.now
-            yield self._clock.timeout(self._overheads.worker_start)
-            yield from self._run(item, lines, self._shape.settings.lane_capacities()[lane])
-            self.worker_seconds += self._clock.now - began
+        left = deque(self._latency() for _ in range(lines))
+        while left:
+            with self._workers.request() as worker:
+                yield worker
+                began = self._clock.now
+                yield self._clock.timeout(self._overheads.worker_start)
+                yield from self._run(item, left, self._shape.settings.lane_capacities()[lane])
+                self.worker_seconds += self._clock.now - began
+                self.invocations += 1
 
-    def _run(self, item: HotItem, lines: int, slots: int) -> Process:
-        """The pool is computed at its start; only its checkpoints interact with other lanes."""
+    def _run(self, item: HotItem, left: deque[float], slots: int) -> Process:
+        """One invocation, computed at its start; only its checkpoints interact with other lanes."""
         began, interval = self._clock.now, self._shape.settings.checkpoint_seconds
-        ends = pool_ends((self._latency() for _ in range(lines)), slots)
+        ends = invocation_ends(left, slots)
         last = began + ends[-1]
         saved = 0
         pause = self._random.uniform(0, interval)
@@ -138,6 +145,40 @@ def pool_ends(latencies: Iterable[float], slots: int) -> list[float]:
         ends.append(busy[0] + latency)
         heapq.heapreplace(busy, ends[-1])
     return sorted(ends)
+
+
+@dataclass(slots=True)
+class _Clock:
+    """The time of an invocation, whose worker holds its lease all along."""
+
+    now: float = 0.0
+    is_held: bool = True
+
+
+def invocation_ends(left: deque[float], slots: int) -> list[float]:
+    """The sorted end times of the lines that an invocation finishes; it takes their latencies from `left`.
+
+    The lines that it begins and gives up are put back.
+    """
+    clock = _Clock()
+    limits = Limits(expires_at=math.inf, deadline=FUNCTION_SECONDS, cancel_grace_seconds=0)
+    supervisor = Supervisor(limits, clock, lambda: clock.now, lambda: clock.now)
+    in_flight: list[tuple[float, float]] = []
+    ends: list[float] = []
+    while in_flight or (left and supervisor.stop is None):
+        if left and supervisor.stop is None and len(in_flight) < slots:
+            latency = left.popleft()
+            heapq.heappush(in_flight, (clock.now + latency, latency))
+        elif in_flight[0][0] > FUNCTION_SECONDS - LAST_COMMIT_SECONDS:
+            left.extendleft(latency for _, latency in in_flight)
+            # It waited in vain for what it gave up.
+            return [*ends, FUNCTION_SECONDS - LAST_COMMIT_SECONDS]
+        else:
+            clock.now, latency = heapq.heappop(in_flight)
+            ends.append(clock.now)
+            supervisor.on_answer(latency)
+            supervisor.check()
+    return ends
 
 
 def poisson_arrivals(batches: int, per_second: float, seed: int = 1) -> Iterator[float]:

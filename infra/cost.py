@@ -40,6 +40,7 @@ PART_ENTRY_BYTES = len(part_to_text(Part(PART_KEY, 1_000, 4_999))) + 1
 SHARD_ITEM_BYTES = 200
 SHARDS_PER_PAGE = 25
 # assemble lists the shards three times: for their results, their objects, and to delete them; dispatch once.
+# Each invocation of infer lists them, and a lane once more when nothing is left of its own.
 SHARD_LISTS = 4
 # The input and the output file: both expire, and the sweeper deletes them.
 BATCH_FILES = 2
@@ -50,7 +51,7 @@ PER_BATCH = Counter(
         "dynamodb:UpdateItem": 4,
         "dynamodb:TransactWriteItems": 3,
         "dynamodb:GetItem": 8,
-        "dynamodb:Query": 3,
+        "dynamodb:Query": 2,
         "s3:PutObject": 2,
         "s3:GetObject": 3,
         "s3:CopyObject": 1,
@@ -64,15 +65,15 @@ PER_BATCH = Counter(
 )
 PER_INVOCATION = Counter(
     {
-        "dynamodb:GetItem": 3,
+        "dynamodb:GetItem": 2,
         "s3:GetObject": 1,
         "sqs:ReceiveMessage": 1,
-        "sqs:DeleteMessage": 1,
         "sqs:ChangeMessageVisibility": 1,
     }
 )
-# A lane lists the shards of its batch when it begins, and again when nothing is left of its own.
-SHARD_LISTS_PER_INVOCATION = 2
+# An invocation at its deadline releases its shard, which the next one begins again.
+PER_HAND_BACK = Counter({"dynamodb:UpdateItem": 2, "sqs:ChangeMessageVisibility": 1})
+PER_LANE = Counter({"dynamodb:GetItem": 1, "sqs:DeleteMessage": 1})
 PER_CHECKPOINT = Counter({"dynamodb:TransactWriteItems": 1, "s3:PutObject": 1, "s3:GetObject": 1})
 # In three transactions: planning writes two items, admission three, the end four.
 TRANSACTED_ITEMS_PER_BATCH = 9
@@ -136,6 +137,11 @@ class Run:
     def invocations(self) -> int:
         """Invocations of `infer`."""
         return sum(lane.invocations for lane in self.lanes)
+
+    @property
+    def hand_backs(self) -> int:
+        """Invocations that ended at their deadline, so that another continued."""
+        return self.invocations - len(self.lanes)
 
     @cached_property
     def commits(self) -> int:
@@ -202,8 +208,11 @@ def checkpoints_per_shard(lines: int, output_bytes: int, seconds: float, setting
 
     The first interval has a random length, so on average there are as many checkpoints as whole intervals.
     """
-    by_bytes = output_bytes / settings.checkpoint_bytes
-    return min(lines, round(max(seconds / settings.checkpoint_seconds, by_bytes)) + 1)
+    by_time, by_bytes = (
+        round(seconds / settings.checkpoint_seconds),
+        output_bytes // settings.checkpoint_bytes,
+    )
+    return min(lines, max(by_time, by_bytes) + 1)
 
 
 def shard_item_bytes(lines: int, commits: int) -> int:
@@ -227,13 +236,19 @@ def calls_of(run: Run) -> Counter[str]:
     """The AWS calls of a batch that completes, by name, without its client's polls."""
     settings = run.settings
     calls = Counter(PER_BATCH)
-    for unit, number in ((PER_INVOCATION, run.invocations), (PER_CHECKPOINT, run.commits)):
+    for unit, number in (
+        (PER_LANE, len(run.lanes)),
+        (PER_INVOCATION, run.invocations),
+        (PER_HAND_BACK, run.hand_backs),
+        (PER_CHECKPOINT, run.commits),
+    ):
         calls.update({name: count * number for name, count in unit.items()})
-    for shard in run.shards:
-        calls["s3:GetObject"] += math.ceil(shard.lines * run.input_bytes / READ_BYTES)
+    reads = sum(math.ceil(shard.lines * run.input_bytes / READ_BYTES) for shard in run.shards)
+    # A shard that is continued is read again from its start: half of it, on average.
+    calls["s3:GetObject"] += reads + round(run.hand_backs * reads / len(run.shards) / 2)
     inference = run.worker_seconds / run.invocations - WORKER_START_SECONDS
     calls["dynamodb:GetItem"] += run.invocations * int(inference / settings.watch_seconds)
-    lists = SHARD_LISTS + run.invocations * SHARD_LISTS_PER_INVOCATION
+    lists = SHARD_LISTS + run.invocations + len(run.lanes)
     calls["dynamodb:Query"] += lists * (len(run.shards) // SHARDS_PER_PAGE + 1)
     calls["dynamodb:UpdateItem"] += len(run.shards)
     calls["dynamodb:DeleteItem"] = len(run.shards)
