@@ -15,6 +15,7 @@ from bench import (
     scale,
     tables,
     throughput,
+    tls,
     upstreams,
 )
 from bench.result import RESULTS, load, save, show
@@ -25,6 +26,7 @@ BENCHMARKS = {
     "loops": loops.measure,
     "home": home.measure,
     "memory": memory.measure,
+    "tls": tls.measure,
     "prefix": prefix.measure,
     "upstreams": upstreams.measure,
     "cost": cost.measure,

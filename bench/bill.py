@@ -14,6 +14,7 @@ from infra.cost import (
     checkpoint_units,
 )
 from infra.prices import ITEM_WRITE_UNITS, TRANSACTION
+from infra.resources import worker_memory
 from nightlane.domain.metrics import Metric
 from nightlane.settings import Settings
 from tests.rig.ledger import FunctionUse
@@ -28,20 +29,22 @@ MONTH_MINUTES = 30 * 24 * 60
 IDLE_RECEIVES_PER_MINUTE = 6 * 5 * 3
 
 
-def bill(shape: Shape, memory_mb: int) -> dict[str, float]:
+def bill(shape: Shape) -> dict[str, float]:
     """US dollars per million requests in batches of this shape, by service."""
     million = prices.MILLION / shape.lines
-    return {each.item: each.dollars * million for each in cost.bill(run_of(shape), memory_mb)}
+    memory = worker_memory(shape.settings.requests_in_flight_per_worker)
+    return {each.item: each.dollars * million for each in cost.bill(run_of(shape), memory)}
 
 
-def unit_prices(settings: Settings = ONE_WORKER, memory_mb: int = 512) -> dict[str, float]:
+def unit_prices(settings: Settings = ONE_WORKER) -> dict[str, float]:
     """US dollars for one unit of each thing that a bill consists of."""
+    memory_mb = worker_memory(settings.requests_in_flight_per_worker)
     second = memory_mb / 1_024 * prices.LAMBDA_GB_SECOND_ARM64
     watching = prices.DYNAMODB_READ_UNIT / settings.watch_seconds
     renewing = prices.SQS_REQUEST * 3 / settings.worker_lease_seconds
     commit = checkpoint_units(1_000, 1) * prices.DYNAMODB_WRITE_UNIT
     return {
-        "second of a 512 MB worker": second + watching + renewing,
+        f"second of a {memory_mb} MB worker": second + watching + renewing,
         "checkpoint": commit + prices.S3_PUT + prices.S3_GET,
         "invocation of infer": _price(PER_INVOCATION) + prices.LAMBDA_REQUEST + WORKER_START_SECONDS * second,
         "batch": _price(PER_BATCH)

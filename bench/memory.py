@@ -1,19 +1,11 @@
 """Peak memory: a batch of 50,000 lines (200 MB) compared with 500 lines, and infer with large answers."""
 
-import asyncio
-import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-
-from aiohttp import web
-
 from bench.batches import batch_of, input_file, measure_functions, run_batch, shuffled_bodies, start_rig
+from bench.endpoint import embedding_answer, endpoint
 from bench.result import Figure, Result
-from infra.home.server_thread import ServerThread
 from infra.resources import functions
 from nightlane.domain.grouping import MAX_GROUPS
 from nightlane.settings import MIB, Settings
-from tests.rig.rig import HOST
 
 FUNCTIONS = ("plan", "infer", "assemble")
 SMALL_LINES = 500
@@ -22,7 +14,6 @@ PROMPT_BYTES = 3_750
 KIB_PER_MIB = 1_024
 ANSWERS = 40
 ANSWER_BYTES = (4 * MIB, 15 * MIB)
-VECTOR = [round(0.0123456789 * (number % 97) - 0.5, 12) for number in range(1_024)]
 
 
 def measure(max_lines: int) -> Result:
@@ -57,38 +48,7 @@ def peak_memory(data: bytes) -> dict[str, float]:
 
 def peak_with_large_answers(size: int, answers: int) -> float:
     """Peak MiB of infer with ten answers of `size` bytes at once."""
-    with large_answers(size) as url, start_rig(url) as rig:
+    with endpoint("embeddings", embedding_answer(size)) as url, start_rig(url) as rig:
         request = b'{"model":"large","input":["x"]}'
         run_batch(rig, batch_of("/v1/embeddings", [request] * answers), "/v1/embeddings")
         return rig.ledger.functions["infer"].peak_rss_kib / KIB_PER_MIB
-
-
-@contextmanager
-def large_answers(size: int) -> Iterator[str]:
-    """The base URL of an endpoint that always returns the same embeddings, about `size` bytes."""
-    one = json.dumps({"object": "embedding", "index": 0, "embedding": VECTOR})
-    data = ",".join([one] * max(1, size // len(one)))
-    usage = '{"prompt_tokens":1,"total_tokens":1}'
-    body = f'{{"object":"list","model":"large","usage":{usage},"data":[{data}]}}'.encode()
-    urls: list[str] = []
-
-    async def answer(_request: web.Request) -> web.Response:
-        return web.Response(body=body, content_type="application/json")
-
-    async def serve(ready: Callable[[], None], stopping: asyncio.Event) -> None:
-        app = web.Application()
-        app.router.add_post("/v1/embeddings", answer)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-        await runner.setup()
-        await web.TCPSite(runner, HOST, 0).start()
-        urls.append(f"http://{HOST}:{runner.addresses[0][1]}/v1")
-        ready()
-        await stopping.wait()
-        await runner.cleanup()
-
-    thread = ServerThread(serve, 10)
-    thread.start()
-    try:
-        yield urls[0]
-    finally:
-        thread.stop()

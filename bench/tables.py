@@ -1,18 +1,17 @@
 """The tables in docs/cost-and-scale.md, from the model only; `python -m bench tables` prints them."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from bench.bill import bill, billed_shape, unit_prices
 from bench.limits import Load, demand, max_batches_per_day
 from bench.scale_model import Shape, attempts_per_transaction
 from bench.simulation import Overheads, Simulation
 from infra.prices import MILLION
-from nightlane.settings import MIB, Settings
+from infra.resources import worker_memory
+from nightlane.settings import Settings
 
 LATENCIES = (0.5, 2.0, 5.0, 20.0, 60.0)
-# (requests in flight, MB): 256 MB is enough for 30-50 requests, 512 MB for 100, 1,024 MB for 300 (over TLS).
-WORKERS = ((1, 256), (1, 512), (10, 256), (10, 512), (50, 512), (100, 512), (300, 1_024))
+IN_FLIGHT = (1, 10, 50, 100, 300)
 LOADS = (
     Load("1 batch/day", 1, Shape()),
     Load("1,000/day", 1_000, Shape()),
@@ -26,8 +25,11 @@ LANES = (10, 100, 200, 500, 1_000)
 def bill_table() -> str:
     """The bill by latency and by requests in flight."""
     rows = [
-        [_worker(*worker), *(f"{_bill(billed_shape(each, worker[0]), worker[1]):,.2f}" for each in LATENCIES)]
-        for worker in WORKERS
+        [
+            f"{each} ({worker_memory(each)} MB)",
+            *(f"{_bill(billed_shape(latency, each)):,.2f}" for latency in LATENCIES),
+        ]
+        for each in IN_FLIGHT
     ]
     return _markdown(["in flight per worker", *(f"{latency:g} s" for latency in LATENCIES)], rows)
 
@@ -41,24 +43,10 @@ def units_table() -> str:
 def parts_table() -> str:
     """The bill by service for batches of four sizes, with 5 s and 100 in flight."""
     sizes = (100, 1_000, 10_000, 50_000)
-    bills = [bill(Shape(lines=lines), 512) for lines in sizes]
+    bills = [bill(Shape(lines=lines)) for lines in sizes]
     rows = [[name, *(f"{each[name]:.3f}" for each in bills)] for name in bills[0]]
     rows.append(["total", *(f"{sum(each.values()):.3f}" for each in bills)])
     return _markdown(["US dollars per million", *(f"batches of {lines:,}" for lines in sizes)], rows)
-
-
-def shards_table() -> str:
-    """The bill at 5 s with larger shards; at a shard's end, slots wait for its slowest line."""
-    rows = []
-    for mebibytes in (4, 8, 16):
-        row = [f"{mebibytes} MiB"]
-        for in_flight, memory in WORKERS[-3:]:
-            shape = billed_shape(5.0, in_flight)
-            settings = shape.settings.model_copy(update={"shard_max_bytes": mebibytes * MIB})
-            row.append(f"{_bill(replace(shape, settings=settings), memory):.2f}")
-        rows.append(row)
-    workers = [_worker(in_flight, memory, " in flight") for in_flight, memory in WORKERS[-3:]]
-    return _markdown(["`shard_max_bytes`", *workers], rows)
 
 
 def limits_table() -> str:
@@ -97,12 +85,8 @@ def checkpoints_of(lanes: int, start_spread: float) -> Simulation:
     return simulation
 
 
-def _bill(shape: Shape, memory_mb: int) -> float:
-    return sum(bill(shape, memory_mb).values())
-
-
-def _worker(in_flight: int, memory_mb: int, unit: str = "") -> str:
-    return f"{in_flight}{unit} ({memory_mb} MB)"
+def _bill(shape: Shape) -> float:
+    return sum(bill(shape).values())
 
 
 def _share(value: float) -> str:
@@ -115,5 +99,5 @@ def _markdown(header: list[str], rows: list[list[str]]) -> str:
 
 
 TABLES: tuple[Callable[[], str], ...] = (
-    bill_table, units_table, parts_table, shards_table, limits_table, lanes_table,
+    bill_table, units_table, parts_table, limits_table, lanes_table,
 )  # fmt: skip

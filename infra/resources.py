@@ -72,6 +72,10 @@ INFER = QueueSpec(name="infer", fifo=True, max_receive_count=1_000)
 ASSEMBLE = QueueSpec(name="assemble", fifo=False, max_receive_count=10)
 QUEUES = (PLAN, INFER, ASSEMBLE)
 
+# infer's memory: what it needs itself and for large answers, and for each connection over TLS.
+WORKER_MB, MB_PER_REQUEST = 304, 0.8
+MIN_WORKER_MB, MEMORY_STEP_MB = 384, 64
+
 # Included in the price; a larger one is not.
 LAMBDA_DISK_MIB = 512
 DISK_MARGIN_MIB = 64
@@ -142,12 +146,18 @@ class FunctionSpec:
         return issubclass(self.settings, EndpointSettings)
 
 
+def worker_memory(requests_in_flight: int) -> int:
+    """The memory of infer in MB. `python -m bench tls` measures it; docs/cost-and-scale.md has the table."""
+    needed = WORKER_MB + MB_PER_REQUEST * requests_in_flight
+    return max(MIN_WORKER_MB, math.ceil(needed / MEMORY_STEP_MB) * MEMORY_STEP_MB)
+
+
 def functions(settings: Settings) -> tuple[FunctionSpec, ...]:
     """Every function, with the concurrency that follows from the settings.
 
-    None used more than 100 MiB with ordinary answers (bench/results/memory.json), so memory is chosen for the
-    CPU share that comes with it (1,769 MB is one vCPU): 512 MB can keep 100 requests in flight, since each
-    costs 0.1 ms; 1,024 MB reads or writes 200 MB within a minute, and responds quickly to a waiting client.
+    None but infer used more than 100 MiB (bench/results/memory.json), so their memory is chosen for the CPU
+    share that comes with it (1,769 MB is one vCPU): 1,024 MB reads or writes 200 MB within a minute, and
+    responds quickly to a waiting client.
     https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
 
     plan may need a copy of the largest batch on its disk.
@@ -171,7 +181,7 @@ def functions(settings: Settings) -> tuple[FunctionSpec, ...]:
         FunctionSpec(
             name="infer",
             timeout=900,
-            memory=512,
+            memory=worker_memory(settings.requests_in_flight_per_worker),
             settings=InferSettings,
             queues=(INFER.name,),
             reports_failures=True,

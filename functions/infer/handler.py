@@ -21,7 +21,7 @@ from nightlane.settings import MIB, InferSettings
 from nightlane.wiring import connections_to, ports_on_aws
 
 # The share of the memory for responses: each is held several times while it is read, stored and committed.
-BUDGET_SHARE = 0.125
+BUDGET_SHARE = 1 / 12
 
 # Imported objects are never freed, so the garbage collector does not need to scan them during each run.
 gc.freeze()

@@ -1,6 +1,7 @@
 """Opens the HTTP session of an upstream."""
 
 import socket
+from asyncio import sslproto
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from nightlane.upstream_settings import UpstreamSettings, trust_in
 # Load balancers and AWS's NAT drop a connection that is idle for 350 s, and a long generation may be.
 # https://docs.aws.amazon.com/vpc/latest/userguide/nat-gateway-troubleshooting.html
 KEEPALIVE_SECONDS = 60
+# asyncio keeps a buffer of this size for each TLS connection; by default it has 256 KiB.
+sslproto.SSLProtocol.max_size = 64 * KIB
 # Some gateways put whole policies into headers; aiohttp's default limit is 8 KiB.
 MAX_HEADER_BYTES = 64 * KIB
 HEADERS = {
