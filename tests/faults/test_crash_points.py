@@ -106,7 +106,7 @@ def shared(lab: Lab, deliveries: int = 1) -> None:
 
 # `make test` breaks one call in this many, each fault at different calls. `make crash-points` and
 # `make faults` break all of them.
-ONE_IN = {"completed": 6, "grouped": 12, "cancelled": 12, "expired": 16, "shared": 40}
+ONE_IN = {"completed": 12, "grouped": 30, "cancelled": 30, "expired": 30, "shared": 100}
 EVERY_CALL = "NIGHTLANE_EVERY_CALL" in os.environ
 STORIES: dict[str, Callable[..., None]] = {
     "completed": completed,
