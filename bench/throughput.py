@@ -98,7 +98,7 @@ def beside_an_ideal_pool(batch: Pooled) -> Figure:
 
 def requests_per_second(lines: int) -> list[Figure]:
     with MockUpstream(latency_mean=FAST_LATENCY) as upstream, start_rig(upstream.url) as rig:
-        return beside_a_bare_loop("Nightlane", rig, upstream, lines, "≥ 0.75")
+        return beside_a_bare_loop("Nightlane", rig, upstream, lines, "≥ 0.90")
 
 
 def beside_a_bare_loop(
