@@ -17,9 +17,9 @@ from nightlane.settings import (
     LeaseSettings,
     PlanSettings,
     Settings,
-    SettingsGroup,
     SweepSettings,
 )
+from nightlane.settings_group import SettingsGroup
 
 TABLE_KEY = ("pk", "sk")
 TTL_ATTRIBUTE = "ttl"

@@ -3,7 +3,7 @@
 from typing import Any
 
 from nightlane.aws.table import DynamoKeys
-from nightlane.domain.ports import Tenants
+from nightlane.domain.stores import Tenants
 from nightlane.entry import Handler, on_aws
 from nightlane.settings import AuthorizeSettings
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from nightlane.settings import PREFIX, Settings, setting_text
+from nightlane.settings import Settings
+from nightlane.settings_group import PREFIX, setting_text
 
 from ..deploy.deployment import BadContext, Deployment
 from ..settings_errors import describe

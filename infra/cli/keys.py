@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from nightlane.domain.keys import ID_DIGITS, ApiKey, issue
-from nightlane.domain.ports import KeyStore
+from nightlane.domain.stores import KeyStore
 
 from ..gateway import AUTHORIZER_CACHE_SECONDS
 from ..home.database import NoData, SchemaTooNew, shared_database

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from nightlane.settings import PREFIX
+from nightlane.settings_group import PREFIX
 from nightlane.upstream_settings import Auth, UpstreamSettings, sendable_key
 
 from .errors import InvalidSettings

@@ -7,7 +7,7 @@ import msgspec
 
 from nightlane.domain.admission_order import Slots, Waiting
 from nightlane.domain.batch import Batch, BatchStatus, Outcome
-from nightlane.domain.ports import Admission, Due
+from nightlane.domain.stores import Admission, Due
 from nightlane.domain.trouble import Trouble
 
 from .database import Database
@@ -19,7 +19,7 @@ CANCELLABLE = frozenset({BatchStatus.VALIDATING, BatchStatus.IN_PROGRESS, BatchS
 
 
 class SqliteBatches:
-    """`domain.ports.BatchStore` on SQLite. A batch has a `wake_at` until it has ended."""
+    """`domain.stores.BatchStore` on SQLite. A batch has a `wake_at` until it has ended."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

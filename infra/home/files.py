@@ -7,8 +7,8 @@ import msgspec
 from nightlane.domain.file import FilePurpose, StoredFile
 from nightlane.domain.keys import ApiKey, digest
 from nightlane.domain.learned import LearnedLimit
-from nightlane.domain.ports import UpstreamState
 from nightlane.domain.shares import Shares
+from nightlane.domain.stores import UpstreamState
 from nightlane.domain.trouble import Rest
 
 from .database import Database
@@ -21,7 +21,7 @@ _decode_rest = msgspec.json.Decoder(Rest).decode
 
 
 class SqliteFiles:
-    """`domain.ports.FileStore` on SQLite. Rows of deleted files are kept, so that list cursors stay valid."""
+    """`domain.stores.FileStore` on SQLite. Rows of deleted files stay, so that list cursors are valid."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -81,7 +81,7 @@ class SqliteFiles:
 
 
 class SqliteUpstreams:
-    """`domain.ports.UpstreamStore` on SQLite."""
+    """`domain.stores.UpstreamStore` on SQLite."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

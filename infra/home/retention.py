@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from nightlane.domain.file import TOMBSTONE_SECONDS
 from nightlane.domain.learned import LEARNED_SECONDS
-from nightlane.domain.ports import list_key
+from nightlane.domain.stores import list_key
 from nightlane.domain.trouble import REST_RETENTION_SECONDS
 from nightlane.domain.window import DAY_SECONDS, longest_window_seconds
 from nightlane.settings import Settings

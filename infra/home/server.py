@@ -13,7 +13,7 @@ from typing import Any, Self
 from aiohttp import web
 
 from nightlane.domain.errors import StorageFull
-from nightlane.domain.ports import Tenants
+from nightlane.domain.stores import Tenants
 from nightlane.domain.sweeping import sweep
 from nightlane.settings import Settings
 

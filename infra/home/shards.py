@@ -7,8 +7,8 @@ from dataclasses import replace
 import msgspec
 
 from nightlane.domain.batch import Batch
-from nightlane.domain.ports import Fenced
 from nightlane.domain.shard import Checkpoint, Shard, Suspicion
+from nightlane.domain.stores import Fenced
 
 from .database import Database
 from .rows import find_batch, to_json, write_batch
@@ -17,7 +17,7 @@ _decode = msgspec.json.Decoder(Shard).decode
 
 
 class SqliteShards:
-    """The shard methods of `domain.ports.BatchStore`."""
+    """The shard methods of `domain.stores.BatchStore`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

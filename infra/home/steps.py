@@ -21,7 +21,7 @@ from .rows import (
 
 
 class SqliteSteps:
-    """`domain.ports.StepStore` on SQLite."""
+    """`domain.stores.StepStore` on SQLite."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from nightlane.settings import PREFIX, Settings
+from nightlane.settings import Settings
+from nightlane.settings_group import PREFIX
 
 from ..resources import MALLOC_ENVIRONMENT
 

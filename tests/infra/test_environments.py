@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from infra.resources import QUEUES, FunctionSpec, functions
-from nightlane.settings import PREFIX, EndpointSettings, LeaseSettings, Settings
+from nightlane.settings import EndpointSettings, LeaseSettings, Settings
+from nightlane.settings_group import PREFIX
 from tests.infra.conftest import Synthesise, Template, as_list
 
 pytestmark = pytest.mark.xdist_group("cdk")

@@ -11,7 +11,7 @@ from aiohttp import web
 from nightlane.domain.batch import BatchStatus
 from nightlane.domain.dispatch import read_manifest
 from nightlane.domain.inference.lane_shards import LaneShards
-from nightlane.domain.ports import Fenced
+from nightlane.domain.stores import Fenced
 from nightlane.settings import Settings
 from tests.upstream import Upstream, only, question, serving
 from tests.world import World, moto_world, requests

@@ -18,7 +18,8 @@ from infra.home.files import SqliteFiles, SqliteKeys, SqliteUpstreams
 from nightlane.aws.blobs import S3Blobs
 from nightlane.aws.clients import Clients
 from nightlane.aws.table import DynamoBatches, DynamoFiles, DynamoKeys, DynamoUpstreams
-from nightlane.domain.ports import BatchStore, Blobs, FileStore, KeyStore, UpstreamStore
+from nightlane.domain.ports import Blobs
+from nightlane.domain.stores import BatchStore, FileStore, KeyStore, UpstreamStore
 from tests.moto_lock import one_write_at_a_time
 from tests.rig.provision import create_table
 

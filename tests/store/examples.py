@@ -2,8 +2,8 @@
 
 from nightlane.domain.batch import Batch, BatchRequest, BatchStatus, Outcome, Usage
 from nightlane.domain.file import FilePurpose, StoredFile
-from nightlane.domain.ports import Admission, BatchStore
 from nightlane.domain.shard import Checkpoint, DoneLines, Part, Shard
+from nightlane.domain.stores import Admission, BatchStore
 from nightlane.domain.trouble import Trouble
 
 NOW = 1_800_000_000

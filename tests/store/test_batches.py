@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from nightlane.domain.admission_order import Slots, Waiting
 from nightlane.domain.batch import Batch, BatchStatus, Outcome
-from nightlane.domain.ports import Admission, BatchStore, Due, FileStore
+from nightlane.domain.stores import Admission, BatchStore, Due, FileStore
 from tests.store.examples import (
     BUSY,
     NOW,

@@ -1,7 +1,7 @@
 """File records, on every store."""
 
 from nightlane.domain.file import FilePurpose
-from nightlane.domain.ports import BatchStore, Due, FileStore
+from nightlane.domain.stores import BatchStore, Due, FileStore
 from tests.store.examples import NOW, file
 
 

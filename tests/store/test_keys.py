@@ -1,7 +1,7 @@
 """API keys, on every store."""
 
 from nightlane.domain.keys import ApiKey, digest
-from nightlane.domain.ports import KeyStore
+from nightlane.domain.stores import KeyStore
 
 
 def test_a_key_keeps_its_first_tenant(keys: KeyStore) -> None:

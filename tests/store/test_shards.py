@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from nightlane.domain.batch import BatchStatus, Outcome, Usage
-from nightlane.domain.ports import BatchStore, Fenced
 from nightlane.domain.shard import Shard, Suspicion
+from nightlane.domain.stores import BatchStore, Fenced
 from tests.store.examples import (
     NOW,
     begin,

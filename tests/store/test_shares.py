@@ -3,8 +3,8 @@
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from nightlane.domain.ports import UpstreamStore
 from nightlane.domain.shares import Share, Shares, claim, release
+from nightlane.domain.stores import UpstreamStore
 from nightlane.domain.trouble import Rest
 from tests.store.examples import BUSY, NOW
 

@@ -2,7 +2,7 @@
 
 from nightlane.domain.batch import BatchError, BatchStatus, Outcome
 from nightlane.domain.file import FilePurpose
-from nightlane.domain.ports import BatchStore, Due, FileStore
+from nightlane.domain.stores import BatchStore, Due, FileStore
 from tests.store.examples import NOW, assembling, begin, checkpoint, file, look, planned, planning, running
 
 

@@ -3,7 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 
 from nightlane.domain.learned import LearnedLimit
-from nightlane.domain.ports import UpstreamState, UpstreamStore
+from nightlane.domain.stores import UpstreamState, UpstreamStore
 from nightlane.domain.trouble import Rest
 from tests.store.examples import (
     BUSY,

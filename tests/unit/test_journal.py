@@ -17,8 +17,9 @@ from nightlane.domain.inference.budget import ByteBudget
 from nightlane.domain.inference.journal import Journal
 from nightlane.domain.inference.results import Result
 from nightlane.domain.parts import Record, read_records
-from nightlane.domain.ports import Fenced, Ports
+from nightlane.domain.ports import Ports
 from nightlane.domain.shard import Checkpoint, DoneLines, Shard, Suspicion
+from nightlane.domain.stores import Fenced
 from nightlane.settings import Settings
 
 LINES = 20

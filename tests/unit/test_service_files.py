@@ -12,7 +12,7 @@ import typer
 
 from infra.cli.configuration import KEY, read_settings
 from infra.cli.local import local
-from nightlane.settings import PREFIX
+from nightlane.settings_group import PREFIX
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "one-machine.md"
 

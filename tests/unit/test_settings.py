@@ -12,8 +12,8 @@ from nightlane.settings import (
     PlanQueueSettings,
     Settings,
     SweepSettings,
-    UndeclaredSettings,
 )
+from nightlane.settings_group import UndeclaredSettings
 
 
 def test_a_setting_that_a_function_does_not_declare_cannot_be_read() -> None:

@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any
 
 from nightlane.aws.clients import Clients
-from nightlane.settings import Group
+from nightlane.settings_group import Group
 
 Handler = Callable[[dict[str, Any], Any], Any]
 """Takes an event and Lambda's context, returns the response."""

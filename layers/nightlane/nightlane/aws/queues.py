@@ -7,12 +7,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from nightlane.domain.shard import LaneMessage
-from nightlane.settings import (
-    AssembleQueueSettings,
-    InferQueueSettings,
-    PlanQueueSettings,
-    SettingsGroup,
-)
+from nightlane.settings import AssembleQueueSettings, InferQueueSettings, PlanQueueSettings
+from nightlane.settings_group import SettingsGroup
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient

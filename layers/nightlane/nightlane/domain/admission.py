@@ -5,7 +5,8 @@ from nightlane.domain.batch import Batch
 from nightlane.domain.closing import close_if_due
 from nightlane.domain.dispatch import dispatch
 from nightlane.domain.metrics import Metric
-from nightlane.domain.ports import Admission, Ports
+from nightlane.domain.ports import Ports
+from nightlane.domain.stores import Admission
 from nightlane.settings import AdmissionSettings
 
 

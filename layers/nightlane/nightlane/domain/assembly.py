@@ -14,9 +14,10 @@ from nightlane.domain.lines import LineError, error_line, read_request, request_
 from nightlane.domain.metrics import Metric
 from nightlane.domain.order import decode_order, line_numbers, merge_runs, run_starts
 from nightlane.domain.parts import PARTS_AHEAD, Record, merge_parts
-from nightlane.domain.ports import Ports, list_key
+from nightlane.domain.ports import Ports
 from nightlane.domain.shard import DoneLines, Manifest, Shard, ShardSpec, input_key, plan_keys
 from nightlane.domain.steps import Hold, held, redrive_at
+from nightlane.domain.stores import list_key
 from nightlane.settings import AssemblySettings, RetentionSettings
 
 KINDS = ("output", "error")

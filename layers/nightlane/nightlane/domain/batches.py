@@ -6,8 +6,9 @@ from hashlib import sha256
 from nightlane.domain.batch import Batch, BatchRequest, BatchStatus
 from nightlane.domain.errors import BadRequest, Conflict, NotFound
 from nightlane.domain.metrics import Metric
-from nightlane.domain.ports import Ports, list_key
+from nightlane.domain.ports import Ports
 from nightlane.domain.steps import redrive_at
+from nightlane.domain.stores import list_key
 from nightlane.domain.window import window_seconds
 from nightlane.settings import StepSettings, WindowSettings
 

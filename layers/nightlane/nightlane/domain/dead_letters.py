@@ -11,9 +11,10 @@ from nightlane.domain.inference.results import unanswered
 from nightlane.domain.lines import LineError, request_lines
 from nightlane.domain.metrics import Metric
 from nightlane.domain.order import line_numbers
-from nightlane.domain.ports import Fenced, Ports
+from nightlane.domain.ports import Ports
 from nightlane.domain.shard import DoneLines, LaneMessage, Manifest, Shard, ShardSpec, lane_of
 from nightlane.domain.steps import redrive_at
+from nightlane.domain.stores import Fenced
 from nightlane.settings import ClosingSettings, StepSettings
 
 

@@ -7,8 +7,9 @@ import msgspec
 from nightlane.domain.errors import BadRequest, NotFound, TooLarge
 from nightlane.domain.file import FilePurpose, StoredFile
 from nightlane.domain.lines import BYTE_ORDER_MARK, is_blank, is_json, split_lines
-from nightlane.domain.ports import BlobMissing, Ports, list_key
+from nightlane.domain.ports import BlobMissing, Ports
 from nightlane.domain.received import Received
+from nightlane.domain.stores import list_key
 from nightlane.settings import ContentSettings, UploadSettings
 
 PRESIGNED_SECONDS = 900

@@ -5,7 +5,8 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from nightlane.domain.batch import Batch
-from nightlane.domain.ports import BlobMissing, Fenced, Ports
+from nightlane.domain.ports import BlobMissing, Ports
+from nightlane.domain.stores import Fenced
 from nightlane.settings import StepSettings
 
 # More than one renewal per `redrive_seconds`, so that a late one still comes before the sweeper.

@@ -34,7 +34,7 @@ from nightlane.aws.table.shards import DynamoShards
 from nightlane.aws.table.steps import DynamoSteps
 from nightlane.domain.admission_order import Slots, Waiting
 from nightlane.domain.batch import Batch, BatchStatus, Outcome
-from nightlane.domain.ports import Admission, Due
+from nightlane.domain.stores import Admission, Due
 from nightlane.domain.trouble import Trouble
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ NOT_CLOSED = "attribute_not_exists(#outcome)"
 
 
 class DynamoBatches:
-    """`domain.ports.BatchStore` on DynamoDB."""
+    """`domain.stores.BatchStore` on DynamoDB."""
 
     def __init__(self, client: "DynamoDBClient", table: str) -> None:
         self._table = Connection(client, table)

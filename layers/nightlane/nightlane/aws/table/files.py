@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class DynamoFiles:
-    """`domain.ports.FileStore` on DynamoDB."""
+    """`domain.stores.FileStore` on DynamoDB."""
 
     def __init__(self, client: "DynamoDBClient", table: str) -> None:
         self._table = Connection(client, table)

@@ -22,7 +22,7 @@ OWNER = "KEYS"
 
 
 class DynamoKeys:
-    """`domain.ports.KeyStore` on DynamoDB."""
+    """`domain.stores.KeyStore` on DynamoDB."""
 
     def __init__(self, client: "DynamoDBClient", table: str) -> None:
         self._table = Connection(client, table)

@@ -19,14 +19,14 @@ from nightlane.aws.table.items import (
     suspicions_to_text,
 )
 from nightlane.domain.batch import BatchStatus
-from nightlane.domain.ports import Fenced
 from nightlane.domain.shard import Checkpoint, Shard, Suspicion
+from nightlane.domain.stores import Fenced
 
 SAME_WORKER = "#epoch = :epoch"
 
 
 class DynamoShards:
-    """The shard methods of `domain.ports.BatchStore`."""
+    """The shard methods of `domain.stores.BatchStore`."""
 
     def __init__(self, table: Connection) -> None:
         self._table = table

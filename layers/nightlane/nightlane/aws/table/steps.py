@@ -31,7 +31,7 @@ STOP_WAKING = "REMOVE #active, #wake_at"
 
 
 class DynamoSteps:
-    """`domain.ports.StepStore` on DynamoDB."""
+    """`domain.stores.StepStore` on DynamoDB."""
 
     def __init__(self, table: Connection) -> None:
         self._table = table

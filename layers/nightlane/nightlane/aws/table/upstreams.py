@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 from nightlane.aws.table.connection import ConditionFailed, Connection, Item
 from nightlane.aws.table.items import rest_from_item, shares_key, trouble_to_map, upstream_key
 from nightlane.domain.learned import LEARNED_SECONDS, LearnedLimit
-from nightlane.domain.ports import UpstreamState
 from nightlane.domain.shares import Share, Shares
+from nightlane.domain.stores import UpstreamState
 from nightlane.domain.trouble import REST_RETENTION_SECONDS, Rest
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class DynamoUpstreams:
-    """`domain.ports.UpstreamStore` on DynamoDB."""
+    """`domain.stores.UpstreamStore` on DynamoDB."""
 
     def __init__(self, client: "DynamoDBClient", table: str) -> None:
         self._table = Connection(client, table)

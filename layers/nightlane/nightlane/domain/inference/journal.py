@@ -8,8 +8,9 @@ from nightlane.domain.inference.budget import ByteBudget
 from nightlane.domain.inference.results import Result
 from nightlane.domain.metrics import Meter, Metric
 from nightlane.domain.parts import write_records
-from nightlane.domain.ports import Fenced, Ports
+from nightlane.domain.ports import Ports
 from nightlane.domain.shard import Checkpoint, DoneLines, Part, Shard, Suspicion
+from nightlane.domain.stores import Fenced
 from nightlane.settings import InferenceSettings
 
 FIRST_PAUSE_SECONDS = 0.2

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 from nightlane.domain.batch import NO_USAGE, Batch
 from nightlane.domain.dispatch import unfinished_shards
-from nightlane.domain.ports import Fenced, Ports
+from nightlane.domain.ports import Ports
 from nightlane.domain.shard import Checkpoint, Manifest, Shard, ShardSpec, lane_of
+from nightlane.domain.stores import Fenced
 
 # Consecutive workers that died before lines are run one by one.
 STRIKES_BEFORE_ONE_BY_ONE = 4

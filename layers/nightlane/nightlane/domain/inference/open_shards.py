@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from nightlane.domain.inference.budget import ByteBudget
 from nightlane.domain.inference.journal import Journal
 from nightlane.domain.inference.quarantine import Quarantine
-from nightlane.domain.ports import Fenced, Ports
+from nightlane.domain.ports import Ports
 from nightlane.domain.shard import Shard, ShardSpec
+from nightlane.domain.stores import Fenced
 from nightlane.settings import InferenceSettings
 
 

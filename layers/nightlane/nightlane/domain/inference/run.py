@@ -25,7 +25,8 @@ from nightlane.domain.inference.upstream_monitor import UpstreamMonitor
 from nightlane.domain.inference.work import Work
 from nightlane.domain.lines import LineError
 from nightlane.domain.order import line_numbers
-from nightlane.domain.ports import Fenced, Ports, UpstreamState
+from nightlane.domain.ports import Ports
+from nightlane.domain.stores import Fenced, UpstreamState
 from nightlane.domain.trouble import Trouble
 from nightlane.settings import InferenceSettings
 

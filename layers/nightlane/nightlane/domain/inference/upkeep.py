@@ -12,7 +12,8 @@ from nightlane.domain.inference.open_shards import OpenShards
 from nightlane.domain.inference.shared_limit import SharedLimit
 from nightlane.domain.inference.supervisor import Stop, Supervisor
 from nightlane.domain.inference.traffic import Traffic
-from nightlane.domain.ports import Fenced, Ports
+from nightlane.domain.ports import Ports
+from nightlane.domain.stores import Fenced
 from nightlane.domain.trouble import Rest, Trouble
 from nightlane.settings import InferenceSettings
 

@@ -16,8 +16,9 @@ from nightlane.domain.inference.rests import agree_on_rest
 from nightlane.domain.inference.run import LaneRun
 from nightlane.domain.inference.supervisor import Stop
 from nightlane.domain.inference.work import Work
-from nightlane.domain.ports import Fenced, Ports, UpstreamState
+from nightlane.domain.ports import Ports
 from nightlane.domain.shard import Lane, LaneMessage, Manifest
+from nightlane.domain.stores import Fenced, UpstreamState
 from nightlane.domain.trouble import MAX_REST_SECONDS
 from nightlane.settings import InferenceSettings
 
