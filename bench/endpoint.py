@@ -2,16 +2,14 @@
 
 import asyncio
 import json
-import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from aiohttp import web
 
-from infra.home.server_thread import ServerThread
 from nightlane.settings import KIB
 from tests.certificates import Certificate
-from tests.rig.rig import HOST
+from tests.serving import serving_application
 
 VECTOR = [round(0.0123456789 * (number % 97) - 0.5, 12) for number in range(1_024)]
 WRITE_BYTES = 64 * KIB
@@ -30,11 +28,6 @@ def endpoint(
     path: str, body: bytes, seconds: float = 0.0, certificate: Certificate | None = None
 ) -> Iterator[str]:
     """The base URL of an endpoint that returns `body` after `seconds`; with a certificate, over TLS."""
-    urls: list[str] = []
-    context = None
-    if certificate:
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.load_cert_chain(certificate.file, certificate.key)
 
     async def answer(request: web.Request) -> web.StreamResponse:
         await request.read()
@@ -48,20 +41,7 @@ def endpoint(
         await response.write_eof()
         return response
 
-    async def serve(ready: Callable[[], None], stopping: asyncio.Event) -> None:
-        app = web.Application()
-        app.router.add_post(f"/v1/{path}", answer)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-        await runner.setup()
-        await web.TCPSite(runner, HOST, 0, ssl_context=context, backlog=1_024).start()
-        urls.append(f"http{'s' if context else ''}://{HOST}:{runner.addresses[0][1]}/v1")
-        ready()
-        await stopping.wait()
-        await runner.cleanup()
-
-    thread = ServerThread(serve, 10)
-    thread.start()
-    try:
-        yield urls[0]
-    finally:
-        thread.stop()
+    app = web.Application()
+    app.router.add_post(f"/v1/{path}", answer)
+    with serving_application(app, certificate.server_context() if certificate else None) as url:
+        yield url

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,8 +11,7 @@ from aiohttp import web
 
 from bench.batches import batch_of, run_batch, shuffled_bodies, start_rig
 from bench.result import Figure, Result
-from infra.home.server_thread import ServerThread
-from tests.rig.rig import HOST
+from tests.serving import serving_application
 
 LINES = 4_000
 PROMPTS = 20
@@ -94,20 +93,7 @@ def run(data: bytes, *, prefix_order: bool) -> CachingEndpoint:
 def serving(endpoint: CachingEndpoint) -> Iterator[CachingEndpoint]:
     """Serve the endpoint from a thread of its own."""
 
-    async def serve(ready: Callable[[], None], stopping: asyncio.Event) -> None:
-        app = web.Application(client_max_size=2 * PROMPT_BYTES)
-        app.router.add_post("/v1/chat/completions", endpoint.answer)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-        await runner.setup()
-        await web.TCPSite(runner, HOST, 0).start()
-        endpoint.url = f"http://{HOST}:{runner.addresses[0][1]}/v1"
-        ready()
-        await stopping.wait()
-        await runner.cleanup()
-
-    thread = ServerThread(serve, 10)
-    thread.start()
-    try:
+    app = web.Application(client_max_size=2 * PROMPT_BYTES)
+    app.router.add_post("/v1/chat/completions", endpoint.answer)
+    with serving_application(app) as endpoint.url:
         yield endpoint
-    finally:
-        thread.stop()

@@ -1,5 +1,6 @@
 """A certificate for 127.0.0.1 that its own CA, and nobody else, has signed."""
 
+import ssl
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -21,6 +22,12 @@ class Certificate:
     @property
     def text(self) -> str:
         return self.file.read_text()
+
+    def server_context(self) -> ssl.SSLContext:
+        """Return a context for a server that has this certificate."""
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(self.file, self.key)
+        return context
 
 
 def make_certificate(folder: Path) -> Certificate:

@@ -10,8 +10,8 @@ from typing import Any
 
 from aiohttp import web
 
-from infra.home.server_thread import ServerThread
 from nightlane.upstream_settings import UpstreamSettings
+from tests.serving import serving_application
 
 Body = dict[str, Any]
 # The name of an upstream that has none in the settings.
@@ -102,23 +102,9 @@ def refusal(status: int, **headers: str) -> web.Response:
 def serving(upstream: Upstream) -> Iterator[Upstream]:
     """Serve the upstream from a thread of its own."""
 
-    async def serve(ready: Callable[[], None], stopping: asyncio.Event) -> None:
-        app = web.Application()
-        app.router.add_post("/v1/chat/completions", upstream.answer)
-        app.router.add_post("/v1/{other:.*}", upstream.answer_other)
-        app.router.add_get("/v1/models{rest:.*}", upstream.list_models)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        upstream.url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
-        ready()
-        await stopping.wait()
-        await runner.cleanup()
-
-    thread = ServerThread(serve, 10)
-    thread.start()
-    try:
+    app = web.Application()
+    app.router.add_post("/v1/chat/completions", upstream.answer)
+    app.router.add_post("/v1/{other:.*}", upstream.answer_other)
+    app.router.add_get("/v1/models{rest:.*}", upstream.list_models)
+    with serving_application(app) as upstream.url:
         yield upstream
-    finally:
-        thread.stop()

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -66,10 +65,7 @@ class Server:
 
     @asynccontextmanager
     async def started(self, certificate: Certificate | None = None) -> AsyncIterator[None]:
-        context = None
-        if certificate:
-            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-            context.load_cert_chain(certificate.file, certificate.key)
+        context = certificate.server_context() if certificate else None
         server = await asyncio.start_server(self.serve, "127.0.0.1", 0, ssl=context)
         self.port = server.sockets[0].getsockname()[1]
         async with server:
