@@ -126,10 +126,10 @@ class FairShare:
             return True
         wanted = min(self._lane.capacity, self._wanted())
         share = Share(0, wanted, int(now + lease), self._deadline, self._holder)
+        in_use = self._in_flight()
+        claimed, fair = claim(stored, self._name, share, in_use=in_use, limit=self._limit, now=now)
         # From here until the write the lane may use no more than it is about to claim.
-        _, fair = claim(stored, self._name, share, in_use=0, limit=self._limit, now=now)
         self._cap = min(self._cap, fair)
-        claimed, _ = claim(stored, self._name, share, in_use=self._in_flight(), limit=self._limit, now=now)
         mine, known = claimed.lanes[self._name], stored.lanes.get(self._name)
         renew_at = 0 if known is None else known.until - lease * (1 - RENEW_AT)
         if known is None or now >= renew_at or known != replace(mine, until=known.until):
