@@ -48,6 +48,14 @@ class ActiveHours:
             return self.start <= local < self.end
         return local >= self.start or local < self.end
 
+    def opens_at(self, now: float) -> int | None:
+        """When they begin, in seconds since 1970; None if it is now one of them."""
+        return None if self.is_active(now) else self.next_change(now)
+
+    def closes_at(self, now: float) -> int | None:
+        """When they end, in seconds since 1970; None if it is not one of them."""
+        return self.next_change(now) if self.is_active(now) else None
+
     def next_change(self, now: float) -> int:
         """When `is_active` next changes: a whole minute after `now`, in seconds since 1970."""
         active, minute = self.is_active(now), int(now // _MINUTE) + 1

@@ -86,8 +86,8 @@ def _find_wait(
 def _opens_at(ports: Ports[EndpointSettings]) -> int | None:
     """When the active hours of an upstream begin; None if all may be used now."""
     now = ports.now()
-    hours = [each.active for each in ports.settings.upstreams if each.active is not None]
-    return min((each.next_change(now) for each in hours if not each.is_active(now)), default=None)
+    openings = [each.active.opens_at(now) for each in ports.settings.upstreams if each.active is not None]
+    return min((opens_at for opens_at in openings if opens_at is not None), default=None)
 
 
 def _rest_under_way(ports: Ports[EndpointSettings]) -> Rest | None:

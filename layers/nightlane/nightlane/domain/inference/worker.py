@@ -125,11 +125,10 @@ class _Worker:
     def _opens_at(self, now: float) -> int | None:
         """When the upstream's active hours begin; None if it may be used now."""
         upstream = self.ports.settings.find_upstream(self.lane.upstream)
-        if upstream is None or upstream.active is None or upstream.active.is_active(now):
-            return None
-        opens_at = upstream.active.next_change(now)
-        runs_late = opens_at >= self.batch.expires_at and not self.ports.settings.active_hours_are_strict
-        return None if runs_late else opens_at
+        opens_at = upstream.active.opens_at(now) if upstream and upstream.active else None
+        if opens_at is None or self.ports.settings.active_hours_are_strict:
+            return opens_at
+        return opens_at if opens_at < self.batch.expires_at else None
 
     async def _run_shards(self, shards: LaneShards) -> tuple[Stop | None, LaneRun]:
         """Run each poisoned shard by itself, then all others together."""
@@ -145,7 +144,7 @@ class _Worker:
         self, upstream: Upstream, shards: Iterator[Begun], *, served: bool, one_by_one: bool = False
     ) -> LaneRun:
         now, found = self.ports.now(), self.ports.settings.find_upstream(self.lane.upstream)
-        is_open = found is not None and found.active is not None and found.active.is_active(now)
+        closes_at = found.active.closes_at(now) if found and found.active else None
         work = Work(
             self.batch,
             self.manifest,
@@ -154,7 +153,7 @@ class _Worker:
             self.delivery.message.lane,
             served=served and self.batch.completed > 0,
             upstream_limit=found.max_concurrent_requests if found else None,
-            active_until=found.active.next_change(now) if found and found.active and is_open else math.inf,
+            active_until=math.inf if closes_at is None else closes_at,
             one_by_one=one_by_one,
         )
         lease, deadline = self.delivery.lease, self.delivery.deadline
