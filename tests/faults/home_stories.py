@@ -37,16 +37,7 @@ def completed(lab: HomeLab) -> None:
 
 def grouped(lab: HomeLab) -> None:
     """A batch whose lines are sent in another order, cancelled while it runs."""
-    file_id = lab.client.upload(4, "first", prompts=2)
-    lab.upstream.slow = {f"{file_id}/3": 2 * RUN_SECONDS}
-    batch_id = lab.client.create(file_id, "first")
-    lab.deliver(Queue.PLAN)
-    lab.deliver(Queue.INFER)
-    lab.client.cancel(batch_id)
-    lab.upstream.slow = {}
-    lab.settle()
-    lab.check_end()
-    assert lab.batch(batch_id).status is BatchStatus.CANCELLED
+    batch_id = cancel_while_running(lab, prompts=2)
     # After a fault it may be cancelled before it is planned, or before its manifest is seen.
     if lab.faults.fault is None:
         assert lab.watch.manifest(lab.batch(batch_id)).order_key is not None
@@ -54,7 +45,12 @@ def grouped(lab: HomeLab) -> None:
 
 def cancelled(lab: HomeLab) -> None:
     """A batch that is cancelled while it runs."""
-    file_id = lab.client.upload(4, "first")
+    cancel_while_running(lab)
+
+
+def cancel_while_running(lab: HomeLab, prompts: int = 0) -> str:
+    """Cancel a batch with one line that takes longer than a run; returns its id."""
+    file_id = lab.client.upload(4, "first", prompts=prompts)
     lab.upstream.slow = {f"{file_id}/3": 2 * RUN_SECONDS}
     batch_id = lab.client.create(file_id, "first")
     lab.deliver(Queue.PLAN)
@@ -64,6 +60,7 @@ def cancelled(lab: HomeLab) -> None:
     lab.settle()
     lab.check_end()
     assert lab.batch(batch_id).status is BatchStatus.CANCELLED
+    return batch_id
 
 
 def expired(lab: HomeLab) -> None:

@@ -13,43 +13,18 @@ PACKAGE = Path(nightlane.__file__).parent
 ROOT = Path(__file__).parents[2]
 SHIPPED = ("functions", "infra", "layers")
 AWS_LIBRARIES = ("boto3", "botocore")
+ABOVE_ALL_ROOMS = (
+    "nightlane.observability",
+    "nightlane.wiring",
+    "nightlane.infra",
+    "functions",
+    "infra",
+)
 FORBIDDEN = {
-    "domain": (
-        "nightlane.wire",
-        "nightlane.aws",
-        "nightlane.upstream",
-        "nightlane.observability",
-        "nightlane.wiring",
-        "nightlane.infra",
-        "functions",
-        "infra",
-    ),
-    "wire": (
-        "nightlane.aws",
-        "nightlane.upstream",
-        "nightlane.observability",
-        "nightlane.wiring",
-        "nightlane.infra",
-        "functions",
-        "infra",
-    ),
-    "aws": (
-        "nightlane.upstream",
-        "nightlane.observability",
-        "nightlane.wiring",
-        "nightlane.infra",
-        "functions",
-        "infra",
-    ),
-    "upstream": (
-        "nightlane.wire",
-        "nightlane.aws",
-        "nightlane.observability",
-        "nightlane.wiring",
-        "nightlane.infra",
-        "functions",
-        "infra",
-    ),
+    "domain": ("nightlane.wire", "nightlane.aws", "nightlane.upstream", *ABOVE_ALL_ROOMS),
+    "wire": ("nightlane.aws", "nightlane.upstream", *ABOVE_ALL_ROOMS),
+    "aws": ("nightlane.upstream", *ABOVE_ALL_ROOMS),
+    "upstream": ("nightlane.wire", "nightlane.aws", *ABOVE_ALL_ROOMS),
 }
 
 
