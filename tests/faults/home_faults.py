@@ -74,14 +74,15 @@ class HomeFaults:
     torn: tuple[int, int] | None = None
     """The start and end offsets in the log of a transaction that a power loss tore."""
     _full_until: float = 0.0
-    _lock: threading.RLock = field(default_factory=threading.RLock)
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    """Held during each step that is compared with the log, so that no other thread writes to it."""
 
     def before(self, step: Step, partly: Callable[[], None] = do_nothing) -> bool:
         """Whether the disk is full for the step. `partly` does what a step interrupted by a crash does.
 
         Raises: Crash, if the process has crashed.
         """
-        with self._lock:
+        with self.lock:
             if self.crashed:
                 raise Crash
             self.steps.append(step)
@@ -135,9 +136,10 @@ class FaultyConnection(sqlite3.Connection):
 
     def _execute_alone(self, sql: str, *values: Any) -> sqlite3.Cursor:
         """Execute outside a transaction, where only the first page may be written."""
-        before = committed_end(self.log())
-        cursor = super().execute(sql, *values)
-        assert before in (0, committed_end(self.log())), f"not in a transaction: {sql}"
+        with self.faults.lock:
+            before = committed_end(self.log())
+            cursor = super().execute(sql, *values)
+            assert before in (0, committed_end(self.log())), f"not in a transaction: {sql}"
         return cursor
 
     def executemany(self, sql: str, values: Any) -> sqlite3.Cursor:
@@ -152,7 +154,8 @@ class FaultyConnection(sqlite3.Connection):
     def _commit(self) -> sqlite3.Cursor:
         if self.faults.before(Step("COMMIT", self.wrote), self._tear):
             raise _full()
-        cursor = super().execute("COMMIT")
+        with self.faults.lock:
+            cursor = super().execute("COMMIT")
         self.faults.after_commit()
         self.faults.before(Step("return from COMMIT"))
         return cursor
