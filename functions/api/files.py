@@ -7,13 +7,13 @@ from aws_lambda_powertools.event_handler.router import APIGatewayRouter
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
 
 from functions.api.http import form_of, json_response, tenant_of
-from nightlane.domain.errors import BadRequest
 from nightlane.domain.file import StoredFile
 from nightlane.domain.files import create_file, delete_file, get_file, list_files, read_content
 from nightlane.domain.ports import Ports
 from nightlane.settings import ApiSettings, UploadSettings
+from nightlane.wire.forms import read_upload
 from nightlane.wire.headers import content_disposition
-from nightlane.wire.requests import CreateFile, ListFiles, read
+from nightlane.wire.requests import ListFiles, read
 from nightlane.wire.responses import deleted_file, file_object, page
 
 BINARY = "application/octet-stream"
@@ -65,25 +65,8 @@ def routes(ports: Ports[ApiSettings]) -> APIGatewayRouter:
 
 
 def _create(ports: Ports[UploadSettings], event: APIGatewayProxyEvent) -> StoredFile:
-    form = form_of(event)
-    request = read(CreateFile, _nested(form.fields))
-    if set(form.files) - {"file"}:
-        raise BadRequest("Only one file can be uploaded, in the field 'file'.", param="file")
-    if "file" not in form.files:
-        raise BadRequest(
-            "Missing required parameter: 'file'.", code="missing_required_parameter", param="file"
-        )
+    request, upload = read_upload(form_of(event))
     lifetime = request.expires_after.seconds if request.expires_after else None
-    upload = form.files["file"]
-    purpose = request.file_purpose
-    return create_file(ports, tenant_of(event), upload.filename, upload.content, purpose, lifetime)
-
-
-def _nested(fields: dict[str, str]) -> dict[str, Any]:
-    """Combine `expires_after[anchor]` and `expires_after[seconds]` into one object."""
-    expiry = {
-        name: fields[f"expires_after[{name}]"]
-        for name in ("anchor", "seconds")
-        if f"expires_after[{name}]" in fields
-    }
-    return fields | ({"expires_after": expiry} if expiry else {})
+    return create_file(
+        ports, tenant_of(event), upload.filename, upload.content, request.file_purpose, lifetime
+    )

@@ -106,3 +106,46 @@ def test_a_field_that_is_too_long_is_refused_before_all_of_it_has_come() -> None
     reader.feed(body(('name="purpose"', b""), end=b"")[:-2])
     with pytest.raises(BadRequest, match="too long"):
         reader.feed(b"x" * (MAX_FIELD_BYTES + 1))
+
+
+JAPANESE = "報告.jsonl"
+ENCODED = "%E5%A0%B1%E5%91%8A.jsonl"
+
+
+@pytest.mark.parametrize(
+    ("disposition", "filename"),
+    [
+        (f"name=file; filename*=utf-8''{ENCODED}", JAPANESE),
+        (f"name=file; filename=\"=?utf-8?B?5aCx?=\"; filename*=utf-8''{ENCODED}", JAPANESE),
+        (f'name="file"; filename*=UTF-8\'ja\'{ENCODED}; filename="report.jsonl"', JAPANESE),
+        (f'name="file"; FileName*="UTF-8\'\'{ENCODED}"', JAPANESE),
+        ("name=file; filename* = iso-8859-1''caf%E9.jsonl", "café.jsonl"),
+        ("name=file; filename*=utf-8''", ""),
+        ("name=file; filename*=utf-8''caf%E9; filename=cafe.jsonl", "cafe.jsonl"),
+        ("name=file; filename*=koi8-r''x; filename=plain.jsonl", "plain.jsonl"),
+        ('name="file"; filename="a; filename*=utf-8\'\'b"', "a; filename*=utf-8''b"),
+    ],
+)
+def test_a_filename_beyond_ascii_is_read(disposition: str, filename: str) -> None:
+    form = read_form(TYPE, body((disposition, b"x"), PURPOSE))
+    assert (form.files["file"].filename, content(form)) == (filename, b"x")
+
+
+@pytest.mark.parametrize("value", ["in.jsonl", "utf-8''%E9", "utf-8''%zz", "utf-7''x", "''x", ""])
+def test_a_malformed_filename_is_refused_if_there_is_no_other(value: str) -> None:
+    with pytest.raises(BadRequest, match=r"The part 'file' has a malformed filename\*"):
+        read_form(TYPE, body((f"name=file; filename*={value}", b"x"), PURPOSE))
+
+
+@pytest.mark.parametrize("data", [b"x" * (MAX_FIELD_BYTES + 1), b"caf\xe9"])
+def test_a_part_without_a_filename_that_is_no_text_says_what_is_missing(data: bytes) -> None:
+    with pytest.raises(BadRequest, match=r"'file' is .*needs a filename"):
+        read_form(TYPE, body(('name="file"', data), PURPOSE))
+
+
+@given(disposition=st.text(st.sampled_from("name=file;*\"'%\\utf-8 \t=E9é"), max_size=60))
+def test_any_content_disposition_is_read_or_refused(disposition: str) -> None:
+    try:
+        read_form(TYPE, body((disposition, b"x")))
+    except ApiError as error:
+        assert error.status == 400  # noqa: PT017

@@ -11,9 +11,11 @@ from multipart import MultipartError, MultipartSegment, PushMultipartParser, par
 
 from nightlane.domain.errors import BadRequest
 from nightlane.domain.received import InMemory, Received
+from nightlane.wire.filenames import filename_of
 
 MAX_FIELDS = 32
 MAX_FIELD_BYTES = 64 * 1024
+HOW_TO_SEND_A_FILE = "A file needs a filename in the Content-Disposition of its part."
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ class FormReader:
         self._new_file = new_file
         self._form = Form({}, {})
         self._segment: MultipartSegment | None = None
+        self._filename: str | None = None
         self._content: Received = InMemory()
 
     def feed(self, data: bytes) -> None:
@@ -89,20 +92,27 @@ class FormReader:
         if name in self._form.fields or name in self._form.files:
             raise BadRequest(f"Duplicate parameter: '{name}'.", param=name)
         self._segment = segment
-        self._content = InMemory() if segment.filename is None else self._new_file()
+        self._filename = filename_of(segment)
+        self._content = InMemory() if self._filename is None else self._new_file()
 
     def _write(self, data: bytes) -> None:
         assert self._segment is not None
         self._content.write(data)
-        if self._segment.filename is None and self._content.size > MAX_FIELD_BYTES:
-            name = self._segment.name
-            raise BadRequest(f"The field '{name}' is too long.", param=name)
+        if self._filename is None and self._content.size > MAX_FIELD_BYTES:
+            raise _not_text(self._segment.name, f"is too long: it may have {MAX_FIELD_BYTES} bytes")
 
     def _add(self, segment: MultipartSegment) -> None:
-        if segment.filename is not None:
-            self._form.files[segment.name] = FormFile(segment.filename, self._content)
-        else:
+        if self._filename is not None:
+            self._form.files[segment.name] = FormFile(self._filename, self._content)
+            return
+        try:
             self._form.fields[segment.name] = b"".join(self._content.chunks()).decode()
+        except UnicodeDecodeError as error:
+            raise _not_text(segment.name, "is not UTF-8") from error
+
+
+def _not_text(name: str, problem: str) -> BadRequest:
+    return BadRequest(f"The text field '{name}' {problem}. {HOW_TO_SEND_A_FILE}", param=name)
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from nightlane.domain.batch import BatchRequest
 from nightlane.domain.endpoints import ENDPOINTS
 from nightlane.domain.errors import BadRequest
 from nightlane.domain.file import UPLOADABLE, FilePurpose
+from nightlane.domain.utf8 import explain_surrogate
 from nightlane.domain.window import SUPPORTED_WINDOWS, parse_window
 
 MetadataKey = Annotated[str, StringConstraints(max_length=64)]
@@ -138,6 +139,8 @@ def read_json(body: bytes) -> Any:
         json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         message = "We could not parse the JSON body of your request. The body must be a JSON object."
+        if reason := explain_surrogate(body):
+            message += f" {reason}"
         raise BadRequest(message) from error
     return value
 
@@ -209,7 +212,7 @@ def _explain(problem: ErrorDetails, name: str) -> tuple[str, str]:
 
 def _invalid_value(name: str, value: str, supported: str) -> str:
     # The official clients show only the message, so it contains the code and the parameter, too.
-    return f"Invalid value: '{_shorten(value)}'. Supported {supported}. (invalid_value for {name})"
+    return f"Invalid value: '{shorten(value)}'. Supported {supported}. (invalid_value for {name})"
 
 
 def _list(values: Sequence[str]) -> str:
@@ -217,7 +220,7 @@ def _list(values: Sequence[str]) -> str:
     return f"values are: {', '.join(first)}, and {last}" if first else f"value is: {last}"
 
 
-def _shorten(value: str) -> str:
+def shorten(value: str) -> str:
     return value if len(value) <= 100 else value[:100] + "…"
 
 
