@@ -297,6 +297,12 @@ def test_an_expired_file_is_not_found_before_it_is_swept(nightlane: World) -> No
     ("data", "fields", "words"),
     [
         (b"just prose\n", {"purpose": "batch"}, "Invalid file format for Batch API. Must be .jsonl"),
+        (
+            requests(1)[:-1] + b"\n\xff",
+            {"purpose": "batch"},
+            "Must be utf-8 encoded: in line 2, the byte 0xFF",
+        ),
+        (b'{"a": "\\ud83d"}', {"purpose": "batch"}, "half of a pair of surrogates"),
         (requests(1), {"purpose": "nonsense"}, "Supported values are"),
         (requests(1), {}, "Missing required parameter: 'purpose'."),
         (
@@ -309,6 +315,12 @@ def test_an_expired_file_is_not_found_before_it_is_swept(nightlane: World) -> No
             {"purpose": "batch", "expires_after[seconds]": "3600"},
             "Missing required parameter: 'expires_after.anchor'.",
         ),
+        (requests(1), {"purpose": "batch", "expires_after.anchor": "created_at"}, "'expires_after.anchor'"),
+        (requests(1), {"purpose": "batch", "expires_atfer[anchor]": "x"}, "'expires_atfer[anchor]'"),
+        (requests(1), {"purpose": "batch", "expires_after[second]": "3600"}, "'expires_after[second]'"),
+        (requests(1), {"purpose": "batch", "expires_after": "3600"}, "expected an object, but got a string"),
+        (requests(1), {"purpose": "batch", "expires_in": "3600"}, "Unknown parameter: 'expires_in'."),
+        (requests(1), {"purpose": "batch", "filename": "x"}, "Unknown parameter: 'filename'."),
     ],
 )
 def test_an_invalid_upload_returns_the_reason(

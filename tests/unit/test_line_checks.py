@@ -76,16 +76,34 @@ def test_a_missing_key_is_named(key: str, value: Any) -> None:
         b"",
         b"no json",
         b'{"a":1',
-        b'{"a":"\xff"}',
-        b'"\xc0\x80"',
         b'{"a":NaN}',
         b"[" * 100_000,
-        b'{"a":"\\ud800"}',
-        b"\x00",
+        b'{"a":"\\ud83d\\ude00',
+        b'{"a":"\\\\ud800"',
     ],
 )
 def test_invalid_json_is_not_parseable(data: bytes) -> None:
     assert check_invalid(data) == ("invalid_json_line", "This line is not parseable as valid JSON.", None)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b'{"a":"caf\xe9"}', "Must be utf-8 encoded: the byte 0xE9 is not UTF-8."),
+        (b'{"a":"\xe4\xb8', "Must be utf-8 encoded: the byte 0xE4 is not UTF-8."),
+        (b'"\xed\xa0\x80"', "Must be utf-8 encoded: the byte 0xED is not UTF-8."),
+        (b'"\xc0\x80"', "Must be utf-8 encoded: the byte 0xC0 is not UTF-8."),
+        ("{}".encode("utf-16"), "Must be utf-8 encoded: it begins with the byte order mark of UTF-16."),
+        ("{}".encode("utf-16-be"), "Must be utf-8 encoded: there is a byte 0x00, as in UTF-16."),
+        (b'{"a":"\\\\ud800 \\ud83d"}', "The escape \\ud83d is half of a pair of surrogates"),
+        (b'{"a":"\\uD83D\\uDE00\\uDE00"}', "The escape \\uDE00 is half of a pair of surrogates"),
+        (b'{"a":"\\ud83d\\\\ude00"}', "The escape \\ud83d is half of a pair of surrogates"),
+    ],
+)
+def test_a_line_that_is_not_text_says_why(data: bytes, reason: str) -> None:
+    code, message, _ = check_invalid(data)
+    assert code == "invalid_json_line"
+    assert message.startswith(f"This line is not parseable as valid JSON. {reason}")
 
 
 @pytest.mark.parametrize(("data", "kind"), [(b"[]", "an array"), (b"1", "an integer"), (b"null", "null")])
@@ -119,7 +137,11 @@ def test_a_deeply_nested_line_is_invalid(depth: int) -> None:
         ({"method": "GET"}, ("invalid_value", "Invalid value: 'GET'. Supported values are: 'POST'.")),
         (
             {"url": "/v1/embeddings"},
-            ("invalid_url", "The URL provided for this request does not match the batch endpoint."),
+            (
+                "invalid_url",
+                "The URL provided for this request does not match the batch endpoint: '/v1/embeddings' "
+                "is not '/v1/chat/completions'.",
+            ),
         ),
         (
             {"body_changes": {"stream": True}},

@@ -10,6 +10,7 @@ from nightlane.domain.lines import BYTE_ORDER_MARK, is_blank, is_json, split_lin
 from nightlane.domain.ports import BlobMissing, Ports
 from nightlane.domain.received import Received
 from nightlane.domain.stores import list_key
+from nightlane.domain.utf8 import CHECKED_BYTES, check_utf8, explain_surrogate
 from nightlane.settings import ContentSettings, UploadSettings
 
 PRESIGNED_SECONDS = 900
@@ -60,9 +61,10 @@ def create_file(
 
 
 def _check_batch_input(content: Received, limits: UploadSettings) -> None:
-    """Refuse what OpenAI refuses on upload: a first line that is not JSON, or too many bytes."""
+    """Refuse what OpenAI refuses on upload: too many bytes, a first line that is not JSON, not UTF-8."""
     if content.size > limits.max_batch_bytes:
         raise BadRequest(f"File is too large: a batch input file may have {limits.max_batch_bytes} bytes.")
+    check_utf8(_beginning(content), is_whole=content.size <= CHECKED_BYTES)
     for start, line in split_lines(content.chunks(), limits.max_line_bytes):
         if line is None:
             # Planning reports every line that is too long.
@@ -70,8 +72,19 @@ def _check_batch_input(content: Received, limits: UploadSettings) -> None:
         text = line if start else line.removeprefix(BYTE_ORDER_MARK)
         if not is_blank(text):
             if not is_json(text):
-                raise BadRequest("Invalid file format for Batch API. Must be .jsonl")
+                reason = explain_surrogate(text) or ""
+                raise BadRequest(f"Invalid file format for Batch API. Must be .jsonl. {reason}".rstrip(" ."))
             return
+
+
+def _beginning(content: Received) -> bytes:
+    """Return the first bytes of an upload, at least as many as are checked if there are so many."""
+    beginning = b""
+    for chunk in content.chunks():
+        beginning += chunk
+        if len(beginning) >= CHECKED_BYTES:
+            break
+    return beginning
 
 
 def get_file(ports: Ports, tenant: str, file_id: str) -> StoredFile:

@@ -13,6 +13,7 @@ import msgspec
 from nightlane.domain.batch import BatchError
 from nightlane.domain.endpoints import endpoint_of
 from nightlane.domain.routing import Named, find_route
+from nightlane.domain.utf8 import explain_line
 
 MAX_ERRORS = 100
 MAX_EMBEDDING_INPUTS = 50_000
@@ -157,7 +158,10 @@ class LineChecker:
             )
         self._seen.add(digest)
         if request["url"] != self.endpoint:
-            message = "The URL provided for this request does not match the batch endpoint."
+            message = (
+                "The URL provided for this request does not match the batch endpoint: "
+                f"'{_quoted(request['url'])}' is not '{self.endpoint}'."
+            )
             raise Invalid("invalid_url", message, "url")
 
     def _check_body(self, body: dict[str, Any]) -> str:
@@ -214,7 +218,9 @@ def _parse(line: bytes) -> dict[str, Any]:
     try:
         request = msgspec.json.decode(line)
     except (ValueError, RecursionError) as error:
-        raise Invalid("invalid_json_line", "This line is not parseable as valid JSON.") from error
+        reason = explain_line(line)
+        message = "This line is not parseable as valid JSON." + (f" {reason}" if reason else "")
+        raise Invalid("invalid_json_line", message) from error
     if not isinstance(request, dict):
         message = f"This line is not a JSON object: it is {_NAMES[type(request)]}."
         raise Invalid("invalid_json_line", message)
