@@ -148,12 +148,25 @@ class World:
         **headers: str,
     ) -> tuple[int, Any]:
         """Call the API as an authorized tenant; return the status and the JSON of the response."""
+        response = self.respond(method, path, body, query=query, tenant=tenant, **headers)
+        assert response["multiValueHeaders"]["x-request-id"][0].startswith("req_")
+        return response["statusCode"], json.loads(response["body"])
+
+    def respond(
+        self,
+        method: str,
+        path: str,
+        body: bytes = b"",
+        *,
+        query: dict[str, str] | None = None,
+        tenant: str = TENANT,
+        **headers: str,
+    ) -> Any:
+        """Call the API as an authorized tenant; return the response as API Gateway gets it."""
         header_list = [(name.replace("_", "-"), value) for name, value in headers.items()]
         authorizer = {"principalId": tenant, "tenant": tenant}
         event = proxy_event(method, path, list((query or {}).items()), header_list, body, authorizer)
-        response = self.invoke("api", json.loads(json.dumps(event)))
-        assert response["multiValueHeaders"]["x-request-id"][0].startswith("req_")
-        return response["statusCode"], json.loads(response["body"])
+        return self.invoke("api", json.loads(json.dumps(event)))
 
     def upload(self, data: bytes, tenant: str = TENANT, file_id: str | None = None) -> str:
         file_id = file_id or "file-" + self.ports.new_id()[:24]

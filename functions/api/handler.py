@@ -9,7 +9,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.api import batches, files, models
 from functions.api.http import json_response
-from nightlane.domain.errors import ApiError, NotFound, ServerError
+from functions.api.methods import no_route
+from nightlane.domain.errors import ApiError, ServerError
 from nightlane.domain.ports import Ports, UpstreamModels
 from nightlane.entry import Handler, on_aws
 from nightlane.observability import logger, published
@@ -44,8 +45,7 @@ def _routes(ports: Ports[ApiSettings], upstream_models: UpstreamModels) -> APIGa
 
     @app.not_found
     def unknown_route(_: NotFoundError) -> Response[str]:
-        event = app.current_event
-        return _error_response(NotFound(f"Invalid URL ({event.http_method} {event.request_context.path})"))
+        return _error_response(no_route(app))
 
     return app
 

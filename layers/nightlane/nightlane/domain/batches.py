@@ -5,6 +5,7 @@ from hashlib import sha256
 
 from nightlane.domain.batch import Batch, BatchRequest, BatchStatus
 from nightlane.domain.errors import BadRequest, Conflict, NotFound
+from nightlane.domain.ids import is_possible, shorten
 from nightlane.domain.metrics import Metric
 from nightlane.domain.ports import Ports
 from nightlane.domain.steps import redrive_at
@@ -63,11 +64,11 @@ def _derived_id(tenant: str, token: str) -> str:
 def get_batch(ports: Ports, tenant: str, batch_id: str) -> Batch:
     """Return a batch of the tenant. Raises: BadRequest; NotFound, also for another tenant's batch."""
     if not batch_id.startswith("batch"):
-        message = f"Invalid 'batch_id': '{batch_id}'. Expected an ID that begins with 'batch'."
+        message = f"Invalid 'batch_id': '{shorten(batch_id)}'. Expected an ID that begins with 'batch'."
         raise BadRequest(message, code="invalid_value", param="batch_id")
-    batch = ports.batches.get_batch(batch_id)
+    batch = ports.batches.get_batch(batch_id) if is_possible(batch_id) else None
     if batch is None or batch.tenant != tenant:
-        raise NotFound(f"No batch found with id '{batch_id}'.")
+        raise NotFound(f"No batch found with id '{shorten(batch_id)}'.")
     return batch
 
 

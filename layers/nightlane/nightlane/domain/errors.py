@@ -3,6 +3,8 @@
 Source of types, codes and statuses: https://platform.openai.com/docs/guides/error-codes
 """
 
+from collections.abc import Sequence
+
 INVALID_REQUEST = "invalid_request_error"
 
 
@@ -33,6 +35,16 @@ class NotFound(ApiError):
     """404: it does not exist, or belongs to another tenant; clients cannot tell which."""
 
     status = 404
+
+
+class MethodNotAllowed(ApiError):
+    """405: the path exists, but not with this method. `allowed` are those that it has."""
+
+    status = 405
+
+    def __init__(self, message: str, allowed: Sequence[str]) -> None:
+        super().__init__(message, code="method_not_supported")
+        self.allowed = allowed
 
 
 class Conflict(ApiError):

@@ -6,6 +6,7 @@ import msgspec
 
 from nightlane.domain.errors import BadRequest, NotFound, TooLarge
 from nightlane.domain.file import FilePurpose, StoredFile
+from nightlane.domain.ids import is_possible, shorten
 from nightlane.domain.lines import BYTE_ORDER_MARK, is_blank, is_json, split_lines
 from nightlane.domain.ports import BlobMissing, Ports
 from nightlane.domain.received import Received
@@ -89,7 +90,7 @@ def _beginning(content: Received) -> bytes:
 
 def get_file(ports: Ports, tenant: str, file_id: str) -> StoredFile:
     """Return a file of the tenant. Raises: NotFound, also for another tenant's, a deleted or expired file."""
-    file = ports.files.get_file(file_id)
+    file = ports.files.get_file(file_id) if is_possible(file_id) else None
     if file is None or file.tenant != tenant or file.is_expired(ports.now()):
         raise _no_such_file(file_id)
     return file
@@ -101,7 +102,7 @@ def list_files(
     """Return up to `limit` + 1 files. Raises: NotFound, for an unknown cursor."""
     position = None
     if after is not None:
-        position = ports.files.list_position(after, tenant)
+        position = ports.files.list_position(after, tenant) if is_possible(after) else None
         if position is None:
             raise NotFound("Resource not found.", param="after")
     purposes = [each for each in FilePurpose if purpose in (None, each.value)]
@@ -147,4 +148,4 @@ def _inline(ports: Ports, file: StoredFile) -> str | None:
 
 
 def _no_such_file(file_id: str) -> NotFound:
-    return NotFound(f"No such File object: {file_id}", param="id")
+    return NotFound(f"No such File object: {shorten(file_id)}", param="id")

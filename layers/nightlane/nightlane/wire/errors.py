@@ -5,7 +5,7 @@ Source: https://platform.openai.com/docs/guides/error-codes
 
 from typing import Any
 
-from nightlane.domain.errors import ApiError, Conflict
+from nightlane.domain.errors import ApiError, Conflict, MethodNotAllowed
 
 
 def envelope(error: ApiError) -> dict[str, Any]:
@@ -15,5 +15,8 @@ def envelope(error: ApiError) -> dict[str, Any]:
 
 def error_headers(error: ApiError) -> dict[str, str]:
     """Return the headers that an error response needs."""
+    if isinstance(error, MethodNotAllowed):
+        # https://www.rfc-editor.org/rfc/rfc9110#section-15.5.6
+        return {"Allow": ", ".join(error.allowed)}
     # The official clients retry a 409 unless this header forbids it.
     return {"x-should-retry": "false"} if isinstance(error, Conflict) else {}

@@ -6,8 +6,9 @@ Source: https://platform.openai.com/docs/api-reference/files/create
 from typing import Any
 
 from nightlane.domain.errors import BadRequest
+from nightlane.domain.ids import shorten
 from nightlane.wire.multipart import HOW_TO_SEND_A_FILE, Form, FormFile
-from nightlane.wire.requests import CreateFile, read, shorten
+from nightlane.wire.requests import CreateFile, read
 
 EXPIRY = {f"expires_after[{name}]": name for name in ("anchor", "seconds")}
 FIELDS = ("file", "purpose", *EXPIRY)

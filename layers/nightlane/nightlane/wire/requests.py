@@ -15,6 +15,7 @@ from pydantic import (
     StringConstraints,
     ValidationError,
     ValidationInfo,
+    model_validator,
 )
 from pydantic_core import ErrorDetails, PydanticCustomError
 
@@ -22,11 +23,14 @@ from nightlane.domain.batch import BatchRequest
 from nightlane.domain.endpoints import ENDPOINTS
 from nightlane.domain.errors import BadRequest
 from nightlane.domain.file import UPLOADABLE, FilePurpose
+from nightlane.domain.ids import MAX_ID_CHARACTERS, shorten
 from nightlane.domain.utf8 import explain_surrogate
 from nightlane.domain.window import SUPPORTED_WINDOWS, parse_window
 
+MAX_TOKEN_CHARACTERS = 512
 MetadataKey = Annotated[str, StringConstraints(max_length=64)]
 MetadataValue = Annotated[str, StringConstraints(max_length=512)]
+Token = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TOKEN_CHARACTERS)]
 ExpirySeconds = Annotated[int, Field(ge=3_600, le=2_592_000)]
 Purpose = Literal["assistants", "batch", "fine-tune", "vision", "user_data", "evals"]
 SUPPORTED: Mapping[str, tuple[str, ...]] = {
@@ -68,13 +72,13 @@ class ExpiresAfter(Request):
 class CreateBatch(Request):
     """`idem_tok`, later renamed `idempotency_key`, is an extension by Llama Stack."""
 
-    input_file_id: str
+    input_file_id: Annotated[str, StringConstraints(max_length=MAX_ID_CHARACTERS)]
     endpoint: Annotated[str, AfterValidator(_supported_endpoint)]
     completion_window: Annotated[str, AfterValidator(_supported_window)]
     metadata: Annotated[dict[MetadataKey, MetadataValue], Field(max_length=16)] | None = None
     output_expires_after: ExpiresAfter | None = None
-    idem_tok: Annotated[str, StringConstraints(min_length=1, max_length=512)] | None = None
-    idempotency_key: Annotated[str, StringConstraints(min_length=1, max_length=512)] | None = None
+    idem_tok: Token | None = None
+    idempotency_key: Token | None = None
 
     def to_domain(self) -> BatchRequest:
         expires = self.output_expires_after
@@ -88,36 +92,47 @@ class CreateBatch(Request):
 
     def token(self, header: str | None) -> str | None:
         """Return the idempotency token from the body or the header. Raises: BadRequest, if they differ."""
-        tokens = {token for token in (self.idem_tok, self.idempotency_key, header) if token}
+        tokens = {token for token in (self.idem_tok, self.idempotency_key, read_token(header)) if token}
         if len(tokens) > 1:
             raise BadRequest("More than one idempotency key was given.", param="idempotency_key")
         return tokens.pop() if tokens else None
 
 
 class Query(BaseModel):
-    """Query parameters or form fields. They arrive as text; unknown ones are ignored, as OpenAI does."""
+    """Query parameters. They arrive as text. Unknown ones, as in OpenAI's API, and empty ones are ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_empty_ones(cls, values: Mapping[str, str]) -> dict[str, str]:
+        return {name: value for name, value in values.items() if value}
 
 
 class ListBatches(Query):
     after: str | None = None
-    limit: Annotated[int, Field(ge=1, le=100)] = 20
+    limit: Annotated[int, Field(ge=0, le=100)] = 20
 
 
 class ListFiles(Query):
     after: str | None = None
-    limit: Annotated[int, Field(ge=1, le=10_000)] = 10_000
+    limit: Annotated[int, Field(ge=0, le=10_000)] = 10_000
     order: Literal["asc", "desc"] = "desc"
     purpose: str | None = None
 
 
-class FileExpiry(Query):
+class Fields(BaseModel):
+    """The fields of a form. They arrive as text."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class FileExpiry(Fields):
     anchor: Literal["created_at"]
     seconds: ExpirySeconds
 
 
-class CreateFile(Query):
+class CreateFile(Fields):
     """The form fields besides the file; clients send `expires_after[anchor]` and `expires_after[seconds]`."""
 
     purpose: Purpose
@@ -126,6 +141,14 @@ class CreateFile(Query):
     @property
     def file_purpose(self) -> FilePurpose:
         return FilePurpose(self.purpose)
+
+
+def read_token(header: str | None) -> str | None:
+    """Return the idempotency token in a header. Raises: BadRequest, for the reasons a token in a body has."""
+    if header and not (header.isascii() and len(header) <= MAX_TOKEN_CHARACTERS):
+        message = f"Invalid 'Idempotency-Key': expected at most {MAX_TOKEN_CHARACTERS} characters of ASCII."
+        raise BadRequest(message, code="invalid_value", param="Idempotency-Key")
+    return header
 
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -160,7 +183,10 @@ def _bad_request(problem: ErrorDetails) -> BadRequest:
 
 
 def _param(location: tuple[int | str, ...]) -> str:
-    return ".".join(str(part) for part in location if part not in ("[key]", "dict"))
+    if location[-1:] == ("[key]",):
+        # The key itself is what is wrong, and may be of any length.
+        location = location[:-2]
+    return shorten(".".join(str(part) for part in location))
 
 
 def _explain(problem: ErrorDetails, name: str) -> tuple[str, str]:
@@ -218,10 +244,6 @@ def _invalid_value(name: str, value: str, supported: str) -> str:
 def _list(values: Sequence[str]) -> str:
     *first, last = [f"'{each}'" for each in values]
     return f"values are: {', '.join(first)}, and {last}" if first else f"value is: {last}"
-
-
-def shorten(value: str) -> str:
-    return value if len(value) <= 100 else value[:100] + "…"
 
 
 def _expected(kind: str) -> str:

@@ -109,5 +109,6 @@ def page(entries: Sequence[Listed], limit: int, show: Callable[[Listed], Json]) 
         "data": data,
         "first_id": data[0]["id"] if data else None,
         "last_id": data[-1]["id"] if data else None,
-        "has_more": len(entries) > limit,
+        # A client that follows an empty page has no cursor for it.
+        "has_more": 0 < limit < len(entries),
     }
