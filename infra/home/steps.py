@@ -50,7 +50,7 @@ class SqliteSteps:
         ) is not None or self._was_ended_by(batch)
 
     def record_plan(
-        self, batch: Batch, *, manifest_key: str, shards: int, total: int, model: str | None
+        self, batch: Batch, *, manifest_key: str, shards: int, total: int, model: str | None, at: int
     ) -> bool:
         def is_ours(stored: Batch) -> bool:
             return is_unplanned(stored) and stored.epoch == batch.epoch
@@ -61,6 +61,7 @@ class SqliteSteps:
                 manifest_key=manifest_key,
                 shards_total=shards,
                 total=total,
+                validated_at=at,
                 model=model or stored.model,
             )
 

@@ -2,8 +2,15 @@
 
 from typing import Any
 
+from nightlane.domain.batch import BatchStatus, Outcome
 from tests.upstream import Upstream, refusal
 from tests.world import World, requests
+
+
+def get_batch(world: World, batch_id: str) -> Any:
+    status, body = world.call("GET", f"/batches/{batch_id}")
+    assert status == 200
+    return body
 
 
 def get_progress(world: World, batch_id: str) -> Any:
@@ -30,8 +37,46 @@ def test_a_batch_behind_another_waits_for_a_slot(nightlane: World) -> None:
     nightlane.deliver("plan")
     nightlane.deliver("plan")
     progress = get_progress(nightlane, second)
-    assert (progress["waits_for"], progress["waits_since"]) == ("slot", nightlane.batch(second).created_at)
-    assert progress["lines"]["unfinished"] == 2
+    batch = nightlane.batch(second)
+    assert (progress["waits_for"], progress["waits_since"]) == ("slot", batch.validated_at)
+    assert (progress["status"], progress["lines"]["unfinished"]) == ("in_progress", 2)
+
+
+def test_a_validated_batch_is_in_progress_while_it_waits_for_a_slot(nightlane: World) -> None:
+    first, second, cancelled = (nightlane.create(nightlane.upload(requests(2))) for _ in range(3))
+    before = get_batch(nightlane, second)
+    assert (before["status"], before["in_progress_at"], before["request_counts"]["total"]) == (
+        "validating",
+        None,
+        0,
+    )
+    for _ in range(3):
+        nightlane.deliver("plan")
+    assert nightlane.batch(second).is_waiting
+    waiting = get_batch(nightlane, second)
+    assert (waiting["status"], waiting["model"]) == ("in_progress", "mock-small")
+    assert waiting["request_counts"] == {"total": 2, "completed": 0, "failed": 0}
+    assert waiting["in_progress_at"] >= waiting["created_at"]
+    assert nightlane.call("POST", f"/batches/{cancelled}/cancel")[1]["status"] == "cancelling"
+    nightlane.pass_time(60)
+    nightlane.run()
+    assert nightlane.batch(first).status is BatchStatus.COMPLETED
+    ended = get_batch(nightlane, second)
+    assert (ended["status"], ended["in_progress_at"]) == ("completed", waiting["in_progress_at"])
+    assert get_batch(nightlane, cancelled)["request_counts"]["total"] == 2
+
+
+def test_a_batch_that_expires_while_it_waits_is_not_shown_as_validating_again(nightlane: World) -> None:
+    nightlane.create(nightlane.upload(requests(2)))
+    second = nightlane.create(nightlane.upload(requests(2)))
+    nightlane.deliver("plan")
+    nightlane.deliver("plan")
+    nightlane.pass_time(nightlane.ports.settings.completion_window_seconds + 10)
+    nightlane.sweep()
+    batch = nightlane.batch(second)
+    assert (batch.outcome, get_batch(nightlane, second)["status"]) == (Outcome.EXPIRED, "in_progress")
+    nightlane.run()
+    assert get_batch(nightlane, second)["status"] == "expired"
 
 
 def test_a_batch_waiting_for_its_endpoint_says_since_when_until_when_and_why(

@@ -40,7 +40,7 @@ def planning(store: BatchStore, number: int = 0, tenant: str = "acme") -> Batch:
 
 def planned(store: BatchStore, number: int = 0, shards: int = 2, tenant: str = "acme") -> Batch:
     batch = planning(store, number, tenant)
-    assert store.record_plan(batch, manifest_key="work/m", shards=shards, total=6, model="m")
+    assert store.record_plan(batch, manifest_key="work/m", shards=shards, total=6, model="m", at=NOW)
     return look(store, batch)
 
 

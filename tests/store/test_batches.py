@@ -52,7 +52,7 @@ def test_waiting_batches_have_all_that_their_order_depends_on(store: BatchStore)
     assert list(store.waiting_batches()) == [
         Waiting(batch.id, batch.tenant, batch.expires_at, batch.listed) for batch in batches
     ]
-    assert not store.record_plan(planned(store, 3), manifest_key="x", shards=1, total=1, model=None)
+    assert not store.record_plan(planned(store, 3), manifest_key="x", shards=1, total=1, model=None, at=NOW)
 
 
 def admit(store: BatchStore, batch: Batch, limit: int = 2) -> Admission:

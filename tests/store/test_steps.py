@@ -56,13 +56,13 @@ def test_only_the_later_of_two_planners_can_plan_or_fail_the_batch(store: BatchS
         assert later is not None
         assert (earlier.epoch, later.epoch) == (1, 2)
         assert not store.fail_batch(earlier, [], NOW)
-        assert not store.record_plan(earlier, manifest_key="work/1", shards=1, total=1, model="m")
+        assert not store.record_plan(earlier, manifest_key="work/1", shards=1, total=1, model="m", at=NOW)
         if fails:
             assert store.fail_batch(later, [], NOW)
         else:
-            assert store.record_plan(later, manifest_key="work/2", shards=2, total=6, model="m")
+            assert store.record_plan(later, manifest_key="work/2", shards=2, total=6, model="m", at=NOW)
         assert not store.fail_batch(earlier, [], NOW)
-        assert not store.record_plan(earlier, manifest_key="work/1", shards=1, total=1, model="m")
+        assert not store.record_plan(earlier, manifest_key="work/1", shards=1, total=1, model="m", at=NOW)
         assert store.begin_planning(earlier.id, NOW) is None
         assert look(store, earlier).manifest_key == (None if fails else "work/2")
 
@@ -70,7 +70,7 @@ def test_only_the_later_of_two_planners_can_plan_or_fail_the_batch(store: BatchS
 def test_a_plan_whose_response_was_lost_is_recorded_once(store: BatchStore) -> None:
     batch = planning(store)
     for _ in range(2):
-        assert store.record_plan(batch, manifest_key="work/m", shards=2, total=6, model="m")
+        assert store.record_plan(batch, manifest_key="work/m", shards=2, total=6, model="m", at=NOW)
     assert [each.batch_id for each in store.waiting_batches()] == [batch.id]
 
 

@@ -109,7 +109,10 @@ class Batch:
     created_at: int
     expires_at: int
 
+    validated_at: int | None = None
+    """When it passed validation. It may then have to wait for a slot."""
     in_progress_at: int | None = None
+    """When it was admitted. Clients see `shown_in_progress_at`."""
     finalizing_at: int | None = None
     completed_at: int | None = None
     failed_at: int | None = None
@@ -142,6 +145,17 @@ class Batch:
     """Whether it has no messages in the queue, because the sweeper will send the shards again later."""
     outcome: Outcome | None = None
     """Set when the batch is closed: workers can no longer commit, and assembly may begin."""
+
+    @property
+    def shown_status(self) -> BatchStatus:
+        """OpenAI's status: in progress from validation on, also while the batch waits for a slot."""
+        waits = self.status is BatchStatus.VALIDATING and self.validated_at is not None
+        return BatchStatus.IN_PROGRESS if waits else self.status
+
+    @property
+    def shown_in_progress_at(self) -> int | None:
+        """When the shown status became in_progress. An earlier version did not store `validated_at`."""
+        return self.validated_at or self.in_progress_at
 
     @property
     def is_planned(self) -> bool:

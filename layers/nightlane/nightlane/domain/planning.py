@@ -90,7 +90,12 @@ def _record(
     manifest = Manifest(source, lanes, shards, stored_order)
     ports.blobs.put(manifest_key, msgspec.json.encode(manifest))
     if not ports.batches.record_plan(
-        batch, manifest_key=manifest_key, shards=len(shards), total=len(lines), model=model
+        batch,
+        manifest_key=manifest_key,
+        shards=len(shards),
+        total=len(lines),
+        model=model,
+        at=int(ports.now()),
     ):
         ports.blobs.delete(keys)
 

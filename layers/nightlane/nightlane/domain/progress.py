@@ -67,7 +67,7 @@ def _find_wait(
     ports: Ports[EndpointSettings], batch: Batch
 ) -> tuple[WaitsFor | None, int | None, int | None, Trouble | None]:
     if batch.is_waiting:
-        return WaitsFor.SLOT, batch.created_at, None, None
+        return WaitsFor.SLOT, batch.validated_at or batch.created_at, None, None
     if batch.status is not BatchStatus.IN_PROGRESS:
         return None, None, None, batch.trouble
     rest, opens_at = _rest_under_way(ports), _opens_at(ports)

@@ -59,7 +59,7 @@ class StepStore(Protocol):
         """validating and unplanned → failed; False if it is not, or a newer epoch began."""
 
     def record_plan(
-        self, batch: Batch, *, manifest_key: str, shards: int, total: int, model: str | None
+        self, batch: Batch, *, manifest_key: str, shards: int, total: int, model: str | None, at: int
     ) -> bool:
         """Store the plan, after which the batch waits for admission; False as in `fail_batch`."""
 

@@ -16,8 +16,8 @@ Listed = TypeVar("Listed", Batch, StoredFile)
 
 
 def batch_object(batch: Batch) -> Json:
-    # Zero until the batch has started, or has ended without starting.
-    shows_counts = batch.in_progress_at is not None or batch.status.is_terminal
+    # Zero until the batch is validated, or has ended before that.
+    shows_counts = batch.shown_in_progress_at is not None or batch.status.is_terminal
     return {
         "id": batch.id,
         "object": "batch",
@@ -28,11 +28,11 @@ def batch_object(batch: Batch) -> Json:
         ),
         "input_file_id": batch.request.input_file_id,
         "completion_window": batch.request.completion_window,
-        "status": batch.status.value,
+        "status": batch.shown_status.value,
         "output_file_id": batch.output_file_id,
         "error_file_id": batch.error_file_id,
         "created_at": batch.created_at,
-        "in_progress_at": batch.in_progress_at,
+        "in_progress_at": batch.shown_in_progress_at,
         "expires_at": batch.expires_at,
         "finalizing_at": batch.finalizing_at,
         "completed_at": batch.completed_at,
@@ -56,7 +56,7 @@ def progress_object(progress: Progress) -> Json:
     return {
         "object": "batch.progress",
         "batch_id": batch.id,
-        "status": batch.status.value,
+        "status": batch.shown_status.value,
         "lines": {
             "total": batch.total,
             "completed": batch.completed,

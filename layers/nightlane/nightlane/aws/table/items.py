@@ -115,6 +115,7 @@ def batch_to_item(batch: Batch, wake_at: int) -> Item:
 
 
 _TIMES = (
+    "validated_at",
     "in_progress_at",
     "finalizing_at",
     "completed_at",

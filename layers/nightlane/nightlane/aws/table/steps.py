@@ -77,17 +77,20 @@ class DynamoSteps:
         return True
 
     def record_plan(
-        self, batch: Batch, *, manifest_key: str, shards: int, total: int, model: str | None
+        self, batch: Batch, *, manifest_key: str, shards: int, total: int, model: str | None, at: int
     ) -> bool:
         values: Item = {
             "manifest": manifest_key,
             "shards": shards,
             "total": total,
+            "at": at,
             "expires_at": batch.expires_at,
             "validating": BatchStatus.VALIDATING.value,
             "epoch": batch.epoch,
         }
-        assignments = "#manifest_key = :manifest, #shards_total = :shards, #total = :total"
+        assignments = (
+            "#manifest_key = :manifest, #shards_total = :shards, #total = :total, #validated_at = :at"
+        )
         if model is not None:
             values["model"] = model
             assignments += ", #model = :model"
