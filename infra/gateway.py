@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 STAGE = "v1"
 BINARY_MEDIA_TYPE = "multipart/form-data"
 AUTHORIZER_CACHE_SECONDS = 300
+# Anyone may GET these: they describe the API, and a browser's address bar sends no key.
+PUBLIC_PATHS = ("/openapi.json", "/docs")
 # What a multipart upload may have besides the file: headers and the other fields.
 FORM_OVERHEAD_BYTES = 64 * 1024
 

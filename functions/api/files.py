@@ -7,26 +7,28 @@ from aws_lambda_powertools.event_handler.router import APIGatewayRouter
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
 
 from functions.api.http import form_of, json_response, tenant_of
+from functions.api.operation import BINARY, Operation
 from nightlane.domain.file import StoredFile
 from nightlane.domain.files import create_file, delete_file, get_file, list_files, read_content
 from nightlane.domain.ports import Ports
 from nightlane.settings import ApiSettings, UploadSettings
+from nightlane.wire import objects
 from nightlane.wire.forms import read_upload
 from nightlane.wire.headers import content_disposition
-from nightlane.wire.requests import ListFiles, read
+from nightlane.wire.requests import CreateFile, ListFiles, read
 from nightlane.wire.responses import deleted_file, file_object, page
-
-BINARY = "application/octet-stream"
 
 
 def routes(ports: Ports[ApiSettings]) -> APIGatewayRouter:
     router = APIGatewayRouter()
 
     @router.post("/")
+    @Operation("createFile", "Upload a file", form=CreateFile, file="file", returns=objects.File)
     def create() -> Response[str]:
         return json_response(file_object(_create(ports, router.current_event)))
 
     @router.get("/")
+    @Operation("listFiles", "List the files", query=ListFiles, returns=objects.FilePage, errors=(404,))
     def index() -> Response[str]:
         event = router.current_event
         query = read(ListFiles, event.query_string_parameters)
@@ -41,15 +43,18 @@ def routes(ports: Ports[ApiSettings]) -> APIGatewayRouter:
         return json_response(page(files, query.limit, file_object))
 
     @router.get("/<file_id>")
+    @Operation("retrieveFile", "Retrieve a file", returns=objects.File)
     def retrieve(file_id: str) -> Response[str]:
         return json_response(file_object(get_file(ports, tenant_of(router.current_event), file_id)))
 
     @router.delete("/<file_id>")
+    @Operation("deleteFile", "Delete a file", returns=objects.DeletedFile)
     def delete(file_id: str) -> Response[str]:
         delete_file(ports, tenant_of(router.current_event), file_id)
         return json_response(deleted_file(file_id))
 
     @router.get("/<file_id>/content")
+    @Operation("downloadFile", "Download the content of a file", content=BINARY, redirects=True)
     def content(file_id: str) -> Response[Any]:
         found = read_content(ports, tenant_of(router.current_event), file_id)
         if found.text is None:

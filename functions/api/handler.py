@@ -7,7 +7,7 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from functions.api import batches, files, models
+from functions.api import batches, documentation, files, models
 from functions.api.http import json_response
 from functions.api.methods import no_route
 from nightlane.domain.errors import ApiError, ServerError
@@ -20,7 +20,7 @@ from nightlane.wiring import models_of, ports_on_aws
 
 
 def make_handler(ports: Ports[ApiSettings], upstream_models: UpstreamModels) -> Handler:
-    routes = _routes(ports, upstream_models)
+    routes = make_routes(ports, upstream_models)
 
     @logger.inject_lambda_context(clear_state=True)
     @published(ports.metrics)
@@ -34,12 +34,13 @@ def make_handler(ports: Ports[ApiSettings], upstream_models: UpstreamModels) -> 
     return handler
 
 
-def _routes(ports: Ports[ApiSettings], upstream_models: UpstreamModels) -> APIGatewayRestResolver:
+def make_routes(ports: Ports[ApiSettings], upstream_models: UpstreamModels) -> APIGatewayRestResolver:
     # v1 is the name of the stage; behind a custom domain it can still be part of the path.
     app = APIGatewayRestResolver(strip_prefixes=["/v1"])
     app.include_router(files.routes(ports), prefix="/files")
     app.include_router(batches.routes(ports), prefix="/batches")
     app.include_router(models.routes(upstream_models), prefix="/models")
+    app.include_router(documentation.routes(app, ports.settings))
     app.exception_handler(ApiError)(_error_response)
     app.exception_handler(Exception)(_unexpected_error)
 

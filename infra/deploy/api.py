@@ -14,7 +14,7 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_wafv2 as wafv2
 from constructs import Construct
 
-from ..gateway import AUTHORIZER_CACHE_SECONDS, BINARY_MEDIA_TYPE, GATEWAY_RESPONSES, STAGE
+from ..gateway import AUTHORIZER_CACHE_SECONDS, BINARY_MEDIA_TYPE, GATEWAY_RESPONSES, PUBLIC_PATHS, STAGE
 from . import camel_case
 from .deployment import CustomDomain, Deployment
 
@@ -59,9 +59,10 @@ class Api(Construct):
             handler=authorize,
             results_cache_ttl=Duration.seconds(AUTHORIZER_CACHE_SECONDS),
         )
-        self.rest_api.root.add_resource("{proxy+}").add_method(
-            "ANY", apigateway.LambdaIntegration(api, allow_test_invoke=False), authorizer=authorizer
-        )
+        integration = apigateway.LambdaIntegration(api, allow_test_invoke=False)
+        self.rest_api.root.add_resource("{proxy+}").add_method("ANY", integration, authorizer=authorizer)
+        for path in PUBLIC_PATHS:
+            self.rest_api.root.add_resource(path.removeprefix("/")).add_method("GET", integration)
         self.url = self._url(deployment.domain)
         if deployment.web_acl_arn:
             wafv2.CfnWebACLAssociation(

@@ -16,6 +16,7 @@ REASONS = {
     "L1": "python3.13 is the runtime that is tested, and the wheels of the dependencies are built for it.",
     "S1": "Only the functions access the bucket; API Gateway's access log shows who requested what.",
     "COG4": "Clients of the OpenAI API authenticate with a bearer key, which a Lambda authorizer looks up.",
+    "APIG4": "Only the two pages that describe the API need no key; a test checks that.",
     "APIG2": "The handler validates requests and returns OpenAI's error envelope, which API Gateway cannot.",
     "APIG3": "A web ACL is the operator's choice: web_acl_arn in cdk.json.",
     f"IAM4[Policy::{PUSH_LOGS}]": "AWS's managed policy for the log role in API Gateway's account settings.",

@@ -28,6 +28,7 @@ from ..gateway import (
     FAILURE,
     FORM_OVERHEAD_BYTES,
     NOT_FOUND,
+    PUBLIC_PATHS,
     STAGE,
     TIMEOUT,
     TOO_LARGE,
@@ -123,9 +124,10 @@ class Front:
         # The raw path, because percent-encoding must not be changed.
         stage, _, rest = request.raw_path.split("?")[0].removeprefix("/").partition("/")
         path = f"/{rest}"
-        if stage != STAGE or not rest:
+        is_public = path in PUBLIC_PATHS
+        if stage != STAGE or not rest or (is_public and request.method != "GET"):
             raise Refused(NOT_FOUND)
-        authorizer = await self._authorized(request, path)
+        authorizer = {} if is_public else await self._authorized(request, path)
         if self._spool is None or not _is_form(request):
             limit = min(self._max_body_bytes, MAX_BODY_BYTES) if self._spool else self._max_body_bytes
             body = b"".join([chunk async for chunk in _chunks(request, limit)])

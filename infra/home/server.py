@@ -17,6 +17,7 @@ from nightlane.domain.stores import Tenants
 from nightlane.domain.sweeping import sweep
 from nightlane.settings import Settings
 
+from ..gateway import PUBLIC_PATHS, STAGE
 from .front import Front, FunctionFailed
 from .lock import exclusive
 from .parts import Parts, open_data
@@ -151,7 +152,10 @@ class HomeServer:
             # A database lookup is cheap, and a cached key would be accepted after it is revoked.
             cache_seconds=0,
         )
-        runner = web.AppRunner(front.application(), access_log=None, shutdown_timeout=0.1)
+        application = front.application()
+        for path in PUBLIC_PATHS:
+            application.router.add_get(path, _redirect_to_stage)
+        runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
         stack.push_async_callback(runner.cleanup)
         await runner.setup()
         await web.TCPSite(runner, self._host, self._port).start()
@@ -187,3 +191,7 @@ class HomeServer:
                     purge_at = ports.monotonic() + PURGE_SECONDS
             except Exception:
                 log.exception("the sweeper failed")
+
+
+async def _redirect_to_stage(request: web.Request) -> web.Response:
+    raise web.HTTPFound(f"/{STAGE}{request.path}")

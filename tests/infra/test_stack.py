@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from infra.gateway import GATEWAY_RESPONSES
+from infra.gateway import GATEWAY_RESPONSES, PUBLIC_PATHS
 from infra.resources import QUEUES, functions
 from nightlane.domain.window import MAX_WINDOW_SECONDS
 from nightlane.settings import MIB, Settings
@@ -174,9 +174,16 @@ def test_every_queue_keeps_a_message_for_the_longest_window(template: Template) 
         assert queue["MessageRetentionPeriod"] >= MAX_WINDOW_SECONDS
 
 
-def test_every_method_requires_the_authorizer(template: Template) -> None:
-    (method,) = template.of_type("AWS::ApiGateway::Method").values()
-    assert (method["HttpMethod"], method["AuthorizationType"]) == ("ANY", "CUSTOM")
+def test_every_method_requires_the_authorizer_except_for_the_pages_that_describe_the_api(
+    template: Template,
+) -> None:
+    resources = template.of_type("AWS::ApiGateway::Resource")
+    methods = {
+        (each["HttpMethod"], resources[each["ResourceId"]["Ref"]]["PathPart"]): each["AuthorizationType"]
+        for each in template.of_type("AWS::ApiGateway::Method").values()
+    }
+    public = {("GET", path.removeprefix("/")): "NONE" for path in PUBLIC_PATHS}
+    assert methods == {("ANY", "{proxy+}"): "CUSTOM"} | public
     (authorizer,) = template.of_type("AWS::ApiGateway::Authorizer").values()
     assert (authorizer["Type"], authorizer["AuthorizerResultTtlInSeconds"]) == ("TOKEN", 300)
     (api,) = template.of_type("AWS::ApiGateway::RestApi").values()

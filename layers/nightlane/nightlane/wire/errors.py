@@ -3,12 +3,11 @@
 Source: https://platform.openai.com/docs/guides/error-codes
 """
 
-from typing import Any
-
 from nightlane.domain.errors import ApiError, Conflict, MethodNotAllowed
+from nightlane.wire import objects
 
 
-def envelope(error: ApiError) -> dict[str, Any]:
+def envelope(error: ApiError) -> objects.Error:
     """Return the response body. All four keys are always present."""
     return {"error": {"message": error.message, "type": error.type, "param": error.param, "code": error.code}}
 

@@ -1,21 +1,19 @@
-"""OpenAI's response objects. Every key is always present, and null when unset.
-
-Source: https://platform.openai.com/docs/api-reference/batch/object and …/files/object
-"""
+"""OpenAI's response objects, see `objects`. Every key is always present, and null when unset."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from nightlane.domain.batch import Batch, Usage
+from nightlane.domain.batch import Batch, BatchError, Usage
 from nightlane.domain.file import StoredFile
 from nightlane.domain.progress import Progress
+from nightlane.domain.trouble import Trouble
+from nightlane.wire import objects
 
-Json = dict[str, Any]
-Listed = TypeVar("Listed", Batch, StoredFile)
+Stored = TypeVar("Stored", Batch, StoredFile)
+Listed = TypeVar("Listed", objects.Batch, objects.File)
 
 
-def batch_object(batch: Batch) -> Json:
+def batch_object(batch: Batch) -> objects.Batch:
     # Zero until the batch is validated, or has ended before that.
     shows_counts = batch.shown_in_progress_at is not None or batch.status.is_terminal
     return {
@@ -24,11 +22,13 @@ def batch_object(batch: Batch) -> Json:
         "endpoint": batch.request.endpoint,
         "model": batch.model if shows_counts else None,
         "errors": (
-            {"object": "list", "data": [asdict(error) for error in batch.errors]} if batch.errors else None
+            {"object": "list", "data": [_batch_error(error) for error in batch.errors]}
+            if batch.errors
+            else None
         ),
         "input_file_id": batch.request.input_file_id,
         "completion_window": batch.request.completion_window,
-        "status": batch.shown_status.value,
+        "status": batch.shown_status,
         "output_file_id": batch.output_file_id,
         "error_file_id": batch.error_file_id,
         "created_at": batch.created_at,
@@ -50,13 +50,13 @@ def batch_object(batch: Batch) -> Json:
     }
 
 
-def progress_object(progress: Progress) -> Json:
+def progress_object(progress: Progress) -> objects.Progress:
     """An extension. Rates are in lines per second, times in whole seconds since 1970."""
     batch, trouble, rate = progress.batch, progress.trouble, progress.lines_per_second
     return {
         "object": "batch.progress",
         "batch_id": batch.id,
-        "status": batch.shown_status.value,
+        "status": batch.shown_status,
         "lines": {
             "total": batch.total,
             "completed": batch.completed,
@@ -68,11 +68,24 @@ def progress_object(progress: Progress) -> Json:
         "waits_for": progress.waits_for,
         "waits_since": progress.waits_since,
         "resumes_at": progress.resumes_at,
-        "last_refusal": asdict(trouble) if trouble else None,
+        "last_refusal": _refusal(trouble) if trouble else None,
     }
 
 
-def _usage(usage: Usage) -> Json:
+def _batch_error(error: BatchError) -> objects.BatchError:
+    return {"code": error.code, "message": error.message, "param": error.param, "line": error.line}
+
+
+def _refusal(trouble: Trouble) -> objects.Refusal:
+    return {
+        "kind": trouble.kind,
+        "status": trouble.status,
+        "message": trouble.message,
+        "since": trouble.since,
+    }
+
+
+def _usage(usage: Usage) -> objects.Usage:
     return {
         "input_tokens": usage.input_tokens,
         "input_tokens_details": {"cached_tokens": usage.cached_tokens},
@@ -82,7 +95,7 @@ def _usage(usage: Usage) -> Json:
     }
 
 
-def file_object(file: StoredFile) -> Json:
+def file_object(file: StoredFile) -> objects.File:
     return {
         "id": file.id,
         "object": "file",
@@ -90,18 +103,18 @@ def file_object(file: StoredFile) -> Json:
         "created_at": file.created_at,
         "expires_at": file.expires_at,
         "filename": file.filename,
-        "purpose": file.purpose.value,
+        "purpose": file.purpose,
         # `files.wait_for_processing()` polls until it reads this.
         "status": "processed",
         "status_details": None,
     }
 
 
-def deleted_file(file_id: str) -> Json:
+def deleted_file(file_id: str) -> objects.DeletedFile:
     return {"id": file_id, "object": "file", "deleted": True}
 
 
-def page(entries: Sequence[Listed], limit: int, show: Callable[[Listed], Json]) -> Json:
+def page(entries: Sequence[Stored], limit: int, show: Callable[[Stored], Listed]) -> objects.Page[Listed]:
     """Return a page of at most `limit` entries. One entry more than that means there is another page."""
     data = [show(entry) for entry in entries[:limit]]
     return {
