@@ -104,7 +104,8 @@ class Front:
 
     def application(self) -> web.Application:
         application = web.Application(client_max_size=0)
-        application.router.add_route("*", "/{path:.*}", self.serve)
+        # Not `.*`, because a dot matches no newline, which a path may contain percent-encoded.
+        application.router.add_route("*", r"/{path:[\s\S]*}", self.serve)
         return application
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
