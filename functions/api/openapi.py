@@ -15,7 +15,7 @@ from pydantic.json_schema import JsonSchemaMode
 from functions.api.operation import BINARY, JSON, Operation, operation_of
 from nightlane.domain.endpoints import ENDPOINTS
 from nightlane.wire import objects
-from nightlane.wire.requests import CreateBatch
+from nightlane.wire.requests import BATCH_ID_PATTERN, CreateBatch
 
 Json = dict[str, Any]
 MULTIPART = "multipart/form-data"
@@ -24,6 +24,7 @@ DESCRIPTION = (
     "Nightlane's Batch API. OpenAI's clients work unmodified with this server as their base URL, "
     "and every error has OpenAI's envelope."
 )
+PATTERNS = {"batch_id": {"pattern": BATCH_ID_PATTERN}}
 ERRORS = {
     "400": "The request is invalid",
     "401": "The key is missing or unknown",
@@ -145,7 +146,8 @@ def _success(each: Operation, references: Mapping[Any, Json]) -> Json:
 
 def _parameters(path: str, each: Operation) -> Iterator[Json]:
     for name in re.findall(r"{(\w+)}", path):
-        yield {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+        schema = {"type": "string", "minLength": 1} | PATTERNS.get(name, {})
+        yield {"name": name, "in": "path", "required": True, "schema": schema}
     if each.query:
         for name, schema, required in _fields(each.query):
             yield {"name": name, "in": "query", "required": required, "schema": schema}

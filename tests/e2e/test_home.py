@@ -119,3 +119,19 @@ def test_a_backup_of_a_running_server_completes_the_batch_that_was_running(tmp_p
         assert server.output_ids(batch) == [f"request-{number}" for number in range(lines)]
         # Lines that were committed before the backup are not requested again.
         assert fast.statistics()["requests"] <= lines - 50
+
+
+def test_a_path_with_a_newline_gets_the_error_envelope(tmp_path: Path, upstream: MockUpstream) -> None:
+    with running(tmp_path, upstream.url) as server:
+        url = f"{server.client.base_url}batches/a%0Ab"
+        refused = urllib3.request("GET", url, headers={"Authorization": f"Bearer {KEY}"})
+        assert (refused.status, refused.json()["error"]["param"]) == (400, "batch_id")
+
+
+def test_the_openapi_document_is_also_outside_the_stage(tmp_path: Path, upstream: MockUpstream) -> None:
+    with running(tmp_path, upstream.url) as server:
+        origin = str(server.client.base_url).removesuffix("/v1/")
+        assert urllib3.request("GET", f"{origin}/openapi.json").json()["info"]["title"] == "Nightlane"
+        assert urllib3.request("GET", f"{origin}/docs").headers["content-type"].startswith("text/html")
+        refused = urllib3.request("POST", f"{origin}/v1/docs")
+        assert (refused.status, refused.json()["error"]["type"]) == (404, "invalid_request_error")

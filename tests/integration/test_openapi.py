@@ -19,8 +19,9 @@ from functions.api.openapi import Undocumented, openapi_document
 from infra.gateway import PUBLIC_PATHS
 from infra.home.events import proxy_event
 from nightlane.domain.endpoints import ENDPOINTS
+from nightlane.domain.window import parse_window
 from nightlane.settings import Settings
-from nightlane.wire.requests import CreateBatch, CreateFile, ListFiles
+from nightlane.wire.requests import WINDOW_PATTERN, CreateBatch, CreateFile, ListFiles
 from tests.upstream import only
 from tests.world import World, moto_world
 
@@ -98,6 +99,13 @@ def test_bodies_queries_and_forms_come_from_the_models_that_read_them(document: 
     form = files["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
     assert {name.partition("[")[0] for name in form["properties"]} == {*CreateFile.model_fields, "file"}
     assert form["required"] == ["file", "purpose"]
+
+
+@pytest.mark.parametrize("unit", ["h", "d"])
+def test_the_pattern_of_windows_matches_what_is_accepted(unit: str) -> None:
+    windows = [f"{number}{unit}" for number in range(1_100)] + ["", "h", "24", "24H", "01d", " 1d", "1d1h"]
+    accepted = [window for window in windows if re.search(WINDOW_PATTERN, window)]
+    assert accepted == [window for window in windows if parse_window(window) is not None]
 
 
 def test_only_the_public_paths_need_no_key(document: dict[str, Any]) -> None:

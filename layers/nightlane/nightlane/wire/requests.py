@@ -33,6 +33,10 @@ MetadataValue = Annotated[str, StringConstraints(max_length=512)]
 Token = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TOKEN_CHARACTERS)]
 ExpirySeconds = Annotated[int, Field(ge=3_600, le=2_592_000)]
 Purpose = Literal["assistants", "batch", "fine-tune", "vision", "user_data", "evals"]
+# Only for the OpenAPI document: the domain refuses what does not match, in OpenAI's words.
+BATCH_ID_PATTERN = "^batch"
+CURSOR_PATTERN = f"{BATCH_ID_PATTERN}|^$"
+WINDOW_PATTERN = "^(([1-9][0-9]?|1[0-5][0-9]|16[0-8])h|[1-7]d)$"
 SUPPORTED: Mapping[str, tuple[str, ...]] = {
     "purpose": tuple(purpose.value for purpose in UPLOADABLE),
     "order": ("asc", "desc"),
@@ -74,7 +78,9 @@ class CreateBatch(Request):
 
     input_file_id: Annotated[str, StringConstraints(max_length=MAX_ID_CHARACTERS)]
     endpoint: Annotated[str, AfterValidator(_supported_endpoint)]
-    completion_window: Annotated[str, AfterValidator(_supported_window)]
+    completion_window: Annotated[
+        str, AfterValidator(_supported_window), Field(json_schema_extra={"pattern": WINDOW_PATTERN})
+    ]
     metadata: Annotated[dict[MetadataKey, MetadataValue], Field(max_length=16)] | None = None
     output_expires_after: ExpiresAfter | None = None
     idem_tok: Token | None = None
@@ -110,7 +116,7 @@ class Query(BaseModel):
 
 
 class ListBatches(Query):
-    after: str | None = None
+    after: Annotated[str, Field(json_schema_extra={"pattern": CURSOR_PATTERN})] | None = None
     limit: Annotated[int, Field(ge=0, le=100)] = 20
 
 
