@@ -4,6 +4,7 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-r
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 STAGE = "v1"
@@ -32,7 +33,7 @@ class GatewayResponse:
         error = {"message": self.message, "type": self.type, "param": None, "code": self.code}
         return json.dumps({"error": error})
 
-    def render(self, variables: dict[str, str]) -> str:
+    def render(self, variables: Mapping[str, str]) -> str:
         """The body with the `$context` variables filled in, as API Gateway does it."""
         body = self.template
         for name, value in variables.items():

@@ -16,11 +16,13 @@ from nightlane.entry import Handler, on_aws
 from nightlane.observability import logger, published
 from nightlane.settings import ApiSettings
 from nightlane.wire.errors import envelope, error_headers
+from nightlane.wire.headers import cors_headers
 from nightlane.wiring import models_of, ports_on_aws
 
 
 def make_handler(ports: Ports[ApiSettings], upstream_models: UpstreamModels) -> Handler:
     routes = make_routes(ports, upstream_models)
+    allowed = {name: [value] for name, value in cors_headers(ports.settings.cors_origin).items()}
 
     @logger.inject_lambda_context(clear_state=True)
     @published(ports.metrics)
@@ -28,7 +30,10 @@ def make_handler(ports: Ports[ApiSettings], upstream_models: UpstreamModels) -> 
         request_id = f"req_{uuid.uuid4().hex}"
         logger.append_keys(request_id=request_id, path=event["path"], method=event["httpMethod"])
         response = routes.resolve(event, context)
-        response["multiValueHeaders"] |= {"x-request-id": [request_id], "openai-version": ["2020-10-01"]}
+        response["multiValueHeaders"] |= allowed | {
+            "x-request-id": [request_id],
+            "openai-version": ["2020-10-01"],
+        }
         return response
 
     return handler

@@ -16,7 +16,8 @@ def make_handler(keys: Tenants) -> Handler:
         if scheme.lower() != "bearer" or not key.strip():
             # API Gateway returns 401 for exactly this message.
             raise Exception("Unauthorized")
-        tenant = keys.tenant_of(key.strip())
+        # No key has other characters, and some of them cannot be encoded.
+        tenant = keys.tenant_of(key.strip()) if key.isascii() else None
         if tenant is None:
             message = f"Incorrect API key provided: {_mask(key.strip())}. {HOW_TO_CREATE_A_KEY}"
             return _policy(event, "Deny", {"message": message})

@@ -4,6 +4,8 @@ Not an HTTP API, because only a REST API can return API Gateway's own errors in 
 https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-gatewayResponse-definition.html
 """
 
+from collections.abc import Mapping
+
 from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_certificatemanager as acm
@@ -13,6 +15,8 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_wafv2 as wafv2
 from constructs import Construct
+
+from nightlane.wire.headers import PREFLIGHT_HEADERS, cors_headers
 
 from ..gateway import AUTHORIZER_CACHE_SECONDS, BINARY_MEDIA_TYPE, GATEWAY_RESPONSES, PUBLIC_PATHS, STAGE
 from . import camel_case
@@ -52,7 +56,8 @@ class Api(Construct):
             cloud_watch_role=True,
             disable_execute_api_endpoint=deployment.domain is not None,
         )
-        self._add_gateway_responses()
+        cors = cors_headers(deployment.settings.cors_origin)
+        self._add_gateway_responses(cors)
         authorizer = apigateway.TokenAuthorizer(
             self,
             "Authorizer",
@@ -60,7 +65,10 @@ class Api(Construct):
             results_cache_ttl=Duration.seconds(AUTHORIZER_CACHE_SECONDS),
         )
         integration = apigateway.LambdaIntegration(api, allow_test_invoke=False)
-        self.rest_api.root.add_resource("{proxy+}").add_method("ANY", integration, authorizer=authorizer)
+        proxy = self.rest_api.root.add_resource("{proxy+}")
+        proxy.add_method("ANY", integration, authorizer=authorizer)
+        if cors:
+            _add_preflight(proxy, cors | PREFLIGHT_HEADERS)
         for path in PUBLIC_PATHS:
             self.rest_api.root.add_resource(path.removeprefix("/")).add_method("GET", integration)
         self.url = self._url(deployment.domain)
@@ -104,9 +112,9 @@ class Api(Construct):
             throttling_burst_limit=deployment.throttle_burst,
         )
 
-    def _add_gateway_responses(self) -> None:
+    def _add_gateway_responses(self, cors: dict[str, str]) -> None:
         for response in GATEWAY_RESPONSES:
-            headers = {name: f"'{value}'" for name, value in response.headers.items()}
+            headers = {name: f"'{value}'" for name, value in (response.headers | cors).items()}
             self.rest_api.add_gateway_response(
                 camel_case(response.kind),
                 type=apigateway.ResponseType.of(response.kind),
@@ -130,6 +138,24 @@ class Api(Construct):
         )
         name.add_base_path_mapping(self.rest_api, base_path=STAGE, stage=self.rest_api.deployment_stage)
         return f"https://{domain.name}/{STAGE}"
+
+
+def _add_preflight(resource: apigateway.Resource, headers: Mapping[str, str]) -> None:
+    """Answer OPTIONS without a key, which a browser does not send before it knows that it may."""
+    mapped = {f"method.response.header.{name}": f"'{value}'" for name, value in headers.items()}
+    resource.add_method(
+        "OPTIONS",
+        apigateway.MockIntegration(
+            request_templates={"application/json": '{"statusCode": 204}'},
+            integration_responses=[
+                apigateway.IntegrationResponse(status_code="204", response_parameters=mapped)
+            ],
+        ),
+        authorization_type=apigateway.AuthorizationType.NONE,
+        method_responses=[
+            apigateway.MethodResponse(status_code="204", response_parameters=dict.fromkeys(mapped, True))
+        ],
+    )
 
 
 def _allow_only_endpoints(endpoint_ids: tuple[str, ...]) -> iam.PolicyDocument | None:

@@ -57,6 +57,10 @@ class Storage(Construct):
                     id="unfinished-uploads", abort_incomplete_multipart_upload_after=Duration.days(1)
                 ),
             ],
+            # Large content is a redirect to the bucket, after which a browser says `Origin: null`.
+            cors=[s3.CorsRule(allowed_methods=[s3.HttpMethods.GET], allowed_origins=["*"])]
+            if deployment.settings.cors_origin
+            else None,
             removal_policy=removal,
         )
 

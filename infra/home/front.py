@@ -5,7 +5,6 @@ import base64
 import fnmatch
 import logging
 import time
-import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -13,11 +12,12 @@ from typing import Any, Protocol
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from nightlane.domain.errors import ApiError
 from nightlane.domain.received import Received
 from nightlane.settings import MIB
-from nightlane.wire.headers import content_disposition
+from nightlane.wire.headers import PREFLIGHT_HEADERS, content_disposition, cors_headers
 from nightlane.wire.multipart import Form, FormReader
 
 from ..gateway import (
@@ -36,11 +36,22 @@ from ..gateway import (
     GatewayResponse,
 )
 from .events import authorizer_event, proxy_event
+from .http_server import (
+    MESSAGE,
+    NOT_IMPLEMENTED,
+    envelope,
+    in_envelope,
+    is_in_known_encoding,
+    meet_expectation,
+    unreadable,
+)
 
 log = logging.getLogger("nightlane.front")
 # For a body that is held in memory, the same as API Gateway's limit:
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-execution-service-limits-table.html
 MAX_BODY_BYTES = 10 * MIB
+# A body whose chunks, length or compression are not what its headers say.
+UNREADABLE = (web.RequestPayloadError, HttpProcessingError)
 NewFile = Callable[[], Received]
 Spool = Callable[[], AbstractContextManager[NewFile]]
 
@@ -85,6 +96,7 @@ class Front:
         spool: makes the files that forms are written to as they arrive. If None, forms are passed to `api`
             in base64, as API Gateway does.
         cache_seconds: how long a decision of `authorize` is cached.
+        cors_origin: whose pages may use the API in a browser; see the setting.
     """
 
     def __init__(
@@ -94,32 +106,44 @@ class Front:
         max_upload_bytes: int,
         spool: Spool | None = None,
         cache_seconds: float = AUTHORIZER_CACHE_SECONDS,
+        cors_origin: str | None = None,
     ) -> None:
         self._api = api
         self._authorize = authorize
         self._spool = spool
         self._cache_seconds = cache_seconds
+        self._cors_origin = cors_origin
         self._max_body_bytes = max_upload_bytes + FORM_OVERHEAD_BYTES
         self._policies: dict[str, Policy] = {}
 
     def application(self) -> web.Application:
-        application = web.Application(client_max_size=0)
+        application = web.Application(client_max_size=0, middlewares=[in_envelope])
+        application.on_response_prepare.append(self._allow_origin)
         # Not `.*`, because a dot matches no newline, which a path may contain percent-encoded.
-        application.router.add_route("*", r"/{path:[\s\S]*}", self.serve)
+        application.router.add_route("*", r"/{path:[\s\S]*}", self.serve, expect_handler=meet_expectation)
         return application
 
+    async def _allow_origin(self, _: web.Request, response: web.StreamResponse) -> None:
+        for name, value in cors_headers(self._cors_origin).items():
+            response.headers.setdefault(name, value)
+
     async def serve(self, request: web.Request) -> web.StreamResponse:
+        if request.method == "OPTIONS" and self._cors_origin:
+            return web.Response(status=204, headers=PREFLIGHT_HEADERS)
+        if not is_in_known_encoding(request):
+            return envelope(NOT_IMPLEMENTED, {MESSAGE: "The only supported Transfer-Encoding is 'chunked'."})
+        try:
+            return await self._serve_or_refuse(request)
+        except UNREADABLE as error:
+            return unreadable(error)
+
+    async def _serve_or_refuse(self, request: web.Request) -> web.StreamResponse:
         try:
             return await self._serve(request)
         except Refused as refused:
             await _drain(request)
             variables = {"httpMethod": request.method, "path": request.path} | refused.variables
-            return web.Response(
-                status=refused.response.status,
-                text=refused.response.render(variables),
-                content_type="application/json",
-                headers={"x-request-id": f"req_{uuid.uuid4().hex}"} | refused.response.headers,
-            )
+            return envelope(refused.response, variables)
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         # The raw path, because percent-encoding must not be changed.

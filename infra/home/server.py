@@ -19,6 +19,7 @@ from nightlane.settings import Settings
 
 from ..gateway import PUBLIC_PATHS, STAGE
 from .front import Front, FunctionFailed
+from .http_server import EnvelopeRunner
 from .lock import exclusive
 from .parts import Parts, open_data
 from .queues import Queue
@@ -151,11 +152,12 @@ class HomeServer:
             parts.blobs.spool,
             # A database lookup is cheap, and a cached key would be accepted after it is revoked.
             cache_seconds=0,
+            cors_origin=self._settings.cors_origin,
         )
         application = front.application()
         for path in PUBLIC_PATHS:
             application.router.add_get(path, _redirect_to_stage)
-        runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
+        runner = EnvelopeRunner(application, shutdown_timeout=0.1)
         stack.push_async_callback(runner.cleanup)
         await runner.setup()
         await web.TCPSite(runner, self._host, self._port).start()

@@ -14,6 +14,7 @@ from aiohttp import web
 from infra.home.defaults import HOME_DEFAULTS
 from infra.home.events import REGION
 from infra.home.front import Front
+from infra.home.http_server import EnvelopeRunner
 from infra.home.server_thread import ServerThread
 from infra.resources import MALLOC_ENVIRONMENT, functions
 from nightlane.aws.clients import Clients
@@ -128,8 +129,13 @@ class Rig:
             stack.push_async_callback(self.functions[spec.name].stop)
 
     async def _listen(self, stack: AsyncExitStack) -> None:
-        front = Front(self.functions["api"], self.functions["authorize"], self.settings.max_upload_bytes)
-        runner = web.AppRunner(front.application(), access_log=None, shutdown_timeout=0.1)
+        front = Front(
+            self.functions["api"],
+            self.functions["authorize"],
+            self.settings.max_upload_bytes,
+            cors_origin=self.settings.cors_origin,
+        )
+        runner = EnvelopeRunner(front.application(), shutdown_timeout=0.1)
         stack.push_async_callback(runner.cleanup)
         await runner.setup()
         await web.TCPSite(runner, HOST, self._port).start()

@@ -139,6 +139,14 @@ class ContentSettings(SettingsGroup):
     max_inline_content_bytes: int = Field(default=4 * MIB, ge=0)
 
 
+class BrowserSettings(SettingsGroup):
+    cors_origin: str | None = Field(
+        default=None,
+        pattern=r"^(\*|https?://[^\s/,*]+)$",
+        description="Browsers let pages of this origin use the API, e.g. https://ui.example.com; * for all",
+    )
+
+
 class ShardSettings(SettingsGroup):
     """How the lines of a batch are divided into shards and distributed over lanes."""
 
@@ -230,6 +238,7 @@ class ApiSettings(
     ContentSettings,
     WindowSettings,
     BatchEndpointSettings,
+    BrowserSettings,
 ): ...
 
 

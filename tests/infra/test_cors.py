@@ -1,0 +1,48 @@
+"""CORS is off unless the operator names an origin; then every response allows it."""
+
+import pytest
+
+from infra.deploy.deployment import BadContext, Deployment
+from tests.infra.conftest import UPSTREAM, Synthesise, Template
+
+ORIGIN = "https://ui.acme.test"
+
+
+def test_by_default_browsers_may_not_use_the_api(template: Template) -> None:
+    assert "Access-Control" not in template.path.read_text()
+    (bucket,) = template.of_type("AWS::S3::Bucket").values()
+    assert "CorsConfiguration" not in bucket
+
+
+def test_pages_of_the_named_origin_may_use_the_api(synthesise: Synthesise) -> None:
+    template = synthesise(cors_origin=ORIGIN)
+    (preflight,) = [
+        each
+        for each in template.of_type("AWS::ApiGateway::Method").values()
+        if each["HttpMethod"] == "OPTIONS"
+    ]
+    # A browser sends no key with it.
+    assert preflight["AuthorizationType"] == "NONE"
+    assert preflight["Integration"]["Type"] == "MOCK"
+    (answer,) = preflight["Integration"]["IntegrationResponses"]
+    headers = answer["ResponseParameters"]
+    assert headers["method.response.header.Access-Control-Allow-Origin"] == f"'{ORIGIN}'"
+    assert headers["method.response.header.Access-Control-Allow-Headers"] == "'Authorization, *'"
+    assert headers.keys() == preflight["MethodResponses"][0]["ResponseParameters"].keys()
+    for response in template.of_type("AWS::ApiGateway::GatewayResponse").values():
+        allowed = response["ResponseParameters"]["gatewayresponse.header.Access-Control-Allow-Origin"]
+        assert allowed == f"'{ORIGIN}'"
+    variables = template.function("api")["Environment"]["Variables"]
+    assert variables["NIGHTLANE_CORS_ORIGIN"] == ORIGIN
+    # Large content is downloaded from the bucket.
+    (bucket,) = template.of_type("AWS::S3::Bucket").values()
+    (rule,) = bucket["CorsConfiguration"]["CorsRules"]
+    assert (rule["AllowedMethods"], rule["AllowedOrigins"]) == (["GET"], ["*"])
+
+
+@pytest.mark.parametrize(
+    "origin", ["", "ui.acme.test", "https://a.test/ui", "https://a.test, https://b.test"]
+)
+def test_what_is_not_an_origin_is_rejected(origin: str) -> None:
+    with pytest.raises(BadContext, match="cors_origin"):
+        Deployment.from_context(UPSTREAM | {"cors_origin": origin})
