@@ -39,6 +39,7 @@ def proxy_event(
         authorizer: the authorizer's context, and its `principalId`.
         form: a body that has already been parsed, instead of `body`.
     """
+    headers = [(name, _text(value)) for name, value in headers]
     content_type = next((value for name, value in headers if name.lower() == "content-type"), "")
     binary = content_type.split(";")[0].strip().lower() == BINARY_MEDIA_TYPE
     text = base64.b64encode(body).decode() if binary else body.decode(errors="replace")
@@ -77,6 +78,18 @@ def proxy_event(
     } | ({} if form is None else {"form": form})
 
 
+def _text(value: str) -> str:
+    """Read a header that is not UTF-8 as ISO-8859-1: an event is JSON, which cannot hold other bytes.
+
+    https://www.rfc-editor.org/rfc/rfc9110#section-5.5
+    """
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return value.encode(errors="surrogateescape").decode("iso-8859-1")
+    return value
+
+
 def _grouped(pairs: Pairs) -> dict[str, list[str]] | None:
     grouped: dict[str, list[str]] = {}
     for name, value in pairs:
@@ -87,4 +100,4 @@ def _grouped(pairs: Pairs) -> dict[str, list[str]] | None:
 def authorizer_event(token: str, method: str, path: str) -> dict[str, Any]:
     """The event of a TOKEN authorizer."""
     arn = f"arn:aws:execute-api:{REGION}:{ACCOUNT}:{API_ID}/{STAGE}/{method}{path}"
-    return {"type": "TOKEN", "methodArn": arn, "authorizationToken": token}
+    return {"type": "TOKEN", "methodArn": arn, "authorizationToken": _text(token)}
