@@ -83,7 +83,7 @@ class Watch:
     def _check_step(self, before: Batch, after: Batch) -> None:
         if before.status != after.status and (before.status.value, after.status.value) not in EDGES:
             self._upstream.violations.append(f"{before.status} became {after.status}")
-        for name in TIMES:
+        for name in ("validated_at", *TIMES):
             if getattr(before, name) not in (None, getattr(after, name)):
                 self._upstream.violations.append(f"{name} changed")
         if before.status.is_terminal and before != after:

@@ -72,6 +72,9 @@ def test_a_plan_whose_response_was_lost_is_recorded_once(store: BatchStore) -> N
     for _ in range(2):
         assert store.record_plan(batch, manifest_key="work/m", shards=2, total=6, model="m", at=NOW)
     assert [each.batch_id for each in store.waiting_batches()] == [batch.id]
+    stored = look(store, batch)
+    assert (stored.validated_at, stored.shown_status) == (NOW, BatchStatus.IN_PROGRESS)
+    assert (stored.in_progress_at, stored.status) == (None, BatchStatus.VALIDATING)
 
 
 def test_only_the_later_of_two_assemblers_can_end_the_batch(store: BatchStore, files: FileStore) -> None:

@@ -34,6 +34,7 @@ def test_text_is_accepted_with_and_without_a_mark(text: str) -> None:
         (b"\xfe\xff" + LINE.decode().encode("utf-16-be"), "byte order mark of UTF-16"),
         (LINE.decode().encode("utf-16-le"), "in line 1, there is a byte 0x00, as in UTF-16"),
         (LINE.decode().encode("utf-32"), "utf-8 encoded"),
+        (b"\x1f\x8b\x08\0 gzip", "in line 1, the byte 0x8B is not UTF-8"),
         (b"x" * (CHECKED_BYTES - 1) + b"\xff", "0xFF"),
     ],
 )

@@ -143,6 +143,13 @@ def test_a_part_without_a_filename_that_is_no_text_says_what_is_missing(data: by
         read_form(TYPE, body(('name="file"', data), PURPOSE))
 
 
+def test_a_filename_in_another_encoding_says_so() -> None:
+    part = 'name="file"; filename="café"'
+    data = body((part, b"x")).replace("é".encode(), b"\xe9")
+    with pytest.raises(BadRequest, match="a header is not UTF-8"):
+        read_form(TYPE, data)
+
+
 @given(disposition=st.text(st.sampled_from("name=file;*\"'%\\utf-8 \t=E9é"), max_size=60))
 def test_any_content_disposition_is_read_or_refused(disposition: str) -> None:
     try:

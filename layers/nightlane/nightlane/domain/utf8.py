@@ -55,11 +55,10 @@ def _problem_of(data: bytes, *, is_whole: bool) -> tuple[int, str] | None:
     """Return the offset of the first byte that is not UTF-8 text, and what is wrong."""
     if data.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
         return 0, "it begins with the byte order mark of UTF-16"
-    # Valid UTF-8, but never in JSON, and every other byte of ASCII letters in UTF-16.
-    if (at := data.find(b"\0")) >= 0:
-        return at, "there is a byte 0x00, as in UTF-16"
+    # A null byte is UTF-8, but never in JSON, and every other byte of ASCII letters in UTF-16.
+    text, null, _ = data.partition(b"\0")
     try:
-        getincrementaldecoder("utf-8")().decode(data, is_whole)
+        getincrementaldecoder("utf-8")().decode(text, is_whole and not null)
     except UnicodeDecodeError as error:
         return error.start, f"the byte 0x{data[error.start]:02X} is not UTF-8"
-    return None
+    return (len(text), "there is a byte 0x00, as in UTF-16") if null else None

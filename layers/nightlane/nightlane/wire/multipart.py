@@ -120,4 +120,6 @@ def _refuse_malformed() -> Iterator[None]:
     try:
         yield
     except (MultipartError, UnicodeError, ValueError) as error:
-        raise BadRequest(f"The multipart body is broken: {error}") from error
+        is_about_text = any(isinstance(each, UnicodeError) for each in (error, *error.args))
+        reason = "a header is not UTF-8" if is_about_text else error.args[0]
+        raise BadRequest(f"The multipart body is broken: {reason}") from error
