@@ -5,6 +5,7 @@ import pytest
 from infra.deploy.deployment import BadContext, Deployment
 from tests.infra.conftest import UPSTREAM, Synthesise, Template
 
+pytestmark = pytest.mark.xdist_group("cdk")
 ORIGIN = "https://ui.acme.test"
 
 
