@@ -17,6 +17,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from .follow import Results
+
 MIN_PAUSE_SECONDS = 0.2
 MAX_PAUSE_SECONDS = 5.0
 SECONDS_BETWEEN_LINES = 10.0
@@ -45,13 +47,18 @@ def run(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Default: INPUT.output.jsonl beside the input.")
     ] = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Also print each result as soon as the server has stored it.")
+    ] = False,
 ) -> None:
     """Run a batch: upload, create, wait, download. Works with any OpenAI-compatible server.
 
     Exit code: 0 completed; 1 completed, some lines failed; 2 usage error; 3 the input is
     invalid; 4 expired; 5 cancelled; 6 a server error, or the batch was left running.
     """
-    raise typer.Exit(int(run_batch(input_path, base_url, api_key, endpoint, output, Console(stderr=True))))
+    console = Console(stderr=True)
+    ended = run_batch(input_path, base_url, api_key, endpoint, output, console, follow=follow)
+    raise typer.Exit(int(ended))
 
 
 def run_batch(
@@ -61,8 +68,10 @@ def run_batch(
     endpoint: str | None,
     output: Path | None,
     console: Console,
+    *,
+    follow: bool = False,
 ) -> ExitCode:
-    """Run a batch. Error lines are written to a file beside the output."""
+    """Run a batch. Error lines are written to a file beside the output; `follow` prints all lines."""
     endpoint = endpoint or _first_url(input_path)
     if endpoint is None:
         console.print(f"[red]{input_path} has no request in its first line; pass --endpoint")
@@ -74,7 +83,8 @@ def run_batch(
     try:
         with openai.OpenAI(base_url=base_url, api_key=api_key) as client:
             batch = _start(client, input_path, endpoint, console)
-            batch = _follow(client, batch, console)
+            results = Results(client, batch.id, console) if follow else None
+            batch = _follow(client, batch, console, results)
             return _fetch(client, batch, output, console)
     except openai.APIStatusError as error:
         console.print(f"[red]the server returned {error.status_code}: {escape(error.message)}")
@@ -103,8 +113,8 @@ def _start(client: openai.OpenAI, path: Path, endpoint: str, console: Console) -
     return batch
 
 
-def _follow(client: openai.OpenAI, batch: Batch, console: Console) -> Batch:
-    """Wait until the batch has ended. Ctrl-C asks whether to cancel it."""
+def _follow(client: openai.OpenAI, batch: Batch, console: Console, results: Results | None) -> Batch:
+    """Wait until the batch has ended, printing results on the way. Ctrl-C asks whether to cancel it."""
     interrupted, waiting = _Interrupts(client, batch.id, console), _Waiting(client, batch.id)
     with _progress(console) as progress:
         task = progress.add_task(batch.status, total=None, rate="")
@@ -114,6 +124,8 @@ def _follow(client: openai.OpenAI, batch: Batch, console: Console) -> Batch:
             pause = min(MAX_PAUSE_SECONDS, pause * 1.2)
             interrupted.ask(progress.stop, progress.start)
             batch = client.batches.retrieve(batch.id)
+            if results:
+                results.print_new()
             done, total = _counts(batch)
             rate = done / max(0.001, time.monotonic() - began)
             progress.update(
@@ -125,6 +137,8 @@ def _follow(client: openai.OpenAI, batch: Batch, console: Console) -> Batch:
                     console.print(f"{batch.status}: {done} of {total}")
                 waiting.report(console)
     interrupted.end()
+    if results:
+        results.print_rest()
     return batch
 
 

@@ -76,9 +76,11 @@ _GRANTS: dict[str, tuple[Grant, ...]] = {
     "authorize": (_table("GetItem", KEY),),
     "api": (
         _table("GetItem BatchGetItem PutItem UpdateItem", BATCH, FILE),
+        _table("Query", BATCH),
         _table("GetItem", UPSTREAM),
         _index("by_tenant"),
         _objects("GetObject PutObject DeleteObject", FILES),
+        _objects("GetObject", WORK),
         _LIST_BUCKET,
         _send(PLAN.name, ASSEMBLE.name),
     ),

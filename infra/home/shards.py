@@ -38,9 +38,9 @@ class SqliteShards:
     def get_shard(self, batch_id: str, index: int) -> Shard:
         return _find(self._database.read(), batch_id, index)
 
-    def shards(self, batch_id: str) -> Iterator[Shard]:
+    def shards(self, batch_id: str, first: int = 0) -> Iterator[Shard]:
         rows = self._database.read().execute(
-            "SELECT data FROM shards WHERE batch_id = ? ORDER BY number", (batch_id,)
+            "SELECT data FROM shards WHERE batch_id = ? AND number >= ? ORDER BY number", (batch_id, first)
         )
         return (_decode(data) for (data,) in rows.fetchall())
 

@@ -173,3 +173,22 @@ def test_ctrl_c_cancels_a_running_batch(instance: Instance, tmp_path: Path) -> N
     assert process.wait(30) == 5, output
     process.stderr.close()
     assert "cancelled:" in output
+
+
+def test_run_prints_results_while_the_batch_runs(instance: Instance, tmp_path: Path) -> None:
+    source = tmp_path / "in.jsonl"
+    source.write_bytes(
+        requests(150, mock={"latency": 0.2}) + requests(1, mock={"status": 400}).replace(b"t-0", b"bad")
+    )
+    command = [*NIGHTLANE, "run", str(source), "--follow", "--base-url", instance.base_url, "--api-key", ACME]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        assert instance.client.batches.list(limit=1).data[0].status == "in_progress"
+        lines = [first, *process.stdout]
+        assert process.wait(60) == 1
+    files = [tmp_path / "in.output.jsonl", tmp_path / "in.output.errors.jsonl"]
+    assert sorted(lines) == sorted(
+        line for path in files for line in path.read_text().splitlines(keepends=True)
+    )
+    assert len(lines) == 151

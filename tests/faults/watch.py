@@ -6,7 +6,7 @@ from typing import Any
 
 from nightlane.domain.batch import Batch, BatchStatus
 from nightlane.domain.dispatch import read_manifest
-from nightlane.domain.order import line_numbers
+from nightlane.domain.order import decode_order
 from nightlane.domain.ports import Ports
 from nightlane.domain.shard import DoneLines, Manifest, Shard
 from nightlane.settings import Settings
@@ -102,7 +102,8 @@ class Watch:
         spec = self.manifest(batch).shards[shard.index]
         if (batch.id, shard.index) not in self._numbers:
             order_key = self.manifest(batch).order_key
-            self._numbers[batch.id, shard.index] = line_numbers(self.ports.blobs, order_key, spec)
+            order = decode_order(self.ports.blobs.get(order_key)) if order_key else range(batch.total)
+            self._numbers[batch.id, shard.index] = order[spec.first_line : spec.first_line + spec.lines]
         done = DoneLines(spec.lines, shard.done)
         numbered = enumerate(self._numbers[batch.id, shard.index])
         return (number for line, number in numbered if line in done)

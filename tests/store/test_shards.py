@@ -129,3 +129,12 @@ def test_the_shards_of_a_batch_can_be_deleted(store: BatchStore) -> None:
     assert list(store.shards(batch.id)) == []
     assert len(list(store.shards(other.id))) == 1
     assert look(store, batch) == batch
+
+
+def test_shards_are_listed_in_order_from_any_index(store: BatchStore) -> None:
+    batch, other = running(store), running(store, 1)
+    for index in (30, 2, 0, 12):
+        begin(store, batch, index)
+    begin(store, other, 20)
+    for first, expected in ((0, [0, 2, 12, 30]), (2, [2, 12, 30]), (3, [12, 30]), (31, [])):
+        assert [shard.index for shard in store.shards(batch.id, first)] == expected

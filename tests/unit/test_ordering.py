@@ -2,7 +2,6 @@
 
 from array import array
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from itertools import pairwise
 
 import pytest
@@ -10,10 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nightlane.domain.grouping import MAX_GROUPS, MIN_SAVED_BYTES, Group, Grouping
-from nightlane.domain.order import decode_order, encode_order, line_numbers, merge_runs, run_starts
+from nightlane.domain.order import decode_order, encode_order, merge_runs, run_starts
 from nightlane.domain.ordering import arrange
 from nightlane.domain.prefixes import Prefix
-from nightlane.domain.shard import ShardSpec
 
 LINE_BYTES = 1_000
 
@@ -149,25 +147,6 @@ def test_a_run_is_opened_when_its_first_line_is_due() -> None:
     assert list(merge_runs([0, 1, 4, 2, 3], open_run)) == [[0], [0], [0, 3], [0, 3], [0, 3]]
 
 
-@dataclass
-class OneBlob:
-    data: bytes
-    reads: list[tuple[int, int | None]] = field(default_factory=list)
-
-    def stream(self, _key: str, start: int = 0, end: int | None = None) -> Iterator[bytes]:
-        self.reads.append((start, end))
-        yield self.data[start:end][:3]
-        yield self.data[start:end][3:]
-
-
-@given(order=st.permutations(range(20)), first=st.integers(0, 19), data=st.data())
-def test_a_shard_reads_only_its_own_part_of_the_order(
-    order: list[int], first: int, data: st.DataObject
-) -> None:
-    count = data.draw(st.integers(1, 20 - first))
-    blob = OneBlob(encode_order(array("I", order)))
-    assert list(decode_order(blob.data)) == order
-    spec = ShardSpec(0, 0, 0, 1, first, count)
-    assert list(line_numbers(blob, "order", spec)) == order[first : first + count]  # type: ignore[arg-type]
-    assert blob.reads == [(4 * first, 4 * (first + count))]
-    assert list(line_numbers(blob, None, spec)) == list(range(first, first + count))  # type: ignore[arg-type]
+@given(order=st.permutations(range(20)))
+def test_an_order_is_read_as_it_was_written(order: list[int]) -> None:
+    assert list(decode_order(encode_order(array("I", order)))) == order

@@ -12,7 +12,7 @@ from nightlane.domain.dispatch import dispatch, read_manifest
 from nightlane.domain.file import FilePurpose, StoredFile
 from nightlane.domain.lines import LineError, error_line, read_request, request_lines, result_id
 from nightlane.domain.metrics import Metric
-from nightlane.domain.order import decode_order, line_numbers, merge_runs, run_starts
+from nightlane.domain.order import decode_order, merge_runs, run_starts
 from nightlane.domain.parts import PARTS_AHEAD, Record, merge_parts
 from nightlane.domain.ports import Ports
 from nightlane.domain.shard import DoneLines, Manifest, Shard, ShardSpec, input_key, plan_keys
@@ -162,11 +162,10 @@ def _never_run(
     error, detail = LineError.CANCELLED, ""
     if outcome is Outcome.EXPIRED:
         error, detail = LineError.EXPIRED, _expiry_detail(batch)
-    numbers = line_numbers(ports.blobs, manifest.order_key, spec)
     lines = request_lines(ports.blobs.stream(manifest.input_key, spec.start, spec.end))
     for number, line in done.missing(lines):
         custom_id = read_request(line).custom_id
-        identity = result_id(batch.id, numbers[number])
+        identity = result_id(batch.id, spec.numbers[number])
         yield Record(number, False, error_line(identity, custom_id, error, detail))
 
 

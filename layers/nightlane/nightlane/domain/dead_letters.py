@@ -10,7 +10,6 @@ from nightlane.domain.inference.lines import line_of
 from nightlane.domain.inference.results import unanswered
 from nightlane.domain.lines import LineError, request_lines
 from nightlane.domain.metrics import Metric
-from nightlane.domain.order import line_numbers
 from nightlane.domain.ports import Ports
 from nightlane.domain.shard import DoneLines, LaneMessage, Manifest, Shard, ShardSpec, lane_of
 from nightlane.domain.steps import redrive_at
@@ -47,9 +46,8 @@ def fail_lane(ports: Ports[ClosingSettings], message: LaneMessage) -> None:
 def _fail_shard(ports: Ports, manifest: Manifest, spec: ShardSpec, shard: Shard) -> None:
     done = DoneLines(spec.lines, shard.done)
     lines = request_lines(ports.blobs.stream(manifest.input_key, spec.start, spec.end))
-    numbers = line_numbers(ports.blobs, manifest.order_key, spec)
     results = [
-        unanswered(line_of(shard.batch_id, numbers, number, line), LineError.UNDELIVERABLE)
+        unanswered(line_of(shard.batch_id, spec.numbers, number, line), LineError.UNDELIVERABLE)
         for number, line in done.missing(lines)
     ]
     save_results(ports, shard, done, results, finished=True)

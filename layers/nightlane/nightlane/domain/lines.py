@@ -27,6 +27,10 @@ class LineError(Enum):
     TIMEOUT = ("request_timeout", "This request timed out on every attempt.")
     NO_ANSWER = ("server_error", "This request got no complete answer on any attempt.")
     TOO_LARGE = ("response_too_large", "The answer to this request is too large.")
+    TOO_LARGE_TO_SHOW = (
+        "result_too_large",
+        "The result of this request is larger than one page. It is in the batch's files once it has ended.",
+    )
     CRASHED_ITS_WORKER = (
         "server_error",
         "This request could not be executed: it crashed the worker on every attempt.",
@@ -117,7 +121,10 @@ def request_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def result_id(batch_id: str, line: int) -> str:
-    """Return the id of a result line, which is the same on every run of the line."""
+    """Return the id of a result line, which is the same on every run of the line.
+
+    `line` is its number among the batch's requests, as they are sent.
+    """
     return "batch_req_" + blake2b(f"{batch_id}/{line}".encode(), digest_size=16).hexdigest()
 
 

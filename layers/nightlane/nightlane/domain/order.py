@@ -10,9 +10,6 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import TypeVar
 
-from nightlane.domain.ports import Blobs
-from nightlane.domain.shard import ShardSpec
-
 Result = TypeVar("Result")
 Order = Sequence[int]
 NUMBER_BYTES = 4
@@ -26,14 +23,6 @@ def encode_order(order: "array[int]") -> bytes:
 def decode_order(data: bytes) -> "array[int]":
     """Return an order that was stored."""
     return _little_endian(array("I", data))
-
-
-def line_numbers(blobs: Blobs, order_key: str | None, spec: ShardSpec) -> Order:
-    """Return the numbers of a shard's lines among the requests of the input. Raises: BlobMissing."""
-    if order_key is None:
-        return range(spec.first_line, spec.first_line + spec.lines)
-    start, end = spec.first_line * NUMBER_BYTES, (spec.first_line + spec.lines) * NUMBER_BYTES
-    return decode_order(b"".join(blobs.stream(order_key, start, end)))
 
 
 def run_starts(order: Order) -> list[int]:

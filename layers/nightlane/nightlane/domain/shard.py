@@ -22,6 +22,11 @@ class ShardSpec:
     """0-based number of the shard's first request among the batch's requests, as they are sent."""
     lines: int
 
+    @property
+    def numbers(self) -> range:
+        """The numbers of its requests among the batch's requests, as they are sent."""
+        return range(self.first_line, self.first_line + self.lines)
+
 
 @dataclass(frozen=True, slots=True)
 class Lane:

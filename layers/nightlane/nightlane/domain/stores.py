@@ -120,8 +120,8 @@ class BatchStore(StepStore, Protocol):
     def get_shard(self, batch_id: str, index: int) -> Shard:
         """Return a shard, read consistently; an empty one if it never began."""
 
-    def shards(self, batch_id: str) -> Iterator[Shard]:
-        """Yield every shard that ever began."""
+    def shards(self, batch_id: str, first: int = 0) -> Iterator[Shard]:
+        """Yield every shard that ever began, in order, from the one with the index `first`."""
 
     def commit_checkpoint(self, shard: Shard, checkpoint: Checkpoint) -> Shard:
         """Commit a checkpoint and return the updated shard.

@@ -120,6 +120,13 @@ class ListBatches(Query):
     limit: Annotated[int, Field(ge=0, le=100)] = 20
 
 
+class ReadResults(Query):
+    """An extension; `after` is the X-Last-Line header of an earlier page."""
+
+    after: str | None = None
+    limit: Annotated[int, Field(ge=1, le=50_000)] = 50_000
+
+
 class ListFiles(Query):
     after: str | None = None
     limit: Annotated[int, Field(ge=0, le=10_000)] = 10_000

@@ -23,6 +23,8 @@ from nightlane.domain.shard import Checkpoint, Shard, Suspicion
 from nightlane.domain.stores import Fenced
 
 SAME_WORKER = "#epoch = :epoch"
+# Sorts after every shard's key.
+LAST_SHARD = "SHARD#~"
 
 
 class DynamoShards:
@@ -52,10 +54,10 @@ class DynamoShards:
     def get_shard(self, batch_id: str, index: int) -> Shard:
         return shard_from_item(batch_id, index, self._table.get(shard_key(batch_id, index)) or {})
 
-    def shards(self, batch_id: str) -> Iterator[Shard]:
+    def shards(self, batch_id: str, first: int = 0) -> Iterator[Shard]:
         found = self._table.query(
-            "#pk = :pk AND begins_with(#sk, :prefix)",
-            {"pk": batch_key(batch_id).pk, "prefix": "SHARD#"},
+            "#pk = :pk AND #sk BETWEEN :first AND :last",
+            {"pk": batch_key(batch_id).pk, "first": shard_key(batch_id, first).sk, "last": LAST_SHARD},
             page=25,
         )
         return (shard_from_item(batch_id, int(item["sk"].split("#")[1]), item) for item in found)

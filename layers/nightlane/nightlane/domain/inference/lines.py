@@ -22,7 +22,7 @@ class Line(msgspec.Struct, frozen=True):
 
 
 def line_of(batch_id: str, numbers: Sequence[int], number: int, line: bytes) -> Line:
-    """Return a line of a shard whose lines have these `numbers` in the input. Raises: msgspec.DecodeError."""
+    """Return a line of a shard whose lines have these `numbers` in the batch. Raises: msgspec.DecodeError."""
     return Line(number, result_id(batch_id, numbers[number]), read_request(line))
 
 

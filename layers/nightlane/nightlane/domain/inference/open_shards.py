@@ -19,7 +19,7 @@ class OpenShard:
 
     spec: ShardSpec
     numbers: Sequence[int]
-    """The numbers of its lines in the input."""
+    """The numbers of its lines in the batch, as they are sent."""
     journal: Journal
     quarantine: Quarantine
 

@@ -24,7 +24,6 @@ from nightlane.domain.inference.upkeep import Upkeep
 from nightlane.domain.inference.upstream_monitor import UpstreamMonitor
 from nightlane.domain.inference.work import Work
 from nightlane.domain.lines import LineError
-from nightlane.domain.order import line_numbers
 from nightlane.domain.ports import Ports
 from nightlane.domain.stores import Fenced, UpstreamState
 from nightlane.domain.trouble import Trouble
@@ -186,8 +185,7 @@ class LaneRun:
         if (begun := next(self._work.shards, None)) is None:
             return None
         spec, shard = begun
-        numbers = line_numbers(self._ports.blobs, self._work.manifest.order_key, spec)
-        return self._shards.open(spec, numbers, shard)
+        return self._shards.open(spec, spec.numbers, shard)
 
     def _read(self, shard: OpenShard) -> Iterator[tuple[int, bytes]]:
         key = self._work.manifest.input_key
