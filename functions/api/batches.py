@@ -6,11 +6,13 @@ from aws_lambda_powertools.event_handler.router import APIGatewayRouter
 from functions.api.http import body_of, json_response, tenant_of
 from functions.api.operation import Operation
 from nightlane.domain.batches import cancel_batch, create_batch, get_batch, list_batches
+from nightlane.domain.inline import create_inline
 from nightlane.domain.ports import Ports
 from nightlane.domain.progress import get_progress
 from nightlane.settings import ApiSettings
 from nightlane.wire import objects
-from nightlane.wire.requests import CreateBatch, ListBatches, read, read_json
+from nightlane.wire.create_batch import read_create_batch
+from nightlane.wire.requests import CreateBatch, ListBatches, read
 from nightlane.wire.responses import batch_object, page, progress_object
 
 
@@ -28,9 +30,11 @@ def routes(ports: Ports[ApiSettings]) -> APIGatewayRouter:
     )
     def create() -> Response[str]:
         event = router.current_event
-        request = read(CreateBatch, read_json(body_of(event)), ports.settings.extra_endpoints)
-        token = request.token(event.headers.get("idempotency-key"))
-        return json_response(batch_object(create_batch(ports, tenant_of(event), request.to_domain(), token)))
+        request, lines = read_create_batch(body_of(event), ports.settings.extra_endpoints)
+        tenant, token = tenant_of(event), request.token(event.headers.get("idempotency-key"))
+        if lines is None:
+            return json_response(batch_object(create_batch(ports, tenant, request.to_domain(), token)))
+        return json_response(batch_object(create_inline(ports, tenant, request.to_domain(), lines, token)))
 
     @router.get("/")
     @Operation(

@@ -1,13 +1,15 @@
-"""/v1/batches/{id}/results: what is answered so far, an extension."""
+"""/v1/batches/{id}/results and …/retry: what is answered so far, and what failed once more. Extensions."""
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.router import APIGatewayRouter
 
-from functions.api.http import tenant_of
+from functions.api.http import body_of, json_response, tenant_of
 from nightlane.domain.ports import Ports
 from nightlane.domain.results import read_results
+from nightlane.domain.retry import retry_batch
 from nightlane.settings import ApiSettings
-from nightlane.wire.requests import ReadResults, read
+from nightlane.wire.requests import ReadResults, RetryBatch, read, read_json
+from nightlane.wire.responses import batch_object
 
 JSON_LINES = "application/x-ndjson"
 
@@ -26,5 +28,12 @@ def routes(ports: Ports[ApiSettings]) -> APIGatewayRouter:
             headers={"X-Incomplete": str(page.is_incomplete).lower(), "X-Last-Line": page.cursor},
             body=page.text,
         )
+
+    @router.post("/<batch_id>/retry")
+    def retry(batch_id: str) -> Response[str]:
+        event = router.current_event
+        request = read(RetryBatch, read_json(body_of(event) or b"{}"))
+        token = request.token(event.headers.get("idempotency-key"))
+        return json_response(batch_object(retry_batch(ports, tenant_of(event), batch_id, token)))
 
     return router

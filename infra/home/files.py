@@ -30,6 +30,13 @@ class SqliteFiles:
         with self._database.write() as connection:
             insert_file(connection, file)
 
+    def add_file(self, file: StoredFile) -> bool:
+        with self._database.write() as connection:
+            known = connection.execute("SELECT 1 FROM files WHERE id = ?", (file.id,)).fetchone()
+            if known is None:
+                insert_file(connection, file)
+        return known is None
+
     def get_file(self, file_id: str, *, deleted: bool = False) -> StoredFile | None:
         row = (
             self._database.read()

@@ -177,9 +177,9 @@ def test_ctrl_c_cancels_a_running_batch(instance: Instance, tmp_path: Path) -> N
 
 def test_run_prints_results_while_the_batch_runs(instance: Instance, tmp_path: Path) -> None:
     source = tmp_path / "in.jsonl"
-    source.write_bytes(
-        requests(150, mock={"latency": 0.2}) + requests(1, mock={"status": 400}).replace(b"t-0", b"bad")
-    )
+    slow = requests(1, mock={"latency": 6}).replace(b"request-0", b"slow")
+    bad = requests(1, mock={"status": 400}).replace(b"request-0", b"bad")
+    source.write_bytes(slow + requests(20) + bad)
     command = [*NIGHTLANE, "run", str(source), "--follow", "--base-url", instance.base_url, "--api-key", ACME]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         assert process.stdout is not None
@@ -191,4 +191,4 @@ def test_run_prints_results_while_the_batch_runs(instance: Instance, tmp_path: P
     assert sorted(lines) == sorted(
         line for path in files for line in path.read_text().splitlines(keepends=True)
     )
-    assert len(lines) == 151
+    assert len(lines) == 22

@@ -43,7 +43,16 @@ SETTINGS = Settings(
     completion_window_seconds=3_600,
 )
 LONG = 43_200
+PARAMETERS = {"endpoint": "/v1/chat/completions", "completion_window": "24h"}
 _worlds = itertools.count()
+
+
+def marked_requests(lines: int, mark: str) -> bytes:
+    """Return requests that contain a mark and their numbers."""
+    return b"".join(
+        line.replace(b'"model":', b'"user": "%b/%d", "model":' % (mark.encode(), number))
+        for number, line in enumerate(requests(lines).splitlines(keepends=True))
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +116,7 @@ class Lab:
         """Store an input file whose requests contain its id and their numbers, and a system prompt if any."""
         file_id = f"file-{name}"
         self.watch.lines[file_id] = lines
-        data = b"".join(
-            line.replace(b'"model":', b'"user": "%b/%d", "model":' % (file_id.encode(), number))
-            for number, line in enumerate(requests(lines).splitlines(keepends=True))
-        )
+        data = marked_requests(lines, file_id)
         data = with_system_prompts(data, prompts) if prompts else data
         usual, self.world.ports = self.world.ports, self.bare
         try:
@@ -120,16 +126,34 @@ class Lab:
 
     def create(self, file_id: str, token: str) -> str:
         """Create a batch as a client does: retry with the same token until there is a response."""
-        body = {"input_file_id": file_id, "endpoint": "/v1/chat/completions", "completion_window": "24h"}
+        batch_id = self._create("/batches", {"input_file_id": file_id} | PARAMETERS, token)
+        self.watch.look()
+        return batch_id
+
+    def create_inline(self, lines: int, token: str) -> str:
+        """Create a batch of requests that are in the body, in the same way."""
+        requests = [json.loads(line) for line in marked_requests(lines, token).splitlines()]
+        batch_id = self._create("/batches", {"requests": requests} | PARAMETERS, token)
+        self.watch.lines[self.batch(batch_id).request.input_file_id] = lines
+        return batch_id
+
+    def retry(self, batch_id: str, token: str) -> str:
+        """Retry the lines of a batch that failed, in the same way."""
+        # They may be asked again.
+        self.upstream.answered.clear()
+        self.upstream.committed.clear()
+        return self._create(f"/batches/{batch_id}/retry", {}, token)
+
+    def _create(self, path: str, body: dict[str, Any], token: str) -> str:
         data = json.dumps(body | {"idem_tok": token}).encode()
         while True:
-            answer = self._attempt(lambda: self.world.call("POST", "/batches", data))
+            answer = self._attempt(lambda: self.world.call("POST", path, data))
             if answer is not None and answer[0] == 200:
                 batch_id = str(answer[1]["id"])
                 if batch_id not in self.batches:
                     self.batches.append(batch_id)
-                self.watch.look()
                 return batch_id
+            assert answer is None or answer[0] >= 500, answer
 
     def call(self, method: str, path: str) -> Any:
         """Send a request to the API; returns None if its process crashed."""

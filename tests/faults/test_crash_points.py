@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 
 from nightlane.domain.batch import BatchStatus
+from nightlane.domain.file import FilePurpose
 from tests.faults.faults import READS, Fault
 from tests.faults.lab import Bench, Lab, laboratory
 from tests.upstream import ONLY, only
+from tests.world import TENANT
 
 # Short, because a worker that waits reads its batch every few seconds, and each read is a crash point.
 INVOCATION_SECONDS = 100.0
@@ -104,9 +106,32 @@ def shared(lab: Lab, deliveries: int = 1) -> None:
         assert lab.bare.upstreams.get_shares(ONLY).lanes == {}
 
 
+def retried(lab: Lab, deliveries: int = 1) -> None:
+    """A batch of requests without a file, cancelled before it runs, and the retry of its lines."""
+    first = lab.create_inline(4, "first")
+    lab.deliver("plan", deliveries)
+    lab.cancel(first)
+    lab.settle()
+    if lab.batch(first).error_file_id is None:
+        # After a fault it may be cancelled before it is planned.
+        assert lab.batch(first).total == 0
+        assert lab.faults.fault is not None
+    else:
+        second = lab.retry(first, "second")
+        while lab.round(deliveries):
+            pass
+        lab.settle()
+        assert lab.retry(first, "second") == second
+        assert lab.batch(second).status is BatchStatus.COMPLETED
+    assert lab.create_inline(4, "first") == first
+    lab.check_end()
+    files = lab.bare.files.list_files(TENANT, [FilePurpose.BATCH], None, 9, 0, newest_first=True)
+    assert [file.id for file in files] == [lab.batch(first).request.input_file_id]
+
+
 # `make test` breaks one call in this many, each fault at different calls. `make crash-points` and
 # `make faults` break all of them.
-ONE_IN = {"completed": 12, "grouped": 30, "cancelled": 30, "expired": 30, "shared": 100}
+ONE_IN = {"completed": 12, "grouped": 30, "cancelled": 30, "expired": 30, "shared": 100, "retried": 40}
 EVERY_CALL = "NIGHTLANE_EVERY_CALL" in os.environ
 STORIES: dict[str, Callable[..., None]] = {
     "completed": completed,
@@ -114,6 +139,7 @@ STORIES: dict[str, Callable[..., None]] = {
     "cancelled": cancelled,
     "expired": expired,
     "shared": shared,
+    "retried": retried,
 }
 SETTINGS: dict[str, dict[str, Any]] = {
     "shared": {

@@ -103,7 +103,9 @@ class Watch:
         if (batch.id, shard.index) not in self._numbers:
             order_key = self.manifest(batch).order_key
             order = decode_order(self.ports.blobs.get(order_key)) if order_key else range(batch.total)
-            self._numbers[batch.id, shard.index] = order[spec.first_line : spec.first_line + spec.lines]
+            sent = order[spec.first_line : spec.first_line + spec.lines]
+            numbers = self._lines_of(batch)
+            self._numbers[batch.id, shard.index] = [numbers[number] for number in sent]
         done = DoneLines(spec.lines, shard.done)
         numbered = enumerate(self._numbers[batch.id, shard.index])
         return (number for line, number in numbered if line in done)
@@ -132,8 +134,7 @@ class Watch:
 
     def check_batch(self, batch: Batch, poisoned: int) -> None:
         """Check that every line is answered once, counts and sizes match, and no good line is blamed."""
-        name = batch.request.input_file_id
-        lines = self.lines[name]
+        name, lines = batch.request.input_file_id, self._lines_of(batch)
         assert batch.status.is_terminal
         self.stored.check_leftovers(batch.id)
         output, errors = self.read(batch.output_file_id), self.read(batch.error_file_id)
@@ -142,14 +143,22 @@ class Watch:
             return
         found = [[int(line["custom_id"].split("-")[1]) for line in file] for file in (output, errors)]
         assert all(numbers == sorted(numbers) for numbers in found), "not in input order"
-        assert sorted(found[0] + found[1]) == list(range(lines))
+        assert sorted(found[0] + found[1]) == list(lines)
         failed = [line for line in errors if line["response"] or line["error"]["code"] not in NEVER_RUN]
         assert (len(output), len(failed)) == (batch.completed, batch.failed)
         assert batch.usage.total_tokens == 2 * batch.completed
         assert (batch.output_file_id is None) == (not output)
         self._check_blame(name, failed, poisoned)
         if batch.status is BatchStatus.COMPLETED:
-            assert batch.completed + batch.failed == lines
+            assert batch.completed + batch.failed == len(lines)
+
+    def _lines_of(self, batch: Batch) -> Sequence[int]:
+        """The numbers of a batch's lines in its input file."""
+        if batch.request.retry_of is None:
+            return range(self.lines[batch.request.input_file_id])
+        earlier = self.stored.batch(batch.request.retry_of)
+        assert earlier is not None
+        return [int(line["custom_id"].split("-")[1]) for line in self.read(earlier.error_file_id)]
 
     def _check_blame(self, name: str, failed: Sequence[dict[str, Any]], poisoned: int) -> None:
         blamed = {int(line["custom_id"].removeprefix("request-")) for line in failed}

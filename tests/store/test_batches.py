@@ -146,3 +146,10 @@ def test_only_a_running_batch_can_rest(store: BatchStore) -> None:
     for batch in (closed, cancelled):
         assert not store.rest_batch(batch.id, NOW)
         assert not look(store, batch).is_resting
+
+
+def test_a_retry_remembers_the_batch_that_it_repeats(store: BatchStore) -> None:
+    batch = new_batch()
+    batch = replace(batch, request=replace(batch.request, retry_of="batch_0"))
+    store.create_batch(batch, NOW)
+    assert look(store, batch) == batch

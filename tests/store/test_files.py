@@ -1,5 +1,7 @@
 """File records, on every store."""
 
+from dataclasses import replace
+
 from nightlane.domain.file import FilePurpose
 from nightlane.domain.stores import BatchStore, Due, FileStore
 from tests.store.examples import NOW, file
@@ -29,3 +31,12 @@ def test_a_deleted_file_keeps_its_position_in_the_list(files: FileStore, store: 
     files.forget_file("file-1")
     files.forget_file("file-none")
     assert list(store.due(NOW + 10**6)) == []
+
+
+def test_a_file_is_added_only_once_even_if_it_was_deleted(files: FileStore) -> None:
+    assert files.add_file(file(1))
+    assert not files.add_file(replace(file(1), size=8))
+    assert files.get_file("file-1") == file(1)
+    assert files.delete_file(file(1), NOW)
+    assert not files.add_file(file(1))
+    assert files.get_file("file-1") is None

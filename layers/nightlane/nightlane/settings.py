@@ -124,6 +124,9 @@ class RetentionSettings(SettingsGroup):
     batch_file_retention_seconds: int = Field(default=2_592_000, ge=1)
 
 
+class InlineSettings(RetentionSettings, WindowSettings): ...
+
+
 class BatchSizeSettings(SettingsGroup):
     max_batch_bytes: int = Field(default=209_715_200, ge=1)
     max_line_bytes: int = Field(default=8 * MIB, ge=1)
@@ -236,7 +239,7 @@ class ApiSettings(
     EndpointSettings,
     UploadSettings,
     ContentSettings,
-    WindowSettings,
+    InlineSettings,
     BatchEndpointSettings,
     BrowserSettings,
 ): ...

@@ -83,6 +83,8 @@ class BatchRequest:
     completion_window: str
     metadata: Mapping[str, str] | None = None
     output_expires_after: int | None = None
+    retry_of: str | None = None
+    """The earlier batch whose failed lines it runs again; None for an ordinary batch."""
 
     def fingerprint(self) -> str:
         """Return a hash that is equal for equal parameters, in any order of the metadata."""
@@ -92,6 +94,7 @@ class BatchRequest:
             self.completion_window,
             None if self.metadata is None else sorted(self.metadata.items()),
             self.output_expires_after,
+            self.retry_of,
         ]
         return hashlib.sha256(json.dumps(parameters).encode()).hexdigest()
 

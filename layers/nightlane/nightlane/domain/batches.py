@@ -23,7 +23,7 @@ def create_batch(
         Conflict: the token was used with different parameters.
     """
     now = ports.now()
-    batch_id = f"batch_{_derived_id(tenant, token) if token else ports.new_id()}"
+    batch_id = f"batch_{derived_id(tenant, token) if token else ports.new_id()}"
     batch = Batch(
         id=batch_id,
         tenant=tenant,
@@ -38,6 +38,20 @@ def create_batch(
         ports.metrics.add(Metric.BATCHES_CREATED)
         _send(ports, ports.queues.send_plan, batch_id)
         return batch
+    return _same(existing, request, token)
+
+
+def find_created(ports: Ports, tenant: str, token: str, request: BatchRequest) -> Batch | None:
+    """Return the batch that was created with an idempotency token; None if there is none.
+
+    Raises:
+        Conflict: it was created with different parameters.
+    """
+    existing = ports.batches.get_batch(f"batch_{derived_id(tenant, token)}")
+    return existing and _same(existing, request, token)
+
+
+def _same(existing: Batch, request: BatchRequest, token: str | None) -> Batch:
     if existing.request.fingerprint() != request.fingerprint():
         raise Conflict(
             f"Idempotency conflict: the idempotency key '{token}' was previously used with different "
@@ -57,7 +71,8 @@ def _send(ports: Ports, send: Callable[[str], None], batch_id: str) -> None:
         ports.log("message not sent", batch_id=batch_id, error=repr(error))
 
 
-def _derived_id(tenant: str, token: str) -> str:
+def derived_id(tenant: str, token: str) -> str:
+    """Return 32 hexadecimal digits that are the same for the same token of the same tenant."""
     return sha256(f"{tenant}\0{token}".encode()).hexdigest()[:32]
 
 

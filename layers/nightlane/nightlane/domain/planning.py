@@ -17,6 +17,7 @@ from nightlane.domain.order import encode_order
 from nightlane.domain.ordering import Arrangement, arrange, write_ordered
 from nightlane.domain.ports import BlobMissing, Ports, UpstreamModels
 from nightlane.domain.prefixes import prefix_of
+from nightlane.domain.retry_input import write_failed_lines
 from nightlane.domain.shard import Manifest, input_key, plan_keys
 from nightlane.domain.steps import Hold, held, redrive_at
 from nightlane.settings import BatchSizeSettings, DispatchSettings, PlanningSettings
@@ -51,7 +52,7 @@ def _read_and_plan(ports: Ports[PlanningSettings], models: UpstreamModels, batch
     )
     checker = LineChecker(batch.request.endpoint, found)
     try:
-        _pin_input(ports, batch)
+        _pin_input(ports, batch, hold)
         chunks = hold.during(ports.blobs.stream(input_key(batch.id)))
         _read(ports.settings, chunks, checker, lines, grouping, errors)
     except Invalid as error:
@@ -100,8 +101,11 @@ def _record(
         ports.blobs.delete(keys)
 
 
-def _pin_input(ports: Ports[BatchSizeSettings], batch: Batch) -> None:
-    """Copy the input for the batch, so that deleting the file later does not affect it. Raises: Invalid."""
+def _pin_input(ports: Ports[BatchSizeSettings], batch: Batch, hold: Hold) -> None:
+    """Copy the input for the batch, so that deleting the file later does not affect it.
+
+    Raises: Invalid, Fenced.
+    """
     file_id = batch.request.input_file_id
     missing = Invalid(
         "invalid_request",
@@ -121,7 +125,10 @@ def _pin_input(ports: Ports[BatchSizeSettings], batch: Batch) -> None:
         )
         raise Invalid("invalid_request", message, "file_id")
     try:
-        ports.blobs.copy(file.blob_key, input_key(batch.id))
+        if batch.request.retry_of is None:
+            ports.blobs.copy(file.blob_key, input_key(batch.id))
+        else:
+            write_failed_lines(ports, batch, file, hold)
     except BlobMissing as error:
         raise missing from error
 

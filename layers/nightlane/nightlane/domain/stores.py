@@ -199,6 +199,9 @@ class FileStore(Protocol):
     def put_file(self, file: StoredFile) -> None:
         """Store a new record."""
 
+    def add_file(self, file: StoredFile) -> bool:
+        """Store a record, unless there is or was one with this id; False then."""
+
     def get_file(self, file_id: str, *, deleted: bool = False) -> StoredFile | None:
         """Return a file; None if it is unknown, or was deleted and `deleted` is false."""
 

@@ -73,18 +73,28 @@ class ExpiresAfter(Request):
     seconds: ExpirySeconds
 
 
-class CreateBatch(Request):
+class Repeatable(Request):
     """`idem_tok`, later renamed `idempotency_key`, is an extension by Llama Stack."""
 
-    input_file_id: Annotated[str, StringConstraints(max_length=MAX_ID_CHARACTERS)]
+    idem_tok: Token | None = None
+    idempotency_key: Token | None = None
+
+    def token(self, header: str | None) -> str | None:
+        """Return the idempotency token from the body or the header. Raises: BadRequest, if they differ."""
+        tokens = {token for token in (self.idem_tok, self.idempotency_key, read_token(header)) if token}
+        if len(tokens) > 1:
+            raise BadRequest("More than one idempotency key was given.", param="idempotency_key")
+        return tokens.pop() if tokens else None
+
+
+class CreateBatch(Repeatable):
+    input_file_id: Annotated[str, StringConstraints(max_length=MAX_ID_CHARACTERS)] = ""
     endpoint: Annotated[str, AfterValidator(_supported_endpoint)]
     completion_window: Annotated[
         str, AfterValidator(_supported_window), Field(json_schema_extra={"pattern": WINDOW_PATTERN})
     ]
     metadata: Annotated[dict[MetadataKey, MetadataValue], Field(max_length=16)] | None = None
     output_expires_after: ExpiresAfter | None = None
-    idem_tok: Token | None = None
-    idempotency_key: Token | None = None
 
     def to_domain(self) -> BatchRequest:
         expires = self.output_expires_after
@@ -96,12 +106,8 @@ class CreateBatch(Request):
             output_expires_after=expires.seconds if expires else None,
         )
 
-    def token(self, header: str | None) -> str | None:
-        """Return the idempotency token from the body or the header. Raises: BadRequest, if they differ."""
-        tokens = {token for token in (self.idem_tok, self.idempotency_key, read_token(header)) if token}
-        if len(tokens) > 1:
-            raise BadRequest("More than one idempotency key was given.", param="idempotency_key")
-        return tokens.pop() if tokens else None
+
+class RetryBatch(Repeatable): ...
 
 
 class Query(BaseModel):
@@ -164,6 +170,7 @@ def read_token(header: str | None) -> str | None:
     return header
 
 
+NO_JSON = "We could not parse the JSON body of your request. The body must be a JSON object."
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -174,10 +181,8 @@ def read_json(body: bytes) -> Any:
         # A lone surrogate is valid JSON, but cannot be encoded, so it could not be stored.
         json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
-        message = "We could not parse the JSON body of your request. The body must be a JSON object."
-        if reason := explain_surrogate(body):
-            message += f" {reason}"
-        raise BadRequest(message) from error
+        reason = explain_surrogate(body)
+        raise BadRequest(f"{NO_JSON} {reason}" if reason else NO_JSON) from error
     return value
 
 

@@ -29,6 +29,13 @@ class DynamoFiles:
     def put_file(self, file: StoredFile) -> None:
         self._table.insert(file_to_item(file))
 
+    def add_file(self, file: StoredFile) -> bool:
+        try:
+            self._table.insert(file_to_item(file))
+        except ConditionFailed:
+            return False
+        return True
+
     def get_file(self, file_id: str, *, deleted: bool = False) -> StoredFile | None:
         item = self._table.get(file_key(file_id))
         return file_from_item(item) if item and (deleted or "deleted_at" not in item) else None

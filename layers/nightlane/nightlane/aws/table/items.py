@@ -111,6 +111,7 @@ def batch_to_item(batch: Batch, wake_at: int) -> Item:
         # As text: a DynamoDB map cannot have an empty key, but metadata can.
         "metadata": None if request.metadata is None else json.dumps(dict(request.metadata)),
         "output_expires_after": request.output_expires_after,
+        "retry_of": request.retry_of,
     }
 
 
@@ -138,6 +139,7 @@ def batch_from_item(item: Mapping[str, Any]) -> Batch:
             completion_window=item["completion_window"],
             metadata=json.loads(item["metadata"]) if "metadata" in item else None,
             output_expires_after=_whole(item.get("output_expires_after")),
+            retry_of=item.get("retry_of"),
         ),
         status=BatchStatus(item["status"]),
         listed=item["listed"],

@@ -1,0 +1,58 @@
+"""Retries: a new batch of an earlier one's lines that failed, were cancelled or expired. An extension."""
+
+from dataclasses import replace
+
+from nightlane.domain.batch import Batch, BatchRequest, BatchStatus
+from nightlane.domain.batches import create_batch, find_created, get_batch
+from nightlane.domain.errors import BadRequest, Conflict
+from nightlane.domain.file import StoredFile
+from nightlane.domain.ports import Ports
+from nightlane.settings import WindowSettings
+
+RETRY_OF = "retry_of"
+# https://platform.openai.com/docs/api-reference/batch/create
+MAX_METADATA_PAIRS = 16
+
+
+def retry_batch(ports: Ports[WindowSettings], tenant: str, batch_id: str, token: str | None) -> Batch:
+    """Create a batch of the lines in a batch's error file; `retry_input` writes its input.
+
+    A repeat with the same idempotency token returns the same batch.
+
+    Raises:
+        Conflict: the batch has not ended, or the token was used with different parameters.
+        BadRequest: it has no line to retry, or a file that is needed for it is gone.
+        NotFound
+    """
+    earlier = get_batch(ports, tenant, batch_id)
+    if not earlier.status.is_terminal:
+        raise Conflict(f"Cannot retry a batch with status '{earlier.status}'.")
+    request = _again(earlier)
+    if token and (existing := find_created(ports, tenant, token, request)):
+        # Before the files are checked: they may have gone since.
+        return existing
+    if earlier.error_file_id is None:
+        reason = "Its input file is invalid." if earlier.status is BatchStatus.FAILED else "All completed."
+        raise BadRequest(f"The batch '{batch_id}' has no lines to retry. {reason}", code="nothing_to_retry")
+    for kind, file_id in (("input", request.input_file_id), ("error", earlier.error_file_id)):
+        if find_file(ports, tenant, file_id) is None:
+            raise BadRequest(gone_message(earlier.id, kind), code="file_gone")
+    return create_batch(ports, tenant, request, token)
+
+
+def _again(earlier: Batch) -> BatchRequest:
+    metadata = {**(earlier.request.metadata or {}), RETRY_OF: earlier.id}
+    if len(metadata) > MAX_METADATA_PAIRS:
+        return replace(earlier.request, retry_of=earlier.id)
+    return replace(earlier.request, metadata=metadata, retry_of=earlier.id)
+
+
+def find_file(ports: Ports, tenant: str, file_id: str) -> StoredFile | None:
+    """Return a file of the tenant; None if it is unknown, deleted or expired."""
+    file = ports.files.get_file(file_id)
+    return None if file is None or file.tenant != tenant or file.is_expired(ports.now()) else file
+
+
+def gone_message(earlier_id: str, kind: str) -> str:
+    """Return why a batch cannot be retried without its input or error file."""
+    return f"The batch '{earlier_id}' cannot be retried: its {kind} file was deleted or has expired."
