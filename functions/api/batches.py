@@ -22,7 +22,7 @@ def routes(ports: Ports[ApiSettings]) -> APIGatewayRouter:
     @router.post("/")
     @Operation(
         "createBatch",
-        "Create a batch from an uploaded file",
+        "Create a batch from an uploaded file, or from requests in the body",
         body=CreateBatch,
         returns=objects.Batch,
         headers={"Idempotency-Key": "Creates with equal keys create one batch"},

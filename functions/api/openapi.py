@@ -157,7 +157,7 @@ def _parameters(path: str, each: Operation) -> Iterator[Json]:
 
 def _body(each: Operation, references: Mapping[Any, Json]) -> Json:
     if each.body:
-        return {"required": True, "content": {JSON: {"schema": references[each.body]}}}
+        return {"required": not each.may_omit_body, "content": {JSON: {"schema": references[each.body]}}}
     if each.file:
         return {"required": True, "content": {MULTIPART: {"schema": _form(each.form, each.file)}}}
     return {}

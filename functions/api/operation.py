@@ -25,6 +25,7 @@ class Operation:
     """The media type of a successful response."""
     query: "type[BaseModel] | None" = None
     body: "type[BaseModel] | None" = None
+    may_omit_body: bool = False
     form: "type[BaseModel] | None" = None
     """The text fields of a multipart form."""
     file: str | None = None

@@ -4,10 +4,12 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.router import APIGatewayRouter
 
 from functions.api.http import body_of, json_response, tenant_of
+from functions.api.operation import Operation
 from nightlane.domain.ports import Ports
 from nightlane.domain.results import read_results
 from nightlane.domain.retry import retry_batch
 from nightlane.settings import ApiSettings
+from nightlane.wire import objects
 from nightlane.wire.requests import ReadResults, RetryBatch, read, read_json
 from nightlane.wire.responses import batch_object
 
@@ -18,6 +20,12 @@ def routes(ports: Ports[ApiSettings]) -> APIGatewayRouter:
     router = APIGatewayRouter()
 
     @router.get("/<batch_id>/results")
+    @Operation(
+        "listBatchResults",
+        "Read the results so far, an extension; X-Last-Line is the next page's `after`",
+        query=ReadResults,
+        content=JSON_LINES,
+    )
     def results(batch_id: str) -> Response[str]:
         event = router.current_event
         query = read(ReadResults, event.query_string_parameters)
@@ -30,6 +38,15 @@ def routes(ports: Ports[ApiSettings]) -> APIGatewayRouter:
         )
 
     @router.post("/<batch_id>/retry")
+    @Operation(
+        "retryBatch",
+        "Run the lines again that failed, were cancelled or expired, an extension",
+        body=RetryBatch,
+        may_omit_body=True,
+        returns=objects.Batch,
+        headers={"Idempotency-Key": "Retries with equal keys create one batch"},
+        errors=(409,),
+    )
     def retry(batch_id: str) -> Response[str]:
         event = router.current_event
         request = read(RetryBatch, read_json(body_of(event) or b"{}"))

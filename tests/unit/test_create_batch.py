@@ -18,7 +18,7 @@ REQUEST = {"custom_id": "a"}
     [
         ({"requests": [REQUEST], "input_file_id": "file-1"}, "mutually_exclusive_parameters", "requests"),
         ({"requests": []}, "empty_array", "requests"),
-        ({"requests": None}, "missing_required_parameter", "input_file_id"),
+        ({"requests": None}, "invalid_type", "requests"),
         ({}, "missing_required_parameter", "input_file_id"),
         ({"requests": {}}, "invalid_type", "requests"),
         ({"requests": "all"}, "invalid_type", "requests"),

@@ -26,7 +26,7 @@ def retry_batch(ports: Ports[WindowSettings], tenant: str, batch_id: str, token:
     """
     earlier = get_batch(ports, tenant, batch_id)
     if not earlier.status.is_terminal:
-        raise Conflict(f"Cannot retry a batch with status '{earlier.status}'.")
+        raise Conflict(f"Cannot retry a batch with status '{earlier.shown_status}'.")
     request = _again(earlier)
     if token and (existing := find_created(ports, tenant, token, request)):
         # Before the files are checked: they may have gone since.

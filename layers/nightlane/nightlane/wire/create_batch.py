@@ -44,8 +44,6 @@ def _split(body: bytes) -> tuple[bytes, msgspec.Raw | None]:
             raise BadRequest(NO_JSON) from error
         return body, None
     requests = members.pop(REQUESTS, None)
-    if requests is None or bytes(requests).strip() == b"null":
-        return body if requests is None else msgspec.json.encode(members), None
     return msgspec.json.encode(members), requests
 
 

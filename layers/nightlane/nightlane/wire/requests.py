@@ -88,7 +88,18 @@ class Repeatable(Request):
 
 
 class CreateBatch(Repeatable):
-    input_file_id: Annotated[str, StringConstraints(max_length=MAX_ID_CHARACTERS)] = ""
+    """Exactly one of `input_file_id` and `requests` is given, which `create_batch` checks."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [{"required": ["input_file_id"]}, {"required": ["requests"]}]}
+    )
+
+    input_file_id: Annotated[str, StringConstraints(max_length=MAX_ID_CHARACTERS)] = Field(
+        default_factory=str
+    )
+    requests: Annotated[list[dict[str, Any]], Field(min_length=1)] = Field(
+        default_factory=list, description="An extension: the lines of an input file, instead of its id"
+    )
     endpoint: Annotated[str, AfterValidator(_supported_endpoint)]
     completion_window: Annotated[
         str, AfterValidator(_supported_window), Field(json_schema_extra={"pattern": WINDOW_PATTERN})
