@@ -9,7 +9,8 @@ from urllib.parse import unquote, urlsplit
 from infra.home.events import proxy_event
 from nightlane.domain.errors import StorageFull
 from nightlane.wire.multipart import FormReader
-from tests.world import TENANT, LambdaContext, requests, with_system_prompts
+from tests.faults.lab import PARAMETERS, marked_requests
+from tests.world import TENANT, LambdaContext, with_system_prompts
 
 if TYPE_CHECKING:
     from tests.faults.home_lab import HomeLab
@@ -31,10 +32,7 @@ class Client:
         for attempt in itertools.count():
             self._lab.next_id = f"{name}{attempt}".ljust(32, "0")
             file_id = f"file-{self._lab.next_id[:24]}"
-            data = b"".join(
-                line.replace(b'"model":', b'"user": "%b/%d", "model":' % (file_id.encode(), number))
-                for number, line in enumerate(requests(lines).splitlines(keepends=True))
-            )
+            data = marked_requests(lines, file_id)
             data = with_system_prompts(data, prompts) if prompts else data
             if (answer := self._attempt(lambda data=data: self._post_file(data))) is not None:
                 assert json.loads(answer["body"])["id"] == file_id
@@ -45,12 +43,30 @@ class Client:
 
     def create(self, file_id: str, token: str) -> str:
         """Create a batch, retrying with the same token until it succeeds."""
-        body = {"input_file_id": file_id, "endpoint": "/v1/chat/completions", "completion_window": "24h"}
-        answer = self._request("POST", "/batches", json.dumps(body | {"idem_tok": token}).encode())
+        batch_id = self._create("/batches", {"input_file_id": file_id} | PARAMETERS, token)
+        self._lab.watch.look()
+        return batch_id
+
+    def create_inline(self, lines: int, token: str) -> str:
+        """Create a batch of requests that are in the body, in the same way."""
+        self._lab.next_id = token.ljust(32, "0")
+        requests = [json.loads(line) for line in marked_requests(lines, token).splitlines()]
+        batch_id = self._create("/batches", {"requests": requests} | PARAMETERS, token)
+        self._lab.watch.lines[self._lab.batch(batch_id).request.input_file_id] = lines
+        return batch_id
+
+    def retry(self, batch_id: str, token: str) -> str:
+        """Retry the lines of a batch that failed, in the same way."""
+        # They may be asked again.
+        self._lab.upstream.answered.clear()
+        self._lab.upstream.committed.clear()
+        return self._create(f"/batches/{batch_id}/retry", {}, token)
+
+    def _create(self, path: str, body: dict[str, Any], token: str) -> str:
+        answer = self._request("POST", path, json.dumps(body | {"idem_tok": token}).encode())
         batch_id = str(json.loads(answer["body"])["id"])
         if batch_id not in self._lab.watch.batches:
             self._lab.watch.batches.append(batch_id)
-        self._lab.watch.look()
         return batch_id
 
     def cancel(self, batch_id: str) -> None:

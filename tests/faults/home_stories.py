@@ -15,6 +15,7 @@ import pytest
 
 from infra.home.queues import Queue
 from nightlane.domain.batch import BatchStatus
+from nightlane.domain.file import FilePurpose
 from tests.faults.home_faults import HomeFault, HomeFaults
 from tests.faults.home_lab import RUN_SECONDS, HomeLab
 from tests.upstream import only
@@ -89,12 +90,34 @@ def shared(lab: HomeLab) -> None:
     assert {lab.batch(each).status for each in ids} == {BatchStatus.COMPLETED}
 
 
+def retried(lab: HomeLab) -> None:
+    """A batch of requests without a file, cancelled before it runs, and the retry of its lines."""
+    first = lab.client.create_inline(2, "first")
+    lab.deliver(Queue.PLAN)
+    lab.client.cancel(first)
+    lab.settle()
+    if lab.batch(first).error_file_id is None:
+        # After a fault it may be cancelled before it is planned.
+        assert lab.batch(first).total == 0
+        assert lab.faults.fault is not None
+    else:
+        second = lab.client.retry(first, "second")
+        lab.settle()
+        assert lab.batch(second).status is BatchStatus.COMPLETED
+        assert lab.client.retry(first, "second") == second
+    assert lab.client.create_inline(2, "first") == first
+    lab.check_end()
+    inputs = [file.id for file in lab.stored.files() if file.purpose is FilePurpose.BATCH]
+    assert inputs == [lab.batch(first).request.input_file_id]
+
+
 STORIES: dict[str, Callable[[HomeLab], None]] = {
     "completed": completed,
     "grouped": grouped,
     "cancelled": cancelled,
     "expired": expired,
     "shared": shared,
+    "retried": retried,
 }
 SETTINGS: dict[str, dict[str, Any]] = {
     "shared": {
