@@ -7,6 +7,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from nightlane.domain.large_files import LARGE_FILE_WAYS
+
 STAGE = "v1"
 BINARY_MEDIA_TYPE = "multipart/form-data"
 AUTHORIZER_CACHE_SECONDS = 300
@@ -48,7 +50,9 @@ NOT_FOUND = GatewayResponse(
     "MISSING_AUTHENTICATION_TOKEN", 404, "Invalid URL ($context.httpMethod $context.path)"
 )
 TOO_LARGE = GatewayResponse(
-    "REQUEST_TOO_LARGE", 413, "The request body is larger than one request to this server may be."
+    "REQUEST_TOO_LARGE",
+    413,
+    f"The request body is larger than one request to this server may be. {LARGE_FILE_WAYS}",
 )
 THROTTLED = GatewayResponse(
     "THROTTLED",

@@ -7,7 +7,7 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from functions.api import batches, documentation, files, models, results
+from functions.api import batches, documentation, files, models, results, uploads
 from functions.api.http import json_response
 from functions.api.methods import no_route
 from nightlane.domain.errors import ApiError, ServerError
@@ -43,6 +43,7 @@ def make_routes(ports: Ports[ApiSettings], upstream_models: UpstreamModels) -> A
     # v1 is the name of the stage; behind a custom domain it can still be part of the path.
     app = APIGatewayRestResolver(strip_prefixes=["/v1"])
     app.include_router(files.routes(ports), prefix="/files")
+    app.include_router(uploads.routes(ports), prefix="/uploads")
     app.include_router(batches.routes(ports), prefix="/batches")
     app.include_router(results.routes(ports), prefix="/batches")
     app.include_router(models.routes(upstream_models), prefix="/models")

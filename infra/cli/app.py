@@ -11,6 +11,7 @@ COMMANDS = {
     "local": "local:local",
     "mock-upstream": "mock.command:mock_upstream",
     "run": "run:run",
+    "upload": "upload:upload",
     "demo": "demo:demo",
     "backup": "backup:backup",
     "keys": "keys:keys",

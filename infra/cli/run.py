@@ -18,6 +18,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from .follow import Results
+from .server_errors import explain
+from .uploading import upload_file
 
 MIN_PAUSE_SECONDS = 0.2
 MAX_PAUSE_SECONDS = 5.0
@@ -86,12 +88,8 @@ def run_batch(
             results = Results(client, batch.id, console) if follow else None
             batch = _follow(client, batch, console, results)
             return _fetch(client, batch, output, console)
-    except openai.APIStatusError as error:
-        console.print(f"[red]the server returned {error.status_code}: {escape(error.message)}")
-    except openai.APIConnectionError as error:
-        console.print(
-            f"[red]cannot connect to {base_url or 'the server'}: {escape(str(error.__cause__ or error))}"
-        )
+    except (openai.APIStatusError, openai.APIConnectionError) as error:
+        console.print(explain(error, base_url))
     return ExitCode.UNFINISHED
 
 
@@ -104,7 +102,7 @@ def _first_url(path: Path) -> str | None:
 
 
 def _start(client: openai.OpenAI, path: Path, endpoint: str, console: Console) -> Batch:
-    file = client.files.create(file=path, purpose="batch")
+    file = upload_file(client, path)
     console.print(f"uploaded {path} as {file.id} ({file.bytes:,} bytes)")
     # The server may support endpoints that this version of the client does not know.
     any_endpoint: Any = endpoint

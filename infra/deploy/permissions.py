@@ -31,9 +31,9 @@ class Grant:
     on: tuple[str, ...] = ()
 
 
-BATCH, FILE, KEY, UPSTREAM = "BATCH#", "FILE#", "KEY#", "UPSTREAM#"
+BATCH, FILE, KEY, UPLOAD, UPSTREAM = "BATCH#", "FILE#", "KEY#", "UPLOAD#", "UPSTREAM#"
 WAITING, ADMISSION = "WAITING", "ADMISSION"
-FILES, WORK = "files/", "work/"
+FILES, UPLOADS, WORK = "files/", "uploads/", "work/"
 
 
 def _table(actions: str, *partitions: str) -> Grant:
@@ -79,7 +79,9 @@ _GRANTS: dict[str, tuple[Grant, ...]] = {
         _table("Query", BATCH),
         _table("GetItem", UPSTREAM),
         _index("by_tenant"),
-        _objects("GetObject PutObject DeleteObject", FILES),
+        _table("GetItem PutItem UpdateItem", UPLOAD),
+        _objects("GetObject PutObject DeleteObject", FILES, UPLOADS),
+        _objects("AbortMultipartUpload ListMultipartUploadParts", FILES),
         _objects("GetObject", WORK),
         _LIST_BUCKET,
         _send(PLAN.name, ASSEMBLE.name),

@@ -53,6 +53,8 @@ class Storage(Construct):
                 s3.LifecycleRule(
                     id="work", prefix="work/", expiration=Duration.days(window + WORK_MARGIN_DAYS)
                 ),
+                # Parts of uploads that were neither completed nor cancelled.
+                s3.LifecycleRule(id="parts", prefix="uploads/", expiration=Duration.days(1)),
                 s3.LifecycleRule(
                     id="unfinished-uploads", abort_incomplete_multipart_upload_after=Duration.days(1)
                 ),

@@ -65,6 +65,11 @@ CREATE TABLE shares (
     upstream TEXT PRIMARY KEY, version INTEGER NOT NULL, data TEXT NOT NULL
 ) WITHOUT ROWID
 """,
+    """
+CREATE TABLE uploads (
+    id TEXT PRIMARY KEY, expires_at INTEGER NOT NULL, data TEXT NOT NULL
+) WITHOUT ROWID
+""",
 )
 
 

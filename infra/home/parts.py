@@ -21,6 +21,7 @@ from .deliveries import Deliveries
 from .files import SqliteFiles, SqliteKeys, SqliteUpstreams
 from .folders import make_folder
 from .queues import SqliteQueues
+from .uploads import FolderCompositions, SqliteUploads
 
 log = logging.getLogger("nightlane")
 
@@ -67,7 +68,9 @@ def open_data(
         batches=SqliteBatches(database),
         upstreams=SqliteUpstreams(database),
         files=SqliteFiles(database),
+        uploads=SqliteUploads(database),
         blobs=blobs,
+        compositions=FolderCompositions(blobs),
         queues=queues,
         metrics=NoMetrics(),
         log=_log,

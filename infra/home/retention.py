@@ -1,11 +1,13 @@
 """Deletes expired data, as DynamoDB's TTL and S3's lifecycle rules do on AWS."""
 
 from collections.abc import Iterator
+from itertools import groupby
 
 from nightlane.domain.file import TOMBSTONE_SECONDS
 from nightlane.domain.learned import LEARNED_SECONDS
 from nightlane.domain.stores import list_key
 from nightlane.domain.trouble import REST_RETENTION_SECONDS
+from nightlane.domain.upload import FORGET_SECONDS, UploadStatus
 from nightlane.domain.window import DAY_SECONDS, longest_window_seconds
 from nightlane.settings import Settings
 
@@ -13,6 +15,7 @@ from .batches import SqliteBatches
 from .blobs import FolderBlobs
 from .database import Database
 from .files import SqliteFiles
+from .uploads import SqliteUploads
 
 # An object normally gets its record within milliseconds.
 ORPHAN_AGE_SECONDS = 3_600
@@ -33,6 +36,7 @@ def purge_expired(database: Database, blobs: FolderBlobs, settings: Settings, no
         ("DELETE FROM rests WHERE json_extract(data, '$.until') <= ?", now - REST_RETENTION_SECONDS),
         ("DELETE FROM learned_limits WHERE at <= ?", now - LEARNED_SECONDS),
         ("DELETE FROM files WHERE deleted_at <= ? AND wake_at IS NULL", now - TOMBSTONE_SECONDS),
+        ("DELETE FROM uploads WHERE expires_at <= ?", now - FORGET_SECONDS),
         ("DELETE FROM batches WHERE wake_at IS NULL AND listed < ?", oldest_batch),
     ):
         with database.write() as connection:
@@ -51,7 +55,7 @@ def remove_orphans(database: Database, blobs: FolderBlobs, before: float) -> Non
 
 
 def _orphans(database: Database, blobs: FolderBlobs, before: float) -> Iterator[str]:
-    files, batches = SqliteFiles(database), SqliteBatches(database)
+    files, batches, uploads = SqliteFiles(database), SqliteBatches(database), SqliteUploads(database)
     for key in blobs.keys("files", before):
         if files.get_file(key.rsplit("/", 1)[1]) is None:
             yield key
@@ -59,6 +63,11 @@ def _orphans(database: Database, blobs: FolderBlobs, before: float) -> Iterator[
         batch = batches.get_batch(key.split("/")[1])
         if batch is None or batch.status.is_terminal:
             yield key
+    for _, group in groupby(blobs.keys("uploads", before), key=lambda key: key.rsplit("/", 1)[0]):
+        parts = set(group)
+        upload = uploads.get_upload(next(iter(parts)).split("/")[2])
+        is_open = upload is not None and upload.status is UploadStatus.PENDING
+        yield from parts - set(upload.part_keys() if upload and is_open else ())
 
 
 def _shrink(database: Database) -> None:

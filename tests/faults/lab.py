@@ -28,7 +28,7 @@ from tests.faults.hostile import HostileUpstream
 from tests.faults.stored import OnMoto
 from tests.faults.watch import Watch
 from tests.rig.events import scheduled_event, sqs_event
-from tests.rig.moto import limit_memory
+from tests.rig.moto import limit_memory, repair_multipart_uploads
 from tests.upstream import only
 from tests.world import World, acting_as, build_world, new_clients, requests, with_system_prompts
 
@@ -341,6 +341,7 @@ class Bench:
 def laboratory() -> Iterator[Bench]:
     """Start a separate moto."""
     limit_memory()
+    repair_multipart_uploads()
     with mock_aws():
         faults = Faults(bare=new_clients())
         yield Bench(faults, new_clients(faults.session()), new_clients())

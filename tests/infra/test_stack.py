@@ -157,9 +157,10 @@ def test_nothing_is_public_and_everything_is_encrypted_in_transit_and_at_rest(te
         assert {"Bool": {"aws:SecureTransport": "false"}} in [each["Condition"] for each in statements]
 
 
-def test_work_objects_and_unfinished_uploads_expire(synthesise: Synthesise) -> None:
+def test_work_objects_parts_and_unfinished_uploads_expire(synthesise: Synthesise) -> None:
     (bucket,) = synthesise().of_type("AWS::S3::Bucket").values()
-    work, uploads = bucket["LifecycleConfiguration"]["Rules"]
+    work, parts, uploads = bucket["LifecycleConfiguration"]["Rules"]
+    assert (parts["Prefix"], parts["ExpirationInDays"]) == ("uploads/", 1)
     assert (work["Prefix"], work["ExpirationInDays"]) == ("work/", 14)
     assert uploads["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 1}
 

@@ -23,6 +23,7 @@ OBJECT_ACTIONS = {
     "CreateMultipartUpload": "PutObject",
     "UploadPart": "PutObject",
     "CompleteMultipartUpload": "PutObject",
+    "ListParts": "ListMultipartUploadParts",
 }
 TRANSACTION_ACTIONS = {
     "Put": "PutItem",

@@ -20,6 +20,8 @@ from moto.moto_server.werkzeug_app import (
     MotoRequestHandler,
     create_backend_app,
 )
+from moto.s3.exceptions import NoSuchUpload
+from moto.s3.models import S3Backend
 from werkzeug.serving import make_server
 
 Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
@@ -72,6 +74,30 @@ def limit_memory() -> None:
         setattr(owner, name, replacement)
 
 
+# As moto has them.
+MULTIPART = {name: getattr(S3Backend, name) for name in ("upload_part", "complete_multipart_upload")}
+
+
+def repair_multipart_uploads() -> None:
+    """Make moto do what S3 does when calls for one multipart upload overlap.
+
+    It raises a KeyError once the upload has ended, and loses the content of a part that is just replaced.
+    """
+    lock = threading.Lock()
+
+    def repaired(method: Callable[..., Any]) -> Callable[..., Any]:
+        def call(backend: S3Backend, bucket: str, multipart_id: str, *arguments: Any) -> Any:
+            with lock:
+                if multipart_id not in backend.get_bucket(bucket).multiparts:
+                    raise NoSuchUpload(upload_id=multipart_id)
+                return method(backend, bucket, multipart_id, *arguments)
+
+        return call
+
+    for name, method in MULTIPART.items():
+        setattr(S3Backend, name, repaired(method))
+
+
 def _locations(
     backend: DynamoDBBackend, actions: Sequence[dict[str, Any]]
 ) -> Iterator[tuple[Any, DynamoType]]:
@@ -93,6 +119,7 @@ class KeepAlive(MotoRequestHandler):
 def main() -> None:
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     limit_memory()
+    repair_multipart_uploads()
     application = serialize_dynamodb(DomainDispatcherApplication(create_backend_app))
     server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=KeepAlive)
     print(server.server_port, flush=True)

@@ -15,11 +15,13 @@ from infra.home.batches import SqliteBatches
 from infra.home.blobs import FolderBlobs
 from infra.home.database import Database
 from infra.home.files import SqliteFiles, SqliteKeys, SqliteUpstreams
+from infra.home.uploads import SqliteUploads
 from nightlane.aws.blobs import S3Blobs
 from nightlane.aws.clients import Clients
-from nightlane.aws.table import DynamoBatches, DynamoFiles, DynamoKeys, DynamoUpstreams
+from nightlane.aws.table import DynamoBatches, DynamoFiles, DynamoKeys, DynamoUploads, DynamoUpstreams
 from nightlane.domain.ports import Blobs
 from nightlane.domain.stores import BatchStore, FileStore, KeyStore, UpstreamStore
+from nightlane.domain.upload_store import UploadStore
 from tests.moto_lock import one_write_at_a_time
 from tests.rig.provision import create_table
 
@@ -37,6 +39,7 @@ class Stores:
     files: FileStore
     upstreams: UpstreamStore
     keys: KeyStore
+    uploads: UploadStore
 
 
 @pytest.fixture(params=["SQLite", *DYNAMODB_ENGINES])
@@ -76,7 +79,11 @@ def dynamodb(engine: str, patch: pytest.MonkeyPatch) -> Iterator[tuple[Clients, 
 
 def on_sqlite(database: Database) -> Stores:
     return Stores(
-        SqliteBatches(database), SqliteFiles(database), SqliteUpstreams(database), SqliteKeys(database)
+        SqliteBatches(database),
+        SqliteFiles(database),
+        SqliteUpstreams(database),
+        SqliteKeys(database),
+        SqliteUploads(database),
     )
 
 
@@ -87,6 +94,7 @@ def on_dynamodb(clients: Clients, table: str) -> Stores:
         DynamoFiles(client, table),
         DynamoUpstreams(client, table),
         DynamoKeys(client, table),
+        DynamoUploads(client, table),
     )
 
 
@@ -108,6 +116,11 @@ def upstreams(stores: Stores) -> UpstreamStore:
 @pytest.fixture
 def keys(stores: Stores) -> KeyStore:
     return stores.keys
+
+
+@pytest.fixture
+def uploads(stores: Stores) -> UploadStore:
+    return stores.uploads
 
 
 @pytest.fixture(params=["S3", "folder"])

@@ -14,6 +14,7 @@ from infra.home.database import Database
 from infra.home.deliveries import Deliveries
 from infra.home.files import SqliteFiles, SqliteUpstreams
 from infra.home.queues import Queue, SqliteQueues
+from infra.home.uploads import FolderCompositions, SqliteUploads
 from nightlane.domain.batch import Batch, BatchRequest
 from nightlane.domain.batches import create_batch
 from nightlane.domain.file import FilePurpose
@@ -85,7 +86,9 @@ class OneMachine:
             batches=SqliteBatches(database),
             upstreams=SqliteUpstreams(database),
             files=SqliteFiles(database),
+            uploads=SqliteUploads(database),
             blobs=FolderBlobs(self.folder),
+            compositions=FolderCompositions(FolderBlobs(self.folder)),
             queues=self.queues,
             metrics=EmbeddedMetrics(),
             log=log_event,

@@ -7,10 +7,11 @@ from typing import TypeVar
 
 from nightlane.aws.blobs import S3Blobs
 from nightlane.aws.clients import Clients
+from nightlane.aws.compositions import S3Compositions
 from nightlane.aws.queues import SqsQueues
 from nightlane.aws.secrets import UpstreamKey
 from nightlane.aws.signing import SigV4Signer
-from nightlane.aws.table import DynamoBatches, DynamoFiles, DynamoUpstreams
+from nightlane.aws.table import DynamoBatches, DynamoFiles, DynamoUploads, DynamoUpstreams
 from nightlane.domain.ports import Ports
 from nightlane.observability import EmbeddedMetrics, log_event
 from nightlane.settings import EndpointSettings, RequestSettings, StorageSettings
@@ -33,7 +34,9 @@ def ports_on_aws(settings: Stored, clients: Clients) -> Ports[Stored]:
         batches=DynamoBatches(clients.dynamodb, settings.table_name),
         upstreams=DynamoUpstreams(clients.dynamodb, settings.table_name),
         files=DynamoFiles(clients.dynamodb, settings.table_name),
+        uploads=DynamoUploads(clients.dynamodb, settings.table_name),
         blobs=S3Blobs(clients.s3, settings.bucket_name),
+        compositions=S3Compositions(clients.s3, settings.bucket_name),
         queues=SqsQueues(clients.sqs, settings),
         metrics=EmbeddedMetrics(),
         log=log_event,

@@ -55,7 +55,12 @@ class S3Blobs:
             self._client.copy_object(
                 Bucket=self._bucket, Key=target, CopySource={"Bucket": self._bucket, "Key": source}
             )
-        return self._client.head_object(Bucket=self._bucket, Key=target)["ContentLength"]
+        return self.size(target)
+
+    def size(self, key: str) -> int:
+        """Return the size of an object in bytes. Raises: BlobMissing."""
+        with _missing(key):
+            return self._client.head_object(Bucket=self._bucket, Key=key)["ContentLength"]
 
     @contextmanager
     def writer(self, key: str) -> Iterator["ObjectWriter"]:

@@ -66,6 +66,13 @@ class ServerError(ApiError):
     type = "server_error"
 
 
+class Unavailable(ApiError):
+    """503: the server needs more time; the same request, repeated, succeeds later."""
+
+    status = 503
+    type = "server_error"
+
+
 class StorageFull(ApiError):
     """507: the disk is full; nothing was changed.
 

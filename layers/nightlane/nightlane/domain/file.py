@@ -22,6 +22,11 @@ class FilePurpose(StrEnum):
 UPLOADABLE = tuple(purpose for purpose in FilePurpose if purpose is not FilePurpose.BATCH_OUTPUT)
 
 
+def file_blob_key(tenant: str, file_id: str) -> str:
+    """Return the key of a file's object."""
+    return f"files/{tenant}/{file_id}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredFile:
     """The record of a file; times are seconds since 1970, `size` is in bytes."""
@@ -38,7 +43,7 @@ class StoredFile:
 
     @property
     def blob_key(self) -> str:
-        return f"files/{self.tenant}/{self.id}"
+        return file_blob_key(self.tenant, self.id)
 
     def is_expired(self, now: float) -> bool:
         return self.expires_at is not None and now >= self.expires_at

@@ -1,5 +1,6 @@
 """What clients do with files: upload, retrieve, list, download, delete."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import msgspec
@@ -7,6 +8,7 @@ import msgspec
 from nightlane.domain.errors import BadRequest, NotFound, TooLarge
 from nightlane.domain.file import FilePurpose, StoredFile
 from nightlane.domain.ids import is_possible, shorten
+from nightlane.domain.large_files import LARGE_FILE_WAYS
 from nightlane.domain.lines import BYTE_ORDER_MARK, is_blank, is_json, split_lines
 from nightlane.domain.ports import BlobMissing, Ports
 from nightlane.domain.received import Received
@@ -41,11 +43,13 @@ def create_file(
     """Store an upload; `lifetime` in seconds. Raises: BadRequest, TooLarge."""
     settings = ports.settings
     if content.size > settings.max_upload_bytes:
-        raise TooLarge(f"The file is larger than the {settings.max_upload_bytes} bytes of one upload.")
+        raise TooLarge(
+            f"The file is larger than the {settings.max_upload_bytes} bytes of one upload. {LARGE_FILE_WAYS}"
+        )
     if purpose is FilePurpose.BATCH:
-        _check_batch_input(content, settings)
+        check_batch_input(content.size, content.chunks, settings)
         lifetime = lifetime or settings.batch_file_retention_seconds
-    now, file_id = ports.now(), f"file-{ports.new_id()[:24]}"
+    now, file_id = ports.now(), new_file_id(ports)
     file = StoredFile(
         id=file_id,
         tenant=tenant,
@@ -61,12 +65,26 @@ def create_file(
     return file
 
 
-def _check_batch_input(content: Received, limits: UploadSettings) -> None:
-    """Refuse what OpenAI refuses on upload: too many bytes, a first line that is not JSON, not UTF-8."""
-    if content.size > limits.max_batch_bytes:
-        raise BadRequest(f"File is too large: a batch input file may have {limits.max_batch_bytes} bytes.")
-    check_utf8(_beginning(content), is_whole=content.size <= CHECKED_BYTES)
-    for start, line in split_lines(content.chunks(), limits.max_line_bytes):
+def new_file_id(ports: Ports) -> str:
+    return f"file-{ports.new_id()[:24]}"
+
+
+def too_large_for_a_batch(limits: UploadSettings) -> BadRequest:
+    return BadRequest(f"File is too large: a batch input file may have {limits.max_batch_bytes} bytes.")
+
+
+def check_batch_input(size: int, read: Callable[[], Iterator[bytes]], limits: UploadSettings) -> None:
+    """Refuse what OpenAI refuses on upload: too many bytes, a first line that is not JSON, not UTF-8.
+
+    `read` yields the content from its beginning, of which only the first line and some KiB are read.
+
+    Raises:
+        BadRequest
+    """
+    if size > limits.max_batch_bytes:
+        raise too_large_for_a_batch(limits)
+    check_utf8(_beginning(read()), is_whole=size <= CHECKED_BYTES)
+    for start, line in split_lines(read(), limits.max_line_bytes):
         if line is None:
             # Planning reports every line that is too long.
             return
@@ -78,10 +96,10 @@ def _check_batch_input(content: Received, limits: UploadSettings) -> None:
             return
 
 
-def _beginning(content: Received) -> bytes:
+def _beginning(chunks: Iterator[bytes]) -> bytes:
     """Return the first bytes of an upload, at least as many as are checked if there are so many."""
     beginning = b""
-    for chunk in content.chunks():
+    for chunk in chunks:
         beginning += chunk
         if len(beginning) >= CHECKED_BYTES:
             break

@@ -7,10 +7,12 @@ from typing import Any, Generic, Protocol
 
 from typing_extensions import TypeVar
 
+from nightlane.domain.compositions import Compositions
 from nightlane.domain.metrics import Meter
 from nightlane.domain.received import Received
 from nightlane.domain.shard import LaneMessage
 from nightlane.domain.stores import BatchStore, FileStore, UpstreamStore
+from nightlane.domain.upload_store import UploadStore
 from nightlane.settings_group import SettingsGroup
 
 
@@ -111,7 +113,9 @@ class Ports(Generic[Declared]):
     batches: BatchStore
     upstreams: UpstreamStore
     files: FileStore
+    uploads: UploadStore
     blobs: Blobs
+    compositions: Compositions
     queues: Queues
     metrics: Meter
     log: Log

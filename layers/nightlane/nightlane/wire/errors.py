@@ -3,7 +3,7 @@
 Source: https://platform.openai.com/docs/guides/error-codes
 """
 
-from nightlane.domain.errors import ApiError, Conflict, MethodNotAllowed
+from nightlane.domain.errors import ApiError, Conflict, MethodNotAllowed, Unavailable
 from nightlane.wire import objects
 
 
@@ -17,5 +17,7 @@ def error_headers(error: ApiError) -> dict[str, str]:
     if isinstance(error, MethodNotAllowed):
         # https://www.rfc-editor.org/rfc/rfc9110#section-15.5.6
         return {"Allow": ", ".join(error.allowed)}
+    if isinstance(error, Unavailable):
+        return {"Retry-After": "1"}
     # The official clients retry a 409 unless this header forbids it.
     return {"x-should-retry": "false"} if isinstance(error, Conflict) else {}

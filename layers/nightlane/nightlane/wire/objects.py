@@ -12,6 +12,7 @@ from typing_extensions import TypedDict
 from nightlane.domain.batch import BatchStatus
 from nightlane.domain.file import FilePurpose
 from nightlane.domain.progress import WaitsFor
+from nightlane.domain.upload import UploadStatus
 
 Listed = TypeVar("Listed")
 
@@ -50,6 +51,29 @@ class DeletedFile(TypedDict):
     id: str
     object: Literal["file"]
     deleted: Literal[True]
+
+
+class Upload(TypedDict):
+    """A file that arrives in parts; `bytes` is its size, and `file` is set once it is completed."""
+
+    id: str
+    object: Literal["upload"]
+    bytes: int
+    created_at: int
+    expires_at: int
+    filename: str
+    purpose: FilePurpose
+    status: UploadStatus
+    file: File | None
+
+
+class UploadPart(TypedDict):
+    """A part of an upload."""
+
+    id: str
+    object: Literal["upload.part"]
+    created_at: int
+    upload_id: str
 
 
 class BatchError(TypedDict):

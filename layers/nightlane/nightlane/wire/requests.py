@@ -278,6 +278,8 @@ def _list(values: Sequence[str]) -> str:
 def _expected(kind: str) -> str:
     if kind.startswith(("int", "greater", "less")):
         return "an integer"
+    if kind.startswith("list"):
+        return "an array"
     if kind.startswith(("dict", "model")):
         return "an object"
     return "a string"

@@ -1,8 +1,9 @@
-"""The DynamoDB table: batches, shards, upstreams, files and keys."""
+"""The DynamoDB table: batches, shards, upstreams, files, uploads and keys."""
 
 from nightlane.aws.table.batches import DynamoBatches
 from nightlane.aws.table.files import DynamoFiles
 from nightlane.aws.table.keys import DynamoKeys
+from nightlane.aws.table.uploads import DynamoUploads
 from nightlane.aws.table.upstreams import DynamoUpstreams
 
-__all__ = ["DynamoBatches", "DynamoFiles", "DynamoKeys", "DynamoUpstreams"]
+__all__ = ["DynamoBatches", "DynamoFiles", "DynamoKeys", "DynamoUploads", "DynamoUpstreams"]
