@@ -16,6 +16,7 @@ from bench import (
     tables,
     throughput,
     tls,
+    uploads,
     upstreams,
 )
 from bench.result import RESULTS, load, save, show
@@ -28,6 +29,7 @@ BENCHMARKS = {
     "memory": memory.measure,
     "tls": tls.measure,
     "prefix": prefix.measure,
+    "uploads": uploads.measure,
     "upstreams": upstreams.measure,
     "cost": cost.measure,
     "scale": scale.measure,

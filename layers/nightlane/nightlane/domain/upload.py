@@ -77,6 +77,14 @@ class Upload:
     def accepts_parts(self, now: float) -> bool:
         return self.status_at(now) is UploadStatus.PENDING and self.completion is None
 
+    def is_completing(self, fingerprint: str) -> bool:
+        """Whether the completion with this fingerprint was accepted, but not finished."""
+        return (
+            self.status is UploadStatus.PENDING
+            and self.completion is not None
+            and self.completion.fingerprint == fingerprint
+        )
+
     def part_key(self, part_id: str) -> str:
         """Return the key of a part's object."""
         return f"uploads/{self.tenant}/{self.id}/{part_id}"

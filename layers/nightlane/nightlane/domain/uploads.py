@@ -105,10 +105,8 @@ def complete_upload(
     upload, fingerprint = _find(ports, tenant, upload_id), fingerprint_of(part_ids, md5)
     if upload.accepts_parts(ports.now()):
         upload = _accept(ports, upload, part_ids, md5)
-    if upload.completion is None or upload.completion.fingerprint != fingerprint:
-        raise _refused(ports, upload)
-    if upload.status is UploadStatus.PENDING:
-        _compose(ports, upload, upload.completion, part_ids, md5)
+    if upload.is_completing(fingerprint):
+        _compose(ports, upload, part_ids, md5)
         upload = _find(ports, tenant, upload_id)
     return CompletedUpload(upload, _file_of(ports, upload, fingerprint))
 
@@ -147,26 +145,24 @@ def _content(ports: Ports, upload: Upload, parts: Sequence[UploadPart]) -> Itera
     return chain.from_iterable(ports.blobs.stream(upload.part_key(part.id)) for part in parts)
 
 
-def _compose(
-    ports: Ports[UploadSettings],
-    upload: Upload,
-    completion: Completion,
-    part_ids: Sequence[str],
-    md5: str | None,
-) -> None:
+def _compose(ports: Ports[UploadSettings], upload: Upload, part_ids: Sequence[str], md5: str | None) -> None:
+    completion = upload.completion
+    assert completion is not None
     sources = [Source(upload.part_key(part.id), part.size) for part in upload.in_order(part_ids)]
     try:
         composed = ports.compositions.compose(
             completion.composition, upload.file_key(completion), sources, md5=md5 is not None
         )
     except BlobMissing:
-        # Another call has finished, withdrawn or cancelled it.
+        # Another call has finished or cancelled it; if not, it was discarded, and the next call begins again.
+        ports.uploads.withdraw_completion(upload.id, completion)
         return
     if composed is None:
         raise _unfinished(upload)
     if md5 is not None and composed.md5 != md5.lower():
-        if ports.uploads.withdraw_completion(upload.id, completion):
-            _discard(ports, upload, completion)
+        # In this order, so that nothing is left without a record of it.
+        _discard(ports, upload, completion)
+        ports.uploads.withdraw_completion(upload.id, completion)
         raise BadRequest(
             f"The content has the MD5 checksum {composed.md5}, not '{shorten(md5)}'.", param="md5"
         )
@@ -197,16 +193,17 @@ def _finish(ports: Ports[UploadSettings], upload: Upload, completion: Completion
 
 def _file_of(ports: Ports, upload: Upload, fingerprint: str) -> StoredFile:
     """Return the file that an upload became. Raises: BadRequest, NotFound, Unavailable."""
-    if upload.status is UploadStatus.CANCELLED:
+    status, completion = upload.status_at(ports.now()), upload.completion
+    if status in (UploadStatus.CANCELLED, UploadStatus.EXPIRED):
         raise _refused(ports, upload)
-    if upload.status is UploadStatus.PENDING or upload.completion is None:
+    if completion is not None and completion.fingerprint != fingerprint:
+        raise _refused(ports, upload)
+    if completion is None or status is UploadStatus.PENDING:
         # Another call has just withdrawn the completion.
         raise _unfinished(upload)
-    if upload.completion.fingerprint != fingerprint:
-        raise _refused(ports, upload)
-    file = ports.files.get_file(upload.completion.file_id, deleted=True)
+    file = ports.files.get_file(completion.file_id, deleted=True)
     if file is None:
-        raise NotFound(f"No such File object: {upload.completion.file_id}", param="id")
+        raise NotFound(f"No such File object: {completion.file_id}", param="id")
     return file
 
 
