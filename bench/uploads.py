@@ -1,4 +1,4 @@
-"""Uploads: in parts of 4 MiB, on the rig with AWS's limit for a request and at home; in one request at home."""
+"""Uploads: in parts of 4 MiB, on the rig with AWS's request limit and at home; in one request at home."""
 
 import os
 import time

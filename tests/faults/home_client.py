@@ -2,6 +2,8 @@
 
 import itertools
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from tests.faults.home_lab import HomeLab
 
 FORM = "multipart/form-data; boundary=x"
+PURPOSE = b'--x\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nbatch\r\n'
 RETRY_SECONDS = 5.0
 
 
@@ -39,6 +42,31 @@ class Client:
                 self.uploaded[file_id] = data
                 self._lab.watch.lines[file_id] = lines
                 return file_id
+        raise AssertionError
+
+    def upload_in_parts(self, data: bytes, name: str) -> str:
+        """Upload in two parts, of which the first is sent twice, retrying each request until it succeeds."""
+        fields = {"bytes": len(data), "filename": "a", "mime_type": "b", "purpose": "batch"}
+        body = json.dumps(fields).encode()
+        upload_id = self._new(f"{name}upload", lambda: self._call("POST", "/uploads", body))
+        half = len(data) // 2
+        path, ids = f"/uploads/{upload_id}/parts", []
+        for number, part in enumerate((data[:half], data[half:], data[:half])):
+            add = partial(self._post_form, path, _form(part, "data"))
+            ids.append(self._new(f"{name}{number}part", add))
+        self._lab.next_id = f"{name}file".ljust(32, "0")
+        body = json.dumps({"part_ids": [ids[2], ids[1]]}).encode()
+        answer = self._request("POST", f"/uploads/{upload_id}/complete", body)
+        file_id = str(json.loads(answer["body"])["file"]["id"])
+        self.uploaded[file_id] = data
+        return file_id
+
+    def _new(self, name: str, call: Callable[[], Any]) -> str:
+        """Retry a call until it succeeds, each time with another id for what it makes; return that id."""
+        for attempt in itertools.count():
+            self._lab.next_id = f"{name}{attempt}".ljust(32, "0")
+            if (answer := self._attempt(call)) is not None:
+                return str(json.loads(answer["body"])["id"])
         raise AssertionError
 
     def create(self, file_id: str, token: str) -> str:
@@ -102,24 +130,25 @@ class Client:
         return self._lab.api(event, LambdaContext("api"))
 
     def _post_file(self, data: bytes) -> Any:
+        return self._post_form("/files", PURPOSE + _form(data, "file"))
+
+    def _post_form(self, path: str, body: bytes) -> Any:
         """Upload as the HTTP front end does: parse the form as it arrives, and write its file to disk."""
         form: Any
         with self._lab.blobs.spool() as new_file:
             try:
                 reader = FormReader(FORM, new_file)
-                body = _form(data)
                 reader.feed(body[:100])
                 reader.feed(body[100:])
                 form = reader.close()
             except StorageFull as error:
                 form = error
-            return self._call("POST", "/files", form=form)
+            return self._call("POST", path, form=form)
 
 
-def _form(data: bytes) -> bytes:
-    purpose = b'--x\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nbatch\r\n'
-    file = b'--x\r\nContent-Disposition: form-data; name="file"; filename="in.jsonl"\r\n\r\n'
-    return purpose + file + data + b"\r\n--x--\r\n"
+def _form(data: bytes, name: str) -> bytes:
+    head = f'--x\r\nContent-Disposition: form-data; name="{name}"; filename="in.jsonl"\r\n\r\n'
+    return head.encode() + data + b"\r\n--x--\r\n"
 
 
 def _check_refusal(status: int, body: Any) -> None:

@@ -19,6 +19,7 @@ from nightlane.domain.file import FilePurpose
 from tests.faults.home_faults import HomeFault, HomeFaults
 from tests.faults.home_lab import RUN_SECONDS, HomeLab
 from tests.upstream import only
+from tests.world import requests
 
 
 def completed(lab: HomeLab) -> None:
@@ -111,6 +112,14 @@ def retried(lab: HomeLab) -> None:
     assert inputs == [lab.batch(first).request.input_file_id]
 
 
+def in_parts(lab: HomeLab) -> None:
+    """An upload in parts, without a batch."""
+    data = requests(4)
+    file_id = lab.client.upload_in_parts(data, "first")
+    assert lab.client.read(file_id) == data
+    lab.check_end()
+
+
 STORIES: dict[str, Callable[[HomeLab], None]] = {
     "completed": completed,
     "grouped": grouped,
@@ -118,6 +127,7 @@ STORIES: dict[str, Callable[[HomeLab], None]] = {
     "expired": expired,
     "shared": shared,
     "retried": retried,
+    "in_parts": in_parts,
 }
 SETTINGS: dict[str, dict[str, Any]] = {
     "shared": {

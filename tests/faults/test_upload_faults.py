@@ -43,10 +43,10 @@ class Client:
         self.world, self.faults = world, bench.faults
         self.answer: tuple[int, Any] = (0, None)
 
-    def send(self, path: str, body: bytes = b"", **headers: str) -> Any:
+    def send(self, path: str, body: bytes = b"", content_type: str = "application/json") -> Any:
         for _ in range(5):
             with suppress(Crash):
-                self.answer = self.world.call("POST", f"/uploads{path}", body, **headers)
+                self.answer = self.world.call("POST", f"/uploads{path}", body, content_type=content_type)
                 if self.answer[0] < 500:
                     return self.answer[1]
             self.faults.dead = False

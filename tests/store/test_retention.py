@@ -1,9 +1,11 @@
 """Expired data is deleted from the database and the folder, and its space is returned."""
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,9 +13,12 @@ from infra.home.blobs import FolderBlobs
 from infra.home.database import DATABASE, Database
 from infra.home.retention import purge_expired
 from nightlane.domain.batch import BatchStatus, Outcome
+from nightlane.domain.file import FilePurpose
 from nightlane.domain.files import delete_file
+from nightlane.domain.received import InMemory
 from nightlane.domain.sweeping import sweep
 from nightlane.domain.trouble import Rest
+from nightlane.domain.uploads import add_part, complete_upload, create_upload
 from nightlane.settings import Settings
 from tests.store.conftest import Stores, on_sqlite
 from tests.store.examples import BUSY, NOW, assembling, file, new_batch, running
@@ -129,6 +134,33 @@ def test_an_object_without_a_record_is_deleted_after_an_hour(
     assert all(blobs.path(key).exists() for key in kept + orphans)
     purge_expired(database, blobs, Settings(), now + 3_700)
     assert [key for key in kept + orphans if blobs.path(key).exists()] == kept
+
+
+def test_parts_are_deleted_when_their_upload_ends_or_is_forgotten(machine: OneMachine) -> None:
+    ports, database = machine.ports, machine.database
+    assert database is not None
+
+    def begin(size: int) -> tuple[str, str]:
+        options: Any = {"filename": "a", "purpose": FilePurpose.USER_DATA, "lifetime": None}
+        upload = create_upload(ports, "acme", size=size, **options)
+        return upload.id, add_part(ports, "acme", upload.id, InMemory(b"x" * size)).id
+
+    def stored() -> set[str]:
+        return {key.rsplit("/", 1)[1] for key in FolderBlobs(machine.folder).keys("uploads", math.inf)}
+
+    (open_id, open_part), (done_id, done_part) = begin(3), begin(4)
+    lost = [f"uploads/acme/{open_id}/part_unrecorded", "uploads/acme/upload_unknown/part_1"]
+    for key in lost:
+        ports.blobs.put(key, b"x")
+    complete_upload(ports, "acme", done_id, [done_part], None)
+    # As after a crash just before the parts are deleted.
+    ports.blobs.put(f"uploads/acme/{done_id}/{done_part}", b"xxxx")
+    machine.clock_offset += 2 * 3_600
+    purge_at(database, machine.folder, machine.now())
+    assert stored() == {open_part}
+    machine.clock_offset += DAY
+    purge_at(database, machine.folder, machine.now())
+    assert (stored(), rows(database, "uploads")) == (set(), 0)
 
 
 def test_deleting_batches_shrinks_the_database(database: Database, sqlite: Stores, tmp_path: Path) -> None:
