@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from hashlib import md5
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from openai.types import Upload
 from openai.types.uploads import UploadPart
 
+from nightlane.aws.compositions import S3Compositions
 from nightlane.settings import Settings
 from tests.integration.test_api import error_of
 from tests.moto_lock import one_write_at_a_time
@@ -163,6 +165,28 @@ def test_parts_that_do_not_make_up_the_file_are_refused(
     error = error_of(complete(nightlane, upload_id, choose(ids)), 400)
     assert (error["param"], words in error["message"]) == ("part_ids", True)
     assert complete(nightlane, upload_id, ids)[0] == 200
+
+
+def test_a_complete_that_takes_too_long_is_continued_when_it_is_repeated(
+    nightlane: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ports = nightlane.ports
+    ports.settings.__dict__["max_upload_bytes"] = 4_000_000
+    compositions = S3Compositions(nightlane.function_clients.s3, ports.settings.bucket_name, seconds=0)
+    nightlane.ports = replace(ports, compositions=compositions)
+    monkeypatch.setattr("nightlane.aws.compositions.WORKERS", 1)
+    upload_id = new_upload(nightlane, bytes=7_000_000)
+    ids = [part(nightlane, upload_id, each * 3_500_000) for each in (b"a", b"b")]
+    body = json.dumps({"part_ids": ids}).encode()
+    response = nightlane.respond("POST", f"/uploads/{upload_id}/complete", body)
+    error = error_of((response["statusCode"], json.loads(response["body"])), 503)
+    assert (error["type"], "Repeat the request" in error["message"]) == ("server_error", True)
+    assert response["multiValueHeaders"]["Retry-After"] == ["1"]
+    assert "already being completed" in error_of(complete(nightlane, upload_id, ids[:1]), 400)["message"]
+    assert "already being completed" in error_of(add(nightlane, upload_id, b"late"), 400)["message"]
+    nightlane.pass_time(7_200)
+    status, answer = complete(nightlane, upload_id, ids)
+    assert (status, content(nightlane, answer["file"]["id"])) == (200, b"a" * 3_500_000 + b"b" * 3_500_000)
 
 
 def test_a_cancelled_upload_takes_no_parts_and_leaves_none(nightlane: World) -> None:

@@ -20,7 +20,6 @@ from nightlane.settings import MIB
 from tests.store.conftest import BUCKET, SESSION
 
 TARGET = "files/acme/file-1"
-PIECE_BYTES = 5 * MIB
 
 
 class Place:
@@ -50,7 +49,7 @@ def s3() -> Iterator[Callable[..., Place]]:
         clients.s3.create_bucket(Bucket=BUCKET)
 
         def make(seconds: float = 20) -> Place:
-            compositions = S3Compositions(clients.s3, BUCKET, piece_bytes=PIECE_BYTES, seconds=seconds)
+            compositions = S3Compositions(clients.s3, BUCKET, seconds=seconds)
             return Place(S3Blobs(clients.s3, BUCKET), compositions)
 
         yield make

@@ -26,8 +26,8 @@ from nightlane.settings import MIB
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-# 8 GiB are 1,024 pieces; S3 allows 10,000.
-PIECE_BYTES = 8 * MIB
+# The minimum for every piece but the last. 8 GiB are 1,639 pieces; S3 allows 10,000.
+PIECE_BYTES = 5 * MIB
 # Pieces that are read and written at once, each in memory.
 WORKERS = 4
 # API Gateway waits for 29 s. The last pieces, and what follows, take a few of them.
@@ -87,14 +87,12 @@ class S3Compositions:
         client: "S3Client",
         bucket: str,
         *,
-        piece_bytes: int = PIECE_BYTES,
         seconds: float = SECONDS,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client
         self._bucket = bucket
         self._blobs = S3Blobs(client, bucket)
-        self._piece_bytes = piece_bytes
         self._seconds = seconds
         self._monotonic = monotonic
 
@@ -108,7 +106,7 @@ class S3Compositions:
     def compose(
         self, composition: str, target: str, sources: Sequence[Source], *, md5: bool
     ) -> Composed | None:
-        pieces = list(pieces_of(sources, self._piece_bytes))
+        pieces = list(pieces_of(sources, PIECE_BYTES))
         try:
             with _gone():
                 return self._write(_Multipart(self._client, self._bucket, target, composition), pieces, md5)

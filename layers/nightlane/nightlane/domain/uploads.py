@@ -223,7 +223,7 @@ def _refused(ports: Ports, upload: Upload) -> BadRequest:
     """Return the error for a request that the upload's state does not allow."""
     status = upload.status_at(ports.now())
     if status is UploadStatus.PENDING and upload.completion is not None:
-        return BadRequest(f"The upload '{upload.id}' is already being completed with other parameters.")
+        return BadRequest(f"The upload '{upload.id}' is already being completed.")
     return BadRequest(f"The upload '{upload.id}' is {status}.")
 
 
