@@ -5,13 +5,12 @@ from aws_lambda_powertools.event_handler.router import APIGatewayRouter
 
 from functions.api.http import body_of, form_of, json_response, tenant_of
 from functions.api.operation import Operation
-from nightlane.domain.errors import BadRequest
 from nightlane.domain.ports import Ports
 from nightlane.domain.uploads import add_part, cancel_upload, complete_upload, create_upload
 from nightlane.settings import ApiSettings
 from nightlane.wire import objects
 from nightlane.wire.requests import read, read_json
-from nightlane.wire.uploads import CompleteUpload, CreateUpload, part_object, upload_object
+from nightlane.wire.uploads import CompleteUpload, CreateUpload, part_object, read_part, upload_object
 
 
 def routes(ports: Ports[ApiSettings]) -> APIGatewayRouter:
@@ -36,12 +35,8 @@ def routes(ports: Ports[ApiSettings]) -> APIGatewayRouter:
     @Operation("addUploadPart", "Add a part to an upload", file="data", returns=objects.UploadPart)
     def add(upload_id: str) -> Response[str]:
         event = router.current_event
-        data = form_of(event).files.get("data")
-        if data is None:
-            raise BadRequest(
-                "Missing required parameter: 'data'.", code="missing_required_parameter", param="data"
-            )
-        return json_response(part_object(add_part(ports, tenant_of(event), upload_id, data.content)))
+        part = read_part(form_of(event))
+        return json_response(part_object(add_part(ports, tenant_of(event), upload_id, part.content)))
 
     @router.post("/<upload_id>/complete")
     @Operation("completeUpload", "Make a file of the parts", body=CompleteUpload, returns=objects.Upload)

@@ -154,6 +154,7 @@ def test_a_wrong_checksum_is_refused_and_may_be_corrected(nightlane: World) -> N
         (lambda ids: ids[:1], "The parts have 3 bytes in total, but the upload was created with 7 bytes."),
         (lambda _: [], "The parts have 0 bytes"),
         (lambda ids: [*ids, "part_x"], "no part with the id 'part_x'"),
+        (lambda ids: [*ids, ""], "no part with the id ''"),
         (lambda ids: [ids[0], ids[0]], "only once"),
     ],
 )
@@ -254,7 +255,13 @@ def test_an_invalid_upload_is_refused_with_the_reason(
 def test_invalid_parts_and_completions_are_refused_with_the_reason(nightlane: World) -> None:
     upload_id = new_upload(nightlane)
     error = error_of(add(nightlane, upload_id, b"abc", name="file"), 400)
-    assert (error["code"], error["param"]) == ("missing_required_parameter", "data")
+    assert (error["code"], error["param"]) == ("unknown_parameter", "file")
+    form = "multipart/form-data; boundary=x"
+    text = b'--x\r\nContent-Disposition: form-data; name="data"\r\n\r\nabc\r\n--x--\r\n'
+    for body, code in ((text, "invalid_type"), (b"--x--\r\n", "missing_required_parameter")):
+        response = nightlane.call("POST", f"/uploads/{upload_id}/parts", body, content_type=form)
+        error = error_of(response, 400)
+        assert (error["code"], error["param"]) == (code, "data")
     error = error_of(add(nightlane, upload_id, b"x" * 100_001), 413)
     assert (error["param"], "larger than 100000 bytes" in error["message"]) == ("data", True)
     error = error_of(complete(nightlane, upload_id, [1]), 400)

@@ -99,8 +99,9 @@ class Upload:
     def in_order(self, part_ids: Sequence[str]) -> list[UploadPart]:
         """Return the parts with these ids. Raises: BadRequest, unless each exists and their sizes add up."""
         by_id = {part.id: part for part in self.parts}
-        if unknown := next((each for each in part_ids if each not in by_id), None):
-            raise BadRequest(f"The upload has no part with the id '{shorten(unknown)}'.", param="part_ids")
+        for each in part_ids:
+            if each not in by_id:
+                raise BadRequest(f"The upload has no part with the id '{shorten(each)}'.", param="part_ids")
         if len(set(part_ids)) < len(part_ids):
             raise BadRequest("A part may be used only once.", param="part_ids")
         parts = [by_id[each] for each in part_ids]

@@ -7,10 +7,13 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
+from nightlane.domain.errors import BadRequest
 from nightlane.domain.file import FilePurpose, StoredFile
+from nightlane.domain.ids import shorten
 from nightlane.domain.upload import MAX_TOTAL_BYTES, Upload
 from nightlane.domain.uploads import AddedPart
 from nightlane.wire import objects
+from nightlane.wire.multipart import HOW_TO_SEND_A_FILE, Form, FormFile
 from nightlane.wire.requests import ExpiresAfter, Purpose, Request
 from nightlane.wire.responses import file_object
 
@@ -39,6 +42,21 @@ class CompleteUpload(Request):
 
     part_ids: list[str]
     md5: str | None = None
+
+
+def read_part(form: Form) -> FormFile:
+    """Return the file of `POST /v1/uploads/{upload_id}/parts`. Raises: BadRequest."""
+    for name in (*form.fields, *form.files):
+        if name != "data":
+            message = f"Unknown parameter: '{shorten(name)}'. This form may have only the field 'data'."
+            raise BadRequest(message, code="unknown_parameter", param=shorten(name))
+    if "data" in form.fields:
+        message = f"Invalid type for 'data': expected a file, but got a text field. {HOW_TO_SEND_A_FILE}"
+        raise BadRequest(message, code="invalid_type", param="data")
+    if "data" not in form.files:
+        message = "Missing required parameter: 'data'."
+        raise BadRequest(message, code="missing_required_parameter", param="data")
+    return form.files["data"]
 
 
 def upload_object(upload: Upload, file: StoredFile | None = None) -> objects.Upload:
