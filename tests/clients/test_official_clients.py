@@ -9,6 +9,8 @@ import pytest
 from tests.clients.environments import BIN, node_modules_with, python_with
 
 FOLDER = Path(__file__).parent
+# Without this project's configuration, whose plugins other environments do not have.
+OWN_PYTEST = f"-m pytest -q -c {os.devnull} --noconftest -p no:cacheprovider".split()
 PYTHON = ["2.54.0", "3.57.0"]
 NODE = ["6.49.0", "7.57.0"]
 
@@ -16,9 +18,7 @@ NODE = ["6.49.0", "7.57.0"]
 @pytest.mark.parametrize("version", PYTHON)
 def test_the_python_client(version: str, environment: dict[str, str]) -> None:
     python = python_with(f"openai=={version}", "pytest==9.1.1")
-    # Without this project's configuration, whose plugins that environment does not have.
-    options = ["-c", os.devnull, "--noconftest", "-p", "no:cacheprovider", "-q"]
-    run(python, "-m", "pytest", *options, FOLDER / "python_client.py", **environment)
+    run(python, *OWN_PYTEST, FOLDER / "python_client.py", **environment)
 
 
 @pytest.mark.parametrize("version", NODE)
