@@ -34,7 +34,7 @@ faults: crash-points ## crash-points, then five thousand random schedules (an ho
 	$(RUN) tests.faults.test_interleavings 0 2500 & first=$$!; \
 	$(RUN) tests.faults.test_interleavings 2500 5000 && wait $$first
 
-test-extra: $(VENV)/.dev ## Run the tests that need more than python3: other Pythons, Java, Node
+test-extra: $(VENV)/.dev ## Run the tests that need more than python3: other Pythons and clients, Java, Node
 	.ci/extra
 
 check: $(VENV)/.dev ## Check format, lint and types

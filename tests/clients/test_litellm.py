@@ -22,7 +22,8 @@ from openai.types import Batch
 
 from infra.cli.mock.process import MockUpstream
 from tests.clients.environments import python_with
-from tests.clients.test_official_clients import FOLDER, OWN_PYTEST, run
+from tests.clients.suites import run_python
+from tests.e2e.conftest import running_home
 from tests.e2e.homes import KEY, Server, running
 from tests.world import requests
 
@@ -120,8 +121,9 @@ def free_port() -> int:
     return port
 
 
-def test_litellms_sdk_has_nightlane_as_provider(environment: dict[str, str]) -> None:
-    run(python_with(*REQUIREMENTS), *OWN_PYTEST, FOLDER / "litellm_client.py", **environment)
+def test_litellms_sdk_has_nightlane_as_provider() -> None:
+    with running_home({"latency_mean": 0.01}) as home:
+        run_python(python_with(*REQUIREMENTS), "litellm_client.py", home)
 
 
 def test_a_batch_goes_through_litellm_to_nightlane_and_through_litellm_to_the_model(chain: Chain) -> None:

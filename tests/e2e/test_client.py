@@ -126,6 +126,16 @@ def test_a_key_gives_access_to_its_tenant_only(instance: Instance) -> None:
     assert set(response.json()["error"]) == {"message", "type", "param", "code"}
 
 
+def test_the_openapi_document_and_its_page_need_no_key(instance: Instance) -> None:
+    document = httpx2.get(f"{instance.base_url}/openapi.json")
+    assert document.status_code == 200, document.text
+    assert document.json()["paths"]["/batches"]["post"]["operationId"] == "createBatch"
+    page = httpx2.get(f"{instance.base_url}/docs")
+    assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert page.headers["content-security-policy"].startswith("default-src 'none'; ")
+    assert httpx2.get(f"{instance.base_url}/openapi.json/x").status_code == 401
+
+
 def test_32_concurrent_creates_with_one_token_create_one_batch(instance: Instance) -> None:
     file = instance.client.files.create(file=requests(1), purpose="batch")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import openai
 import pytest
 
-from tests.e2e.conftest import ACME, Instance
+from tests.e2e.conftest import Instance
 from tests.world import requests
 
 NIGHTLANE = [sys.executable, "-m", "infra.cli.app"]
@@ -103,7 +103,7 @@ def test_local_reports_that_the_port_is_taken(instance: Instance) -> None:
 def test_run_writes_the_results(instance: Instance, tmp_path: Path) -> None:
     source = tmp_path / "in.jsonl"
     source.write_bytes(requests(10) + requests(3, mock={"status": 400}).replace(b"request-", b"bad-"))
-    where = ("--base-url", instance.base_url, "--api-key", ACME)
+    where = ("--base-url", instance.base_url, "--api-key", instance.keys["acme"])
     ended = run("run", source, *where, "-o", tmp_path / "out.jsonl")
     assert ended.returncode == 1, ended.stderr
     assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 10
@@ -115,7 +115,7 @@ def test_run_writes_the_results(instance: Instance, tmp_path: Path) -> None:
 def test_run_shows_why_a_file_is_invalid(instance: Instance, tmp_path: Path) -> None:
     source = tmp_path / "in.jsonl"
     source.write_bytes(requests(2) + b"{}\n")
-    ended = run("run", source, "--base-url", instance.base_url, "--api-key", ACME)
+    ended = run("run", source, "--base-url", instance.base_url, "--api-key", instance.keys["acme"])
     assert ended.returncode == 3
     assert "missing_required_parameter" in ended.stderr
 
@@ -156,7 +156,15 @@ def test_demo_runs_a_batch_and_estimates_its_cost_without_moto(tmp_path: Path) -
 def test_ctrl_c_cancels_a_running_batch(instance: Instance, tmp_path: Path) -> None:
     source = tmp_path / "in.jsonl"
     source.write_bytes(requests(500, mock={"latency": 0.3}))
-    command = [*NIGHTLANE, "run", str(source), "--base-url", instance.base_url, "--api-key", ACME]
+    command = [
+        *NIGHTLANE,
+        "run",
+        str(source),
+        "--base-url",
+        instance.base_url,
+        "--api-key",
+        instance.keys["acme"],
+    ]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
     assert process.stderr is not None
     for line in process.stderr:

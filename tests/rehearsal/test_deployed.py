@@ -6,11 +6,24 @@ import openai
 import pytest
 
 from infra.cli.mock.process import MockUpstream
+from tests.clients.environments import node_modules_with
+from tests.clients.suites import run_node, run_python
+from tests.clients.test_official_clients import NODE
 from tests.e2e.conftest import Instance
 from tests.e2e.test_client import *  # noqa: F403
+from tests.e2e.test_command import (  # noqa: F401
+    test_ctrl_c_cancels_a_running_batch,
+    test_run_shows_why_a_file_is_invalid,
+    test_run_writes_the_results,
+)
 from tests.e2e.test_lifecycle import test_a_running_batch_is_cancelled_within_seconds  # noqa: F401
 from tests.rehearsal.conftest import BIN, SECOND_LIMIT, STACK, create_key, run
 from tests.world import requests
+
+
+def test_the_suites_of_the_official_clients_pass(instance: Instance) -> None:
+    run_python(BIN / "python", "python_client.py", instance)
+    run_node(node_modules_with(f"openai@{NODE[-1]}"), "node_client.mjs", instance)
 
 
 def test_twelve_batches_queue_behind_one_slot_and_all_complete(instance: Instance) -> None:
