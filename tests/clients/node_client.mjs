@@ -3,6 +3,7 @@
 
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
+import http from 'node:http';
 import { createRequire } from 'node:module';
 import os from 'node:os';
 import path from 'node:path';
@@ -186,4 +187,37 @@ test('a file is uploaded in parts', { skip: !FEATURES.has('/uploads') }, async (
     bytes: 1, filename: 'in.jsonl', mime_type: 'application/jsonl', purpose: 'batch',
   });
   assert.equal((await client.uploads.cancel(cancelled.id)).status, 'cancelled');
+});
+
+test('a received event is unwrapped', { skip: !FEATURES.has('/webhook_endpoints') }, async () => {
+  const server = http.createServer();
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const deliveries = [];
+  server.on('request', async (request, response) => {
+    const chunks = await request.toArray();
+    response.writeHead(204).end();
+    deliveries.push({ headers: request.headers, body: Buffer.concat(chunks).toString() });
+  });
+  // Version 6 has no methods for endpoints.
+  const endpoint = await client.post('/webhook_endpoints', {
+    body: {
+      name: 'ours',
+      url: `http://127.0.0.1:${server.address().port}/`,
+      event_types: ['batch.completed'],
+    },
+  });
+  const input = await client.files.create({ file: await toFile(LINES, 'in.jsonl'), purpose: 'batch' });
+  const batch = await client.batches.create({ input_file_id: input.id, ...NEW_BATCH });
+  await wait(batch);
+  const isOurs = ({ body }) => JSON.parse(body).data.id === batch.id;
+  for (let count = 0; !deliveries.some(isOurs) && count < 600; count++) await sleep(100);
+  const { headers, body } = deliveries.find(isOurs);
+  await client.delete(`/webhook_endpoints/${endpoint.id}`);
+  server.close();
+  const event = await client.webhooks.unwrap(body, headers, endpoint.signing_secret);
+  assert.deepEqual([event.type, event.data.id], ['batch.completed', batch.id]);
+  await assert.rejects(
+    client.webhooks.unwrap(body + ' ', headers, endpoint.signing_secret),
+    OpenAI.InvalidWebhookSignatureError,
+  );
 });

@@ -7,9 +7,12 @@ import asyncio
 import io
 import json
 import os
+import queue
 import time
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import openai
@@ -232,3 +235,36 @@ def test_a_large_file_is_uploaded_in_parts(client: openai.OpenAI, tmp_path: Path
     with pytest.raises(openai.APIStatusError) as late:
         client.uploads.complete(pending.id, part_ids=["part_x"])
     assert late.value.status_code in (400, 409)
+
+
+@pytest.mark.skipif("/webhook_endpoints" not in FEATURES, reason="this server cannot call this machine")
+def test_a_received_event_is_unwrapped(client: openai.OpenAI, completed: Batch) -> None:
+    received: queue.Queue[tuple[dict[str, str], bytes]] = queue.Queue()
+
+    class Receiver(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            received.put((dict(self.headers), body))
+            self.send_response(204)
+            self.end_headers()
+
+    with HTTPServer(("127.0.0.1", 0), Receiver) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        new = {
+            "name": "ours",
+            "url": f"http://127.0.0.1:{server.server_port}/",
+            "event_types": ["batch.completed"],
+        }
+        # Versions before 3.30 have no methods for endpoints.
+        endpoint: Any = client.post("/webhook_endpoints", body=new, cast_to=object)
+        file = client.files.create(file=("in.jsonl", LINES), purpose="batch")
+        batch = client.batches.create(input_file_id=file.id, **NEW_BATCH)
+        headers, body = received.get(timeout=SECONDS)
+        while json.loads(body)["data"]["id"] != batch.id:
+            headers, body = received.get(timeout=SECONDS)
+        client.delete(f"/webhook_endpoints/{endpoint['id']}", cast_to=object)
+        server.shutdown()
+    event: Any = client.webhooks.unwrap(body, headers, secret=endpoint["signing_secret"])
+    assert (event.type, event.data.id) == ("batch.completed", batch.id)
+    with pytest.raises(openai.InvalidWebhookSignatureError):
+        client.webhooks.unwrap(body + b" ", headers, secret=endpoint["signing_secret"])
