@@ -108,7 +108,7 @@ def _type(schema: Json) -> str:
     if "const" in schema or "enum" in schema:
         values = schema.get("enum", [schema.get("const")])
         return ", ".join(f"<code>{escape(str(value))}</code>" for value in values)
-    kind = escape(schema.get("type", "anything"))
+    kind = "file" if "contentMediaType" in schema else escape(schema.get("type", "anything"))
     if kind == "array":
         return f"array of {_type(schema['items'])}"
     limits = [f"{name} {value}" for name, value in schema.items() if name in LIMITS]

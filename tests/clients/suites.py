@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import ssl
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from tests.e2e.conftest import HomeInstance, Instance, RigInstance
 from tests.serving import serving_application
 
 FOLDER = Path(__file__).parent
+START_SECONDS = 60
 # Without this project's configuration, whose plugins other environments do not have.
 PYTEST = f"-m pytest -q -c {os.devnull} --noconftest -p no:cacheprovider".split()
 
@@ -33,7 +35,8 @@ def run_node(modules: Path, suite: str, instance: Instance) -> None:
 
 @contextlib.contextmanager
 def _environment(instance: Instance) -> Iterator[dict[str, str]]:
-    paths = set(httpx2.get(f"{instance.base_url}/openapi.json").json()["paths"])
+    document = httpx2.get(f"{instance.base_url}/openapi.json", timeout=START_SECONDS).json()
+    paths = set(document["paths"])
     if not isinstance(instance, HomeInstance | RigInstance):
         # What is deployed may not call an address of this machine.
         paths.discard("/webhook_endpoints")
@@ -50,6 +53,8 @@ def _environment(instance: Instance) -> Iterator[dict[str, str]]:
 @contextlib.contextmanager
 def _refusing_first_attempts(base_url: str) -> Iterator[str]:
     """Serve a proxy that returns 503 to the first attempt of every request of an official client."""
+    # aiohttp's own was made when it was imported, perhaps before SSL_CERT_FILE was set.
+    context = ssl.create_default_context()
 
     async def forward(request: web.Request) -> web.StreamResponse:
         body = await request.read()
@@ -59,7 +64,7 @@ def _refusing_first_attempts(base_url: str) -> Iterator[str]:
         url = base_url + request.raw_path.removeprefix("/v1")
         async with (
             aiohttp.ClientSession(auto_decompress=False) as session,
-            session.request(request.method, url, data=body, headers=headers) as answer,
+            session.request(request.method, url, data=body, headers=headers, ssl=context) as answer,
         ):
             kept = {"Content-Type": answer.headers["Content-Type"]}
             return web.Response(status=answer.status, body=await answer.read(), headers=kept)

@@ -127,7 +127,7 @@ def test_a_key_gives_access_to_its_tenant_only(instance: Instance) -> None:
 
 
 def test_the_openapi_document_and_its_page_need_no_key(instance: Instance) -> None:
-    document = httpx2.get(f"{instance.base_url}/openapi.json")
+    document = httpx2.get(f"{instance.base_url}/openapi.json", timeout=60)
     assert document.status_code == 200, document.text
     assert document.json()["paths"]["/batches"]["post"]["operationId"] == "createBatch"
     page = httpx2.get(f"{instance.base_url}/docs")

@@ -7,7 +7,7 @@ import pytest
 
 from infra.cli.mock.process import MockUpstream
 from tests.clients.environments import node_modules_with
-from tests.clients.suites import run_node, run_python
+from tests.clients.suites import run_node
 from tests.clients.test_official_clients import NODE
 from tests.e2e.conftest import Instance
 from tests.e2e.test_client import *  # noqa: F403
@@ -21,8 +21,7 @@ from tests.rehearsal.conftest import BIN, SECOND_LIMIT, STACK, create_key, run
 from tests.world import requests
 
 
-def test_the_suites_of_the_official_clients_pass(instance: Instance) -> None:
-    run_python(BIN / "python", "python_client.py", instance)
+def test_the_suite_of_the_official_node_client_passes(instance: Instance) -> None:
     run_node(node_modules_with(f"openai@{NODE[-1]}"), "node_client.mjs", instance)
 
 
