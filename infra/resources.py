@@ -16,6 +16,7 @@ from nightlane.settings import (
     InferSettings,
     LeaseSettings,
     PlanSettings,
+    ReceiveSettings,
     Settings,
     SweepSettings,
 )
@@ -72,6 +73,9 @@ INFER = QueueSpec(name="infer", fifo=True, max_receive_count=1_000)
 ASSEMBLE = QueueSpec(name="assemble", fifo=False, max_receive_count=10)
 QUEUES = (PLAN, INFER, ASSEMBLE)
 
+# The prefix of objects that clients store themselves.
+DIRECT_UPLOADS = "direct/"
+
 # infer's memory: what it needs itself and for large answers, and for each connection over TLS.
 WORKER_MB, MB_PER_REQUEST = 304, 0.8
 MIN_WORKER_MB, MEMORY_STEP_MB = 384, 64
@@ -107,6 +111,8 @@ class FunctionSpec:
     reports_failures: bool = False
     """It returns `batchItemFailures`: the messages that SQS must deliver again."""
     every_seconds: int | None = None
+    objects: str | None = None
+    """Each object that is stored below this prefix invokes it."""
     concurrency: int | None = None
     """Reserved concurrency; None leaves it to the account."""
     loops: bool = False
@@ -121,7 +127,7 @@ class FunctionSpec:
     @property
     def is_background(self) -> bool:
         """Whether no client waits for it."""
-        return bool(self.queues) or self.every_seconds is not None
+        return bool(self.queues or self.objects) or self.every_seconds is not None
 
     @property
     def event_source_concurrency(self) -> int:
@@ -169,6 +175,9 @@ def functions(settings: Settings) -> tuple[FunctionSpec, ...]:
     return (
         FunctionSpec(name="authorize", timeout=10, memory=512, settings=AuthorizeSettings),
         FunctionSpec(name="api", timeout=29, memory=1_024, settings=ApiSettings, alarms_when_throttled=True),
+        FunctionSpec(
+            name="receive", timeout=60, memory=512, settings=ReceiveSettings, objects=DIRECT_UPLOADS
+        ),
         FunctionSpec(
             name="plan",
             timeout=900,

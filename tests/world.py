@@ -22,6 +22,7 @@ import functions.authorize.handler as authorize
 import functions.dead_letters.handler as dead_letters
 import functions.infer.handler as infer
 import functions.plan.handler as plan
+import functions.receive.handler as receive
 import functions.sweep.handler as sweep
 from infra.home.events import REGION, proxy_event
 from infra.resources import QUEUES, functions
@@ -119,6 +120,8 @@ class World:
                 return authorize.make_handler(DynamoKeys(clients.dynamodb, own.settings.table_name))
             case "api":
                 return api.make_handler(own, self.models)
+            case "receive":
+                return receive.make_handler(own)
             case "plan":
                 return plan.make_handler(own, self.models, self._leases(own.settings.plan_queue_url))
             case "infer":

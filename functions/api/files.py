@@ -6,26 +6,37 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.router import APIGatewayRouter
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
 
-from functions.api.http import form_of, json_response, tenant_of
+from functions.api.http import absolute_url, body_of, form_of, has_json, json_response, tenant_of
 from functions.api.operation import BINARY, Operation
-from nightlane.domain.file import StoredFile
+from nightlane.domain.file import FilePurpose, StoredFile
 from nightlane.domain.files import create_file, delete_file, get_file, list_files, read_content
+from nightlane.domain.pending_files import begin_direct_upload, complete_direct_upload
 from nightlane.domain.ports import Ports
 from nightlane.settings import ApiSettings, UploadSettings
 from nightlane.wire import objects
 from nightlane.wire.forms import read_upload
 from nightlane.wire.headers import content_disposition
-from nightlane.wire.requests import CreateFile, ListFiles, read
-from nightlane.wire.responses import deleted_file, file_object, page
+from nightlane.wire.requests import CreateFile, CreatePendingFile, ListFiles, read, read_json
+from nightlane.wire.responses import deleted_file, file_object, page, pending_file_object
 
 
 def routes(ports: Ports[ApiSettings]) -> APIGatewayRouter:
     router = APIGatewayRouter()
 
     @router.post("/")
-    @Operation("createFile", "Upload a file", form=CreateFile, file="file", returns=objects.File)
+    @Operation(
+        "createFile",
+        "Upload a file, or get a URL to upload it to",
+        form=CreateFile,
+        file="file",
+        body=CreatePendingFile,
+        returns=objects.File | objects.PendingFile,
+    )
     def create() -> Response[str]:
-        return json_response(file_object(_create(ports, router.current_event)))
+        event = router.current_event
+        if has_json(event):
+            return json_response(_create_pending(ports, event))
+        return json_response(file_object(_create(ports, event)))
 
     @router.get("/")
     @Operation("listFiles", "List the files", query=ListFiles, returns=objects.FilePage, errors=(404,))
@@ -53,6 +64,12 @@ def routes(ports: Ports[ApiSettings]) -> APIGatewayRouter:
         delete_file(ports, tenant_of(router.current_event), file_id)
         return json_response(deleted_file(file_id))
 
+    @router.post("/<file_id>/complete")
+    @Operation("completeFile", "Complete a file that was sent to its upload URL", returns=objects.File)
+    def complete(file_id: str) -> Response[str]:
+        tenant = tenant_of(router.current_event)
+        return json_response(file_object(complete_direct_upload(ports, tenant, file_id)))
+
     @router.get("/<file_id>/content")
     @Operation("downloadFile", "Download the content of a file", content=BINARY, redirects=True)
     def content(file_id: str) -> Response[Any]:
@@ -75,3 +92,11 @@ def _create(ports: Ports[UploadSettings], event: APIGatewayProxyEvent) -> Stored
     return create_file(
         ports, tenant_of(event), upload.filename, upload.content, request.file_purpose, lifetime
     )
+
+
+def _create_pending(ports: Ports[UploadSettings], event: APIGatewayProxyEvent) -> objects.PendingFile:
+    request = read(CreatePendingFile, read_json(body_of(event)))
+    lifetime = request.expires_after.seconds if request.expires_after else None
+    purpose = FilePurpose(request.purpose)
+    pending = begin_direct_upload(ports, tenant_of(event), request.filename, purpose, request.bytes, lifetime)
+    return pending_file_object(pending, absolute_url(event, pending.put.url))

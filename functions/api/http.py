@@ -35,6 +35,18 @@ def body_of(event: APIGatewayProxyEvent) -> bytes:
     return base64.b64decode(body) if event.is_base64_encoded else body.encode()
 
 
+def has_json(event: APIGatewayProxyEvent) -> bool:
+    """Whether the body is said to be JSON."""
+    return event.headers.get("content-type", "").partition(";")[0].strip().lower() == JSON
+
+
+def absolute_url(event: APIGatewayProxyEvent, url: str) -> str:
+    """Complete the URL of a path on this server with the address that the client used."""
+    if not url.startswith("/"):
+        return url
+    return f"{event.headers.get('x-forwarded-proto', 'http')}://{event.headers['host']}{url}"
+
+
 def form_of(event: APIGatewayProxyEvent) -> Form:
     """Return the form in the body. Raises: BadRequest, if it is not a form or malformed; StorageFull.
 

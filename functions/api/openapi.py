@@ -156,11 +156,12 @@ def _parameters(path: str, each: Operation) -> Iterator[Json]:
 
 
 def _body(each: Operation, references: Mapping[Any, Json]) -> Json:
-    if each.body:
-        return {"required": not each.may_omit_body, "content": {JSON: {"schema": references[each.body]}}}
+    content: Json = {}
     if each.file:
-        return {"required": True, "content": {MULTIPART: {"schema": _form(each.form, each.file)}}}
-    return {}
+        content[MULTIPART] = {"schema": _form(each.form, each.file)}
+    if each.body:
+        content[JSON] = {"schema": references[each.body]}
+    return {"required": not each.may_omit_body, "content": content} if content else {}
 
 
 def _form(model: type[BaseModel] | None, file: str) -> Json:

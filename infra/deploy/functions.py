@@ -148,7 +148,7 @@ class Functions(Construct):
         return role
 
     def _add_triggers(self, scope: Construct, spec: FunctionSpec, function: lambda_.Function) -> None:
-        """Add what invokes the function besides the API: event sources and a timer."""
+        """Add what invokes the function besides the API: event sources, stored objects and a timer."""
         for name in spec.queues:
             lambda_.EventSourceMapping(
                 scope,
@@ -159,6 +159,13 @@ class Functions(Construct):
                 max_concurrency=spec.event_source_concurrency,
                 report_batch_item_failures=spec.reports_failures,
             )
+        if spec.objects is not None:
+            events.Rule(
+                scope,
+                "Objects",
+                event_pattern=self._stored_below(spec.objects),
+                targets=[targets.LambdaFunction(function)],
+            )
         if spec.every_seconds is not None:
             events.Rule(
                 scope,
@@ -166,6 +173,18 @@ class Functions(Construct):
                 schedule=events.Schedule.rate(Duration.seconds(spec.every_seconds)),
                 targets=[targets.LambdaFunction(function, retry_attempts=0)],
             )
+
+    def _stored_below(self, prefix: str) -> events.EventPattern:
+        """S3's events for the objects that were stored below a prefix.
+
+        https://docs.aws.amazon.com/AmazonS3/latest/userguide/EventBridge.html
+        """
+        bucket = self._resources.storage.bucket.bucket_name
+        return events.EventPattern(
+            source=["aws.s3"],
+            detail_type=["Object Created"],
+            detail={"bucket": {"name": [bucket]}, "object": {"key": [{"prefix": prefix}]}},
+        )
 
 
 def _statement(grant: Grant, arns: list[str]) -> iam.PolicyStatement:

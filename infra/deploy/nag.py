@@ -30,7 +30,8 @@ def enforce_aws_solutions(
     """Make synthesis fail on every finding without a reason here. `models` are ARNs of AWS's models."""
     Validations.of(scope).add_plugins(AwsSolutionsChecks(scope))
     name = stack.get_logical_id(bucket.node.default_child)  # type: ignore[arg-type]
-    objects = {f"IAM5[Resource::<{name}.Arn>/{prefix}/*]": PREFIX for prefix in ("files", "uploads", "work")}
+    prefixes = ("files", "direct", "uploads", "work")
+    objects = {f"IAM5[Resource::<{name}.Arn>/{prefix}/*]": PREFIX for prefix in prefixes}
     # `Validations.acknowledge` rejects ids with a second "::", which those of single resources have.
     key = Validations.ACKNOWLEDGED_RULES_METADATA_KEY
     allowed = {f"IAM5[Resource::{_shown(arn, stack)}]": PATTERN for arn in models if "*" in arn}

@@ -7,7 +7,7 @@ https://docs.aws.amazon.com/service-authorization/latest/reference/reference_pol
 from dataclasses import dataclass
 from enum import StrEnum
 
-from ..resources import ASSEMBLE, INFER, PLAN, FunctionSpec
+from ..resources import ASSEMBLE, DIRECT_UPLOADS, INFER, PLAN, FunctionSpec
 
 
 class Target(StrEnum):
@@ -33,7 +33,7 @@ class Grant:
 
 BATCH, FILE, KEY, UPLOAD, UPSTREAM = "BATCH#", "FILE#", "KEY#", "UPLOAD#", "UPSTREAM#"
 WAITING, ADMISSION = "WAITING", "ADMISSION"
-FILES, UPLOADS, WORK = "files/", "uploads/", "work/"
+FILES, UPLOADS, WORK, DIRECT = "files/", "uploads/", "work/", DIRECT_UPLOADS
 
 
 def _table(actions: str, *partitions: str) -> Grant:
@@ -80,18 +80,23 @@ _GRANTS: dict[str, tuple[Grant, ...]] = {
         _table("GetItem", UPSTREAM),
         _index("by_tenant"),
         _table("GetItem PutItem UpdateItem", UPLOAD),
-        _objects("GetObject PutObject DeleteObject", FILES, UPLOADS),
+        _objects("GetObject PutObject DeleteObject", FILES, DIRECT, UPLOADS),
         _objects("AbortMultipartUpload ListMultipartUploadParts", FILES),
         _objects("GetObject", WORK),
         _LIST_BUCKET,
         _send(PLAN.name, ASSEMBLE.name),
+    ),
+    "receive": (
+        _table("GetItem UpdateItem", FILE),
+        _objects("GetObject DeleteObject", DIRECT),
+        _LIST_BUCKET,
     ),
     "plan": (
         _table("GetItem", BATCH, FILE, ADMISSION),
         _table("Query", BATCH, WAITING),
         _table("UpdateItem", BATCH, ADMISSION),
         _table("PutItem DeleteItem", WAITING),
-        _objects("GetObject", FILES, WORK),
+        _objects("GetObject", FILES, DIRECT, WORK),
         _objects("PutObject AbortMultipartUpload DeleteObject", WORK),
         _LIST_BUCKET,
         _send(INFER.name, ASSEMBLE.name),
@@ -120,7 +125,7 @@ _GRANTS: dict[str, tuple[Grant, ...]] = {
         _table("DeleteItem", WAITING),
         _index("by_wake"),
         _objects("GetObject", WORK),
-        _objects("DeleteObject", FILES),
+        _objects("DeleteObject", FILES, DIRECT),
         _send(PLAN.name, INFER.name, ASSEMBLE.name),
     ),
     "dead_letters": (

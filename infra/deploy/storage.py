@@ -65,6 +65,14 @@ class Storage(Construct):
             else None,
             removal_policy=removal,
         )
+        # In the template itself: CDK's own property for this adds a function that sets it.
+        resource = self.bucket.node.default_child
+        assert isinstance(resource, s3.CfnBucket)
+        resource.notification_configuration = s3.CfnBucket.NotificationConfigurationProperty(
+            event_bridge_configuration=s3.CfnBucket.EventBridgeConfigurationProperty(
+                event_bridge_enabled=True
+            )
+        )
 
 
 def _key(name: str, kind: str = "S") -> dynamodb.Attribute:

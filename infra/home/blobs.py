@@ -3,19 +3,21 @@
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Self
 from urllib.parse import urlencode
 
-from nightlane.domain.ports import BlobMissing
+from nightlane.domain.ports import BlobMissing, PresignedPut
 from nightlane.domain.received import Received
 from nightlane.settings import KIB
 
 from .folders import flush, flush_file, flush_folder, make_folder
 from .full_disk import reporting_full_disk
 from .lock import deleting
+from .put_urls import PutUrls
 
 CHUNK_BYTES = 256 * KIB
 
@@ -27,6 +29,8 @@ class FolderBlobs:
         self._root = root
         self._objects = root / "objects"
         self._aside = root / "incomplete"
+        self._putting_once = threading.Lock()
+        self.put_urls = PutUrls()
         make_folder(self._objects)
         make_folder(self._aside)
 
@@ -68,7 +72,11 @@ class FolderBlobs:
             with _missing(source):
                 _copy(path, aside)
             self._move(aside, target)
-        return self.path(target).stat().st_size
+        return self.size(target)
+
+    def size(self, key: str) -> int:
+        with _missing(key):
+            return self.path(key).stat().st_size
 
     @contextmanager
     def writer(self, key: str) -> Iterator["FileWriter"]:
@@ -96,6 +104,19 @@ class FolderBlobs:
     def presigned_get(self, key: str, filename: str, seconds: int) -> str:  # noqa: ARG002 (the port's)
         """The file's URI. The server sends the content when a handler redirects to it."""
         return f"{self.path(key).as_uri()}?{urlencode({'filename': filename})}"
+
+    def presigned_put(self, key: str, size: int, seconds: int) -> PresignedPut:
+        return self.put_urls.sign(key, size, seconds)
+
+    def put_once(self, key: str, content: Received) -> bool:
+        """Store received content. Returns False if the object exists."""
+        assert content.path is not None
+        with reporting_full_disk(), self._putting_once:
+            if self.path(key).exists():
+                return False
+            flush_file(content.path)
+            self._move(content.path, key)
+        return True
 
     def path(self, key: str) -> Path:
         """Where an object is stored. Raises: ValueError, if the key points outside the folder."""

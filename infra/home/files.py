@@ -1,6 +1,7 @@
 """File records, API keys and what is known about upstreams, on SQLite."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import msgspec
 
@@ -66,6 +67,7 @@ class SqliteFiles:
         sign, order, first = ("<", "DESC", LAST) if newest_first else (">", "ASC", "")
         rows = self._database.read().execute(
             "SELECT data FROM files WHERE tenant = ? AND deleted_at IS NULL"
+            " AND json_extract(data, '$.pending_until') IS NULL"
             f" AND purpose IN ({', '.join('?' * len(purposes))}) AND listed {sign} ?"
             f" AND (expires_at IS NULL OR expires_at > ?) ORDER BY listed {order} LIMIT ?",
             (tenant, *(purpose.value for purpose in purposes), after or first, now, limit),
@@ -75,10 +77,30 @@ class SqliteFiles:
     def delete_file(self, file: StoredFile, at: int) -> bool:
         with self._database.write() as connection:
             deleted = connection.execute(
-                "UPDATE files SET deleted_at = ?, wake_at = ? WHERE id = ? AND deleted_at IS NULL",
-                (at, at, file.id),
+                "UPDATE files SET deleted_at = ?, wake_at = ? WHERE id = ? AND deleted_at IS NULL"
+                " AND NOT (? AND json_extract(data, '$.pending_until') IS NULL)",
+                (at, at, file.id, file.is_pending),
             )
         return deleted.rowcount > 0
+
+    def complete_file(self, file: StoredFile) -> bool:
+        complete = replace(file, pending_until=None, problem=None)
+        return self._update_pending(file.id, to_json(complete), complete.ends_at)
+
+    def refuse_file(self, file_id: str, problem: str) -> bool:
+        file = self.get_file(file_id)
+        return file is not None and self._update_pending(
+            file_id, to_json(replace(file, problem=problem)), file.ends_at
+        )
+
+    def _update_pending(self, file_id: str, data: str, wake_at: int | None) -> bool:
+        with self._database.write() as connection:
+            updated = connection.execute(
+                "UPDATE files SET data = ?, wake_at = ? WHERE id = ? AND deleted_at IS NULL"
+                " AND json_extract(data, '$.pending_until') IS NOT NULL",
+                (data, wake_at, file_id),
+            )
+        return updated.rowcount > 0
 
     def forget_file(self, file_id: str) -> None:
         with self._database.write() as connection:

@@ -1,7 +1,7 @@
 """Deletes expired data, as DynamoDB's TTL and S3's lifecycle rules do on AWS."""
 
 from collections.abc import Iterator
-from itertools import groupby
+from itertools import chain, groupby
 
 from nightlane.domain.file import TOMBSTONE_SECONDS
 from nightlane.domain.learned import LEARNED_SECONDS
@@ -56,7 +56,7 @@ def remove_orphans(database: Database, blobs: FolderBlobs, before: float) -> Non
 
 def _orphans(database: Database, blobs: FolderBlobs, before: float) -> Iterator[str]:
     files, batches, uploads = SqliteFiles(database), SqliteBatches(database), SqliteUploads(database)
-    for key in blobs.keys("files", before):
+    for key in chain(blobs.keys("files", before), blobs.keys("direct", before)):
         if files.get_file(key.rsplit("/", 1)[1]) is None:
             yield key
     for key in blobs.keys("work", before):

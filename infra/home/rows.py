@@ -57,7 +57,7 @@ def update_batch(
 
 
 def insert_file(connection: sqlite3.Connection, file: StoredFile) -> None:
-    """Store a new record, with its expiry as `wake_at`."""
+    """Store a new record; the sweeper looks at it again at its end."""
     connection.execute(
         "INSERT INTO files (id, tenant, purpose, listed, expires_at, wake_at, data)"
         " VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -67,7 +67,7 @@ def insert_file(connection: sqlite3.Connection, file: StoredFile) -> None:
             file.purpose.value,
             file.listed,
             file.expires_at,
-            file.expires_at,
+            file.ends_at,
             to_json(file),
         ),
     )

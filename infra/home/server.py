@@ -18,6 +18,7 @@ from nightlane.domain.sweeping import sweep
 from nightlane.settings import Settings
 
 from ..gateway import PUBLIC_PATHS, STAGE
+from .direct_uploads import DirectUploads
 from .front import Front, FunctionFailed
 from .http_server import EnvelopeRunner
 from .lock import exclusive
@@ -157,6 +158,7 @@ class HomeServer:
         application = front.application()
         for path in PUBLIC_PATHS:
             application.router.add_get(path, _redirect_to_stage)
+        DirectUploads(parts.ports, parts.blobs).add_to(application)
         runner = EnvelopeRunner(application, shutdown_timeout=0.1)
         stack.push_async_callback(runner.cleanup)
         await runner.setup()

@@ -170,6 +170,24 @@ def test_work_objects_outlive_a_window_longer_than_clients_may_ask_for(synthesis
     assert bucket["LifecycleConfiguration"]["Rules"][0]["ExpirationInDays"] == 17
 
 
+def test_objects_that_clients_store_invoke_the_function_that_completes_their_files(
+    template: Template,
+) -> None:
+    ((name, bucket),) = template.of_type("AWS::S3::Bucket").items()
+    assert bucket["NotificationConfiguration"] == {"EventBridgeConfiguration": {"EventBridgeEnabled": True}}
+    (pattern,) = [
+        each["EventPattern"]
+        for each in template.of_type("AWS::Events::Rule").values()
+        if "EventPattern" in each
+    ]
+    assert pattern["source"] == ["aws.s3"]
+    assert pattern["detail-type"] == ["Object Created"]
+    assert pattern["detail"] == {
+        "bucket": {"name": [{"Ref": name}]},
+        "object": {"key": [{"prefix": "direct/"}]},
+    }
+
+
 def test_every_queue_keeps_a_message_for_the_longest_window(template: Template) -> None:
     for queue in template.of_type("AWS::SQS::Queue").values():
         assert queue["MessageRetentionPeriod"] >= MAX_WINDOW_SECONDS

@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-lambda-
 https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html, and DeadLetterQueueSourceArn:
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html
 https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-rule-schedule.html
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
 """
 
 import asyncio
@@ -28,9 +29,11 @@ from infra.resources import QUEUES
 from nightlane.aws.queues import SqsQueues
 from nightlane.aws.table import DynamoKeys
 from nightlane.domain.batch import BatchStatus
+from nightlane.domain.file import FilePurpose, StoredFile
 from nightlane.domain.keys import ApiKey
+from nightlane.domain.stores import list_key
 from nightlane.settings import Settings
-from tests.rig.events import scheduled_event, sqs_event
+from tests.rig.events import object_event, scheduled_event, sqs_event
 from tests.upstream import Upstream, only
 from tests.world import World, moto_world, requests
 
@@ -202,6 +205,30 @@ def test_the_scheduled_sweep_sends_a_lost_message_again(aws: World) -> None:
     aws.pass_time(aws.ports.settings.redrive_seconds + 1)
     aws.invoke("sweep", golden("schedule_sweep"))
     assert aws.receive("plan") is not None
+
+
+def test_an_object_that_was_stored_completes_its_file(aws: World) -> None:
+    now = int(aws.ports.now())
+    file = StoredFile(
+        id=FILE,
+        tenant="acme",
+        filename="in.jsonl",
+        purpose=FilePurpose.BATCH,
+        size=len(requests(2)),
+        created_at=now,
+        expires_at=now + 10_000,
+        listed=list_key(now, FILE),
+        is_direct=True,
+        pending_until=now + 100,
+    )
+    aws.ports.files.put_file(file)
+    aws.ports.blobs.put(file.blob_key, requests(2))
+    event = golden("s3_object_created")
+    aws.invoke("receive", event)
+    assert aws.ports.files.get_file(FILE) == replace(file, pending_until=None)
+    stored = event["detail"]["object"]
+    made = object_event(event["detail"]["bucket"]["name"], stored["key"], stored["size"], stored["etag"])
+    assert shape(made) == shape(event)
 
 
 @pytest.mark.parametrize("name", MESSAGES)

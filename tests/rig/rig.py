@@ -22,6 +22,7 @@ from nightlane.aws.table import DynamoKeys
 from nightlane.settings import MIB, Settings
 from tests.rig.functions import Function
 from tests.rig.ledger import EVENT_SOURCE, Ledger
+from tests.rig.objects import watch_objects
 from tests.rig.provision import provision, queue_urls
 from tests.rig.sources import EventSource, run_timer
 
@@ -149,6 +150,8 @@ class Rig:
             for name in function.spec.queues:
                 use = self.ledger.of(EVENT_SOURCE)
                 yield EventSource(function, queues[name], clients.sqs, threads, use).run()
+            if function.spec.objects is not None:
+                yield watch_objects(function, clients.s3, self.settings.bucket_name, function.spec.objects)
             if function.spec.every_seconds is not None:
                 seconds = self._tick_seconds or function.spec.every_seconds
                 yield run_timer(function, seconds)

@@ -245,6 +245,9 @@ class ApiSettings(
 ): ...
 
 
+class ReceiveSettings(StorageSettings, UploadSettings): ...
+
+
 class PlanSettings(
     StorageSettings,
     PlanQueueSettings,
@@ -276,6 +279,7 @@ class DeadLettersSettings(
 class Settings(
     AuthorizeSettings,
     ApiSettings,
+    ReceiveSettings,
     PlanSettings,
     InferSettings,
     AssembleSettings,

@@ -1,5 +1,6 @@
 """Objects in S3."""
 
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -9,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from nightlane.domain.ports import BlobMissing
+from nightlane.domain.ports import BlobMissing, PresignedPut
 from nightlane.domain.received import Received
 from nightlane.settings import KIB, MIB
 from nightlane.wire.headers import content_disposition
@@ -99,6 +100,16 @@ class S3Blobs:
             },
             ExpiresIn=seconds,
         )
+
+    def presigned_put(self, key: str, size: int, seconds: int) -> PresignedPut:
+        # Both are signed as headers of the request, so S3 refuses another size and a second object.
+        # https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
+        url = self._client.generate_presigned_url(
+            "put_object",
+            Params={"Bucket": self._bucket, "Key": key, "ContentLength": size, "IfNoneMatch": "*"},
+            ExpiresIn=seconds,
+        )
+        return PresignedPut(url, size, int(time.time()) + seconds)
 
 
 class ObjectWriter:

@@ -45,7 +45,15 @@ class Clients:
 
     @cached_property
     def s3(self) -> "S3Client":
-        config = CONFIG.merge(Config(signature_version="s3v4"))
+        # Presigned URLs then name the bucket's region. Under the default, the global name, a new bucket
+        # returns a redirect, and one in a region opened after March 2019 returns 400.
+        # https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html#VirtualHostingBackwardsCompatibility
+        config = CONFIG.merge(
+            Config(
+                signature_version="s3v4",
+                s3={"addressing_style": "virtual", "us_east_1_regional_endpoint": "regional"},
+            )
+        )
         client: S3Client = self._make("s3", endpoint_url=self._endpoint_url, config=config)
         return client
 

@@ -40,10 +40,27 @@ class StoredFile:
     expires_at: int | None
     listed: str
     """Sort key of the tenant's list: creation in milliseconds, then the id."""
+    is_direct: bool = False
+    """Whether clients send its content straight to the storage, not through the API."""
+    pending_until: int | None = None
+    """Until when its content is awaited; None once it is complete. See `pending_files`."""
+    problem: str | None = None
+    """Why the content of a pending file was refused."""
 
     @property
     def blob_key(self) -> str:
+        if self.is_direct:
+            return f"direct/{self.tenant}/{self.id}"
         return file_blob_key(self.tenant, self.id)
 
+    @property
+    def is_pending(self) -> bool:
+        return self.pending_until is not None
+
+    @property
+    def ends_at(self) -> int | None:
+        """When it expires, or its content has not arrived in time."""
+        return self.expires_at if self.pending_until is None else self.pending_until
+
     def is_expired(self, now: float) -> bool:
-        return self.expires_at is not None and now >= self.expires_at
+        return self.ends_at is not None and now >= self.ends_at

@@ -14,7 +14,7 @@ from nightlane.domain.ports import BlobMissing, Ports
 from nightlane.domain.received import Received
 from nightlane.domain.stores import list_key
 from nightlane.domain.utf8 import CHECKED_BYTES, check_utf8, explain_surrogate
-from nightlane.settings import ContentSettings, UploadSettings
+from nightlane.settings import ContentSettings, RetentionSettings, UploadSettings
 
 PRESIGNED_SECONDS = 900
 # Lambda's limit of 6 MB, minus the rest of the response.
@@ -48,18 +48,7 @@ def create_file(
         )
     if purpose is FilePurpose.BATCH:
         check_batch_input(content.size, content.chunks, settings)
-        lifetime = lifetime or settings.batch_file_retention_seconds
-    now, file_id = ports.now(), new_file_id(ports)
-    file = StoredFile(
-        id=file_id,
-        tenant=tenant,
-        filename=filename or "upload",
-        purpose=purpose,
-        size=content.size,
-        created_at=int(now),
-        expires_at=int(now) + lifetime if lifetime else None,
-        listed=list_key(now, file_id),
-    )
+    file = new_file(ports, tenant, filename, purpose, content.size, lifetime)
     ports.blobs.put_received(file.blob_key, content)
     ports.files.put_file(file)
     return file
@@ -67,6 +56,33 @@ def create_file(
 
 def new_file_id(ports: Ports) -> str:
     return f"file-{ports.new_id()[:24]}"
+
+
+def new_file(
+    ports: Ports[RetentionSettings],
+    tenant: str,
+    filename: str,
+    purpose: FilePurpose,
+    size: int,
+    lifetime: int | None,
+    pending_seconds: int | None = None,
+) -> StoredFile:
+    """Return the record of a new file. With `pending_seconds`, its content is awaited for so long."""
+    now, file_id = ports.now(), new_file_id(ports)
+    if purpose is FilePurpose.BATCH:
+        lifetime = lifetime or ports.settings.batch_file_retention_seconds
+    return StoredFile(
+        id=file_id,
+        tenant=tenant,
+        filename=filename or "upload",
+        purpose=purpose,
+        size=size,
+        created_at=int(now),
+        expires_at=int(now) + lifetime if lifetime else None,
+        listed=list_key(now, file_id),
+        is_direct=pending_seconds is not None,
+        pending_until=int(now) + pending_seconds if pending_seconds else None,
+    )
 
 
 def too_large_for_a_batch(limits: UploadSettings) -> BadRequest:
@@ -132,8 +148,9 @@ def list_files(
 def delete_file(ports: Ports, tenant: str, file_id: str) -> None:
     """Delete a file and its object. Raises: NotFound, also if it was already deleted."""
     file = get_file(ports, tenant, file_id)
-    if not ports.files.delete_file(file, int(ports.now())):
-        raise _no_such_file(file_id)
+    while not ports.files.delete_file(file, int(ports.now())):
+        # A pending file may just have been completed; one that was deleted raises.
+        file = get_file(ports, tenant, file_id)
     ports.blobs.delete([file.blob_key])
     ports.files.forget_file(file_id)
 
@@ -143,6 +160,8 @@ def read_content(ports: Ports[ContentSettings], tenant: str, file_id: str) -> Co
     file = get_file(ports, tenant, file_id)
     if file.purpose not in DOWNLOADABLE:
         raise BadRequest(f"Not allowed to download files of purpose: {file.purpose}")
+    if file.is_pending:
+        raise BadRequest(f"The file {file_id} has no content yet: it is pending.", param="id")
     if file.size <= ports.settings.max_inline_content_bytes and (text := _inline(ports, file)) is not None:
         return Content(file, text, None)
     return Content(file, None, ports.blobs.presigned_get(file.blob_key, file.filename, PRESIGNED_SECONDS))

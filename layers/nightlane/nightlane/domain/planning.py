@@ -15,6 +15,7 @@ from nightlane.domain.lines import BYTE_ORDER_MARK, Lines, is_blank, split_lines
 from nightlane.domain.metrics import Metric
 from nightlane.domain.order import encode_order
 from nightlane.domain.ordering import Arrangement, arrange, write_ordered
+from nightlane.domain.pending_files import not_uploaded
 from nightlane.domain.ports import BlobMissing, Ports, UpstreamModels
 from nightlane.domain.prefixes import prefix_of
 from nightlane.domain.retry_input import write_failed_lines
@@ -115,6 +116,8 @@ def _pin_input(ports: Ports[BatchSizeSettings], batch: Batch, hold: Hold) -> Non
     file = ports.files.get_file(file_id)
     if file is None or file.tenant != batch.tenant or file.is_expired(ports.now()):
         raise missing
+    if file.is_pending:
+        raise Invalid("invalid_request", not_uploaded(file), "file_id")
     if file.purpose is not FilePurpose.BATCH:
         message = f"The file {file_id} has purpose '{file.purpose}'; an input file needs purpose 'batch'."
         raise Invalid("invalid_request", message, "file_id")

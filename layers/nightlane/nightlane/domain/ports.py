@@ -1,6 +1,6 @@
 """The interfaces that the domain uses, implemented on AWS and on a single machine; see `stores`, too."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol
@@ -37,6 +37,26 @@ class ScatterWriter(Protocol):
         """Write a piece at its place in the object."""
 
 
+@dataclass(frozen=True, slots=True)
+class PresignedPut:
+    """A URL to PUT one object to, until `expires_at`, in seconds since 1970."""
+
+    url: str
+    """A path, if the server that issued it takes the request."""
+    size: int
+    """In bytes."""
+    expires_at: int
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers of the request: the URL is for this size, and for an object that does not exist."""
+        return {
+            "Content-Length": str(self.size),
+            "Content-Type": "application/octet-stream",
+            "If-None-Match": "*",
+        }
+
+
 class Blobs(Protocol):
     """Objects by key."""
 
@@ -55,6 +75,9 @@ class Blobs(Protocol):
             BlobMissing: when the first chunk is read.
         """
 
+    def size(self, key: str) -> int:
+        """Return the size of an object in bytes. Raises: BlobMissing."""
+
     def copy(self, source: str, target: str) -> int:
         """Copy an object and return its size in bytes. Raises: BlobMissing."""
 
@@ -67,6 +90,9 @@ class Blobs(Protocol):
 
     def presigned_get(self, key: str, filename: str, seconds: int) -> str:
         """Return a URL that gives anyone access to the object for a number of seconds."""
+
+    def presigned_put(self, key: str, size: int, seconds: int) -> PresignedPut:
+        """Return where anyone may store the object, with exactly `size` bytes, unless it exists."""
 
 
 class Queues(Protocol):

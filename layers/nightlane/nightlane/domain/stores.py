@@ -193,7 +193,17 @@ class UpstreamStore(Protocol):
         """Store how much the upstream takes. The latest is kept, and forgotten after a day."""
 
 
-class FileStore(Protocol):
+class PendingFileStore(Protocol):
+    """File records whose content is awaited; see `pending_files`. No list has them."""
+
+    def complete_file(self, file: StoredFile) -> bool:
+        """pending → complete; False if it is not pending any more, or was deleted."""
+
+    def refuse_file(self, file_id: str, problem: str) -> bool:
+        """Record why the content of a pending file was refused; False as in `complete_file`."""
+
+
+class FileStore(PendingFileStore, Protocol):
     """File records."""
 
     def put_file(self, file: StoredFile) -> None:
@@ -221,7 +231,10 @@ class FileStore(Protocol):
         """Return the tenant's files, neither deleted nor expired, in order of and after a `listed` key."""
 
     def delete_file(self, file: StoredFile, at: int) -> bool:
-        """Replace a file by a tombstone, so that cursors stay valid; False if it was already deleted."""
+        """Replace a file by a tombstone, so that cursors stay valid.
+
+        False if it was already deleted, or is no longer pending as it was when it was read.
+        """
 
     def forget_file(self, file_id: str) -> None:
         """Stop waking the sweeper for a deleted file, once its object is deleted."""

@@ -56,7 +56,9 @@ def remove_file(ports: Ports, file_id: str) -> None:
     """Remove the object of a file that expired or was deleted."""
     file = ports.files.get_file(file_id, deleted=True)
     if file is not None:
-        ports.files.delete_file(file, int(ports.now()))
+        if not ports.files.delete_file(file, int(ports.now())) and ports.files.get_file(file_id) is not None:
+            # It was completed just in time.
+            return
         ports.blobs.delete([file.blob_key])
         ports.files.forget_file(file_id)
 

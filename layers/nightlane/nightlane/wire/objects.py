@@ -15,6 +15,7 @@ from nightlane.domain.progress import WaitsFor
 from nightlane.domain.upload import UploadStatus
 
 Listed = TypeVar("Listed")
+FileStatus = Literal["processed", "pending", "error"]
 
 
 class Page(TypedDict, Generic[Listed]):
@@ -37,8 +38,23 @@ class File(TypedDict):
     expires_at: int | None
     filename: str
     purpose: FilePurpose
-    status: Literal["processed"]
+    status: FileStatus
     status_details: str | None
+
+
+class UploadRequest(TypedDict):
+    """The request that uploads the content of a file. It needs all of the headers, and no key."""
+
+    method: Literal["PUT"]
+    url: str
+    headers: dict[str, str]
+    expires_at: int
+
+
+class PendingFile(File):
+    """A file whose content is awaited, an extension."""
+
+    upload: UploadRequest
 
 
 class FilePage(Page[File]):

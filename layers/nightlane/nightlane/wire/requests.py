@@ -26,6 +26,7 @@ from nightlane.domain.file import UPLOADABLE, FilePurpose
 from nightlane.domain.ids import MAX_ID_CHARACTERS, shorten
 from nightlane.domain.utf8 import explain_surrogate
 from nightlane.domain.window import SUPPORTED_WINDOWS, parse_window
+from nightlane.settings import MIB
 
 MAX_TOKEN_CHARACTERS = 512
 MetadataKey = Annotated[str, StringConstraints(max_length=64)]
@@ -37,6 +38,7 @@ Purpose = Literal["assistants", "batch", "fine-tune", "vision", "user_data", "ev
 BATCH_ID_PATTERN = "^batch"
 CURSOR_PATTERN = f"{BATCH_ID_PATTERN}|^$"
 WINDOW_PATTERN = "^(([1-9][0-9]?|1[0-5][0-9]|16[0-8])h|[1-7]d)$"
+MAX_FILE_BYTES = 512 * MIB
 SUPPORTED: Mapping[str, tuple[str, ...]] = {
     "purpose": tuple(purpose.value for purpose in UPLOADABLE),
     "order": ("asc", "desc"),
@@ -119,6 +121,15 @@ class CreateBatch(Repeatable):
 
 
 class RetryBatch(Repeatable): ...
+
+
+class CreatePendingFile(Request):
+    """An extension: a file whose content the client will PUT to a URL. The limit is OpenAI's for any file."""
+
+    filename: Annotated[str, StringConstraints(min_length=1, max_length=512)]
+    purpose: Purpose
+    bytes: Annotated[int, Field(ge=1, le=MAX_FILE_BYTES)]
+    expires_after: ExpiresAfter | None = None
 
 
 class Query(BaseModel):

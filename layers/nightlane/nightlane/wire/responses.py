@@ -5,6 +5,7 @@ from typing import TypeVar
 
 from nightlane.domain.batch import Batch, BatchError, Usage
 from nightlane.domain.file import StoredFile
+from nightlane.domain.pending_files import PendingUpload
 from nightlane.domain.progress import Progress
 from nightlane.domain.trouble import Trouble
 from nightlane.wire import objects
@@ -104,10 +105,27 @@ def file_object(file: StoredFile) -> objects.File:
         "expires_at": file.expires_at,
         "filename": file.filename,
         "purpose": file.purpose,
-        # `files.wait_for_processing()` polls until it reads this.
-        "status": "processed",
-        "status_details": None,
+        "status": _file_status(file),
+        "status_details": file.problem,
     }
+
+
+def _file_status(file: StoredFile) -> objects.FileStatus:
+    """`files.wait_for_processing()` polls until it reads `processed` or `error`; `pending` is Azure's."""
+    if not file.is_pending:
+        return "processed"
+    return "pending" if file.problem is None else "error"
+
+
+def pending_file_object(pending: PendingUpload, url: str) -> objects.PendingFile:
+    put = pending.put
+    upload: objects.UploadRequest = {
+        "method": "PUT",
+        "url": url,
+        "headers": dict(put.headers),
+        "expires_at": put.expires_at,
+    }
+    return {**file_object(pending.file), "upload": upload}
 
 
 def deleted_file(file_id: str) -> objects.DeletedFile:

@@ -2,6 +2,7 @@
 
 import heapq
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from operator import itemgetter
 from typing import TYPE_CHECKING
@@ -18,6 +19,9 @@ from nightlane.domain.file import TOMBSTONE_SECONDS, FilePurpose, StoredFile
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+
+STORED = "attribute_exists(#pk) AND attribute_not_exists(#deleted_at)"
+PENDING = f"{STORED} AND attribute_exists(#pending_until)"
 
 
 class DynamoFiles:
@@ -77,13 +81,29 @@ class DynamoFiles:
         )
 
     def delete_file(self, file: StoredFile, at: int) -> bool:
+        return self._update_if(
+            file.id,
+            "SET #deleted_at = :at, #ttl = :ttl, #active = :active, #wake_at = :at REMOVE #owner",
+            {"at": at, "ttl": at + TOMBSTONE_SECONDS, "active": wake_partition(file.id)},
+            PENDING if file.is_pending else STORED,
+        )
+
+    def complete_file(self, file: StoredFile) -> bool:
+        complete = replace(file, pending_until=None, problem=None)
+        values: Item = {"owner": file_owner(file.tenant, file.purpose)}
+        if complete.ends_at is None:
+            expression = "SET #owner = :owner REMOVE #pending_until, #problem, #active, #wake_at"
+        else:
+            values["ends_at"] = complete.ends_at
+            expression = "SET #owner = :owner, #wake_at = :ends_at REMOVE #pending_until, #problem"
+        return self._update_if(file.id, expression, values, PENDING)
+
+    def refuse_file(self, file_id: str, problem: str) -> bool:
+        return self._update_if(file_id, "SET #problem = :problem", {"problem": problem}, PENDING)
+
+    def _update_if(self, file_id: str, expression: str, values: Item, condition: str) -> bool:
         try:
-            self._table.update(
-                file_key(file.id),
-                "SET #deleted_at = :at, #ttl = :ttl, #active = :active, #wake_at = :at REMOVE #owner",
-                {"at": at, "ttl": at + TOMBSTONE_SECONDS, "active": wake_partition(file.id)},
-                "attribute_exists(#pk) AND attribute_not_exists(#deleted_at)",
-            )
+            self._table.update(file_key(file_id), expression, values, condition)
         except ConditionFailed:
             return False
         return True

@@ -237,11 +237,12 @@ def _part_from_text(text: str) -> Part:
 
 def file_to_item(file: StoredFile) -> Item:
     key = file_key(file.id)
-    wakes = {"active": wake_partition(file.id), "wake_at": file.expires_at} if file.expires_at else {}
+    wakes = {"active": wake_partition(file.id), "wake_at": file.ends_at} if file.ends_at else {}
     return wakes | {
         "pk": key.pk,
         "sk": key.sk,
-        "owner": file_owner(file.tenant, file.purpose),
+        # Without it, no list has the file.
+        "owner": None if file.is_pending else file_owner(file.tenant, file.purpose),
         "listed": file.listed,
         "tenant": file.tenant,
         "filename": file.filename,
@@ -249,6 +250,9 @@ def file_to_item(file: StoredFile) -> Item:
         "size": file.size,
         "created_at": file.created_at,
         "expires_at": file.expires_at,
+        "is_direct": file.is_direct or None,
+        "pending_until": file.pending_until,
+        "problem": file.problem,
     }
 
 
@@ -262,6 +266,9 @@ def file_from_item(item: Mapping[str, Any]) -> StoredFile:
         created_at=int(item["created_at"]),
         expires_at=_whole(item.get("expires_at")),
         listed=item["listed"],
+        is_direct=item.get("is_direct", False),
+        pending_until=_whole(item.get("pending_until")),
+        problem=item.get("problem"),
     )
 
 
