@@ -6,6 +6,8 @@ from pathlib import Path
 import openai
 from openai.types import FileObject
 
+from .presigned import upload_presigned
+
 # Every server takes so much in one request: Nightlane on AWS takes 4.6 MB.
 ONE_REQUEST_BYTES = 4 * 1024 * 1024
 # A server without this way answers with one of these.
@@ -40,4 +42,4 @@ def _in_one_request(client: openai.OpenAI, path: Path) -> FileObject | None:
     return client.files.create(file=path, purpose="batch")
 
 
-WAYS: tuple[Way, ...] = (_if_small, _in_parts, _in_one_request)
+WAYS: tuple[Way, ...] = (_if_small, upload_presigned, _in_parts, _in_one_request)

@@ -1,6 +1,7 @@
 """Direct uploads with the official client and real PUTs, on one machine and on the rig."""
 
 import http.client
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -8,6 +9,7 @@ import openai
 import pytest
 from openai.types import FileObject
 
+from infra.cli.presigned import upload_presigned
 from tests.e2e.conftest import HomeInstance, Instance
 from tests.world import requests
 
@@ -93,6 +95,27 @@ def test_content_that_is_not_jsonl_is_refused(instance: Instance) -> None:
         "error",
         "Invalid file format for Batch API. Must be .jsonl",
     )
+
+
+def test_a_file_is_put_in_one_piece_or_left_to_another_way(
+    instance: Instance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "in.jsonl"
+    path.write_bytes(DATA + b"\n" * 5_000_000)
+    file = upload_presigned(instance.client, path)
+    assert file is not None
+    assert (file.status, file.bytes, file.filename) == ("processed", path.stat().st_size, "in.jsonl")
+    batch = instance.client.batches.create(input_file_id=file.id, **BATCH)
+    assert instance.wait(batch.id).status == "completed"
+    monkeypatch.setattr("infra.cli.presigned._put_once", lambda *_: 403)
+    assert upload_presigned(instance.client, path) is None
+
+
+def test_servers_without_direct_uploads_get_a_form(tmp_path: Path, instance: Instance) -> None:
+    path = tmp_path / "in.jsonl"
+    path.write_bytes(DATA)
+    with openai.OpenAI(base_url=instance.upstream.url, api_key="sk-1", max_retries=0) as client:
+        assert upload_presigned(client, path) is None
 
 
 def test_the_home_takes_only_what_a_url_was_issued_for(instance: Instance) -> None:
