@@ -22,7 +22,7 @@ def main() -> None:
     code = build(HOST if for_host else Platform.of(deployment.architecture))
     print(code.sizes(), file=sys.stderr)
     stack = NightlaneStack(app, deployment=deployment, code=code)
-    enforce_aws_solutions(app, stack, stack.bucket, stack.model_arns)
+    enforce_aws_solutions(app, stack, stack.bucket, stack.model_arns, stack.location_arns)
     app.synth()
 
 

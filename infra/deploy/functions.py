@@ -18,6 +18,7 @@ from ..resources import QUEUES, FunctionSpec
 from . import camel_case
 from .deployment import Deployment, Network
 from .layers import Code
+from .locations import LocationArns
 from .permissions import Grant, Target, grants_of
 from .queues import Queues
 from .storage import Storage
@@ -33,6 +34,7 @@ class FunctionResources:
     storage: Storage
     queues: Queues
     upstreams: UpstreamArns
+    locations: LocationArns
 
     def settings(self, deployment: Deployment) -> Settings:
         """The settings of all functions, with the names of the resources in the stack."""
@@ -66,6 +68,8 @@ class FunctionResources:
                 return list(self.upstreams.secrets)
             case Target.AWS_MODELS:
                 return list(self.upstreams.models.get(grant.on[0], ()))
+            case Target.S3_INPUTS | Target.S3_OUTPUTS | Target.RESULTS_TO_COPY:
+                return list(self.locations.by_target[grant.target])
 
 
 class Functions(Construct):

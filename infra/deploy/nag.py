@@ -12,6 +12,7 @@ from constructs import IConstruct
 PUSH_LOGS = "arn:<AWS::Partition>:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs"
 PREFIX = "The function may access the objects with one prefix; their names are not known in advance."
 PATTERN = "The worker may call the models that the operator's patterns or resources allow."
+LOCATION = "The operator's s3_inputs or s3_outputs have this prefix."
 REASONS = {
     "L1": "python3.13 is the runtime that is tested, and the wheels of the dependencies are built for it.",
     "S1": "Only the functions access the bucket; API Gateway's access log shows who requested what.",
@@ -25,9 +26,18 @@ REASONS = {
 
 
 def enforce_aws_solutions(
-    scope: IConstruct, stack: Stack, bucket: IConstruct, models: Iterable[str] = ()
+    scope: IConstruct,
+    stack: Stack,
+    bucket: IConstruct,
+    models: Iterable[str] = (),
+    locations: Iterable[str] = (),
 ) -> None:
-    """Make synthesis fail on every finding without a reason here. `models` are ARNs of AWS's models."""
+    """Make synthesis fail on every finding without a reason here.
+
+    Args:
+        models: ARNs of AWS's models.
+        locations: ARNs of objects in other buckets.
+    """
     Validations.of(scope).add_plugins(AwsSolutionsChecks(scope))
     name = stack.get_logical_id(bucket.node.default_child)  # type: ignore[arg-type]
     prefixes = ("files", "direct", "uploads", "work")
@@ -35,6 +45,7 @@ def enforce_aws_solutions(
     # `Validations.acknowledge` rejects ids with a second "::", which those of single resources have.
     key = Validations.ACKNOWLEDGED_RULES_METADATA_KEY
     allowed = {f"IAM5[Resource::{_shown(arn, stack)}]": PATTERN for arn in models if "*" in arn}
+    allowed |= {f"IAM5[Resource::{_shown(arn, stack)}]": LOCATION for arn in locations}
     for rule, reason in (REASONS | objects | allowed).items():
         stack.node.add_metadata(key, {f"AwsSolutions::AwsSolutions-{rule}": reason})
 

@@ -18,6 +18,9 @@ class Target(StrEnum):
     OBJECTS = "objects"
     BUCKET = "bucket"
     QUEUE = "queue"
+    RESULTS_TO_COPY = "results-to-copy"
+    S3_INPUTS = "s3-inputs"
+    S3_OUTPUTS = "s3-outputs"
     UPSTREAM_KEY = "upstream-key"
     AWS_MODELS = "aws-models"
 
@@ -72,6 +75,13 @@ _CALL_AWS_MODELS = (
     Grant(Target.AWS_MODELS, ("bedrock-mantle:CreateInference",), ("bedrock-mantle",)),
 )
 
+# What the operator's s3_inputs and s3_outputs allow batches to read and to write.
+_READ_S3_INPUTS = Grant(Target.S3_INPUTS, ("s3:GetObject",))
+_COPY_RESULTS = (
+    Grant(Target.S3_OUTPUTS, ("s3:PutObject",)),
+    Grant(Target.RESULTS_TO_COPY, ("s3:GetObject",)),
+)
+
 _GRANTS: dict[str, tuple[Grant, ...]] = {
     "authorize": (_table("GetItem", KEY),),
     "api": (
@@ -99,6 +109,7 @@ _GRANTS: dict[str, tuple[Grant, ...]] = {
         _objects("GetObject", FILES, DIRECT, WORK),
         _objects("PutObject AbortMultipartUpload DeleteObject", WORK),
         _LIST_BUCKET,
+        _READ_S3_INPUTS,
         _send(INFER.name, ASSEMBLE.name),
     ),
     "infer": (
@@ -116,6 +127,7 @@ _GRANTS: dict[str, tuple[Grant, ...]] = {
         _table("DeleteItem", BATCH, WAITING),
         _objects("GetObject DeleteObject", WORK),
         _objects("PutObject AbortMultipartUpload DeleteObject", FILES),
+        *_COPY_RESULTS,
         _send(INFER.name, ASSEMBLE.name),
     ),
     "sweep": (

@@ -8,6 +8,7 @@ from .api import Api
 from .deployment import PLACEHOLDER_HOST, Deployment
 from .functions import FunctionResources, Functions
 from .layers import Code
+from .locations import LocationArns
 from .monitoring.alarms import Alarms
 from .monitoring.dashboard import Dashboard
 from .monitoring.metrics import Watched
@@ -32,12 +33,14 @@ class NightlaneStack(Stack):
         queues = Queues(self, "Queues", functions=specs)
         upstreams = UpstreamArns.of(deployment.settings, self)
         self.model_arns = tuple(arn for arns in upstreams.models.values() for arn in arns)
+        locations = LocationArns.of(deployment.settings, self, storage.bucket)
+        self.location_arns = locations.outside
         self.functions = Functions(
             self,
             "Functions",
             deployment=deployment,
             specs=specs,
-            resources=FunctionResources(storage, queues, upstreams),
+            resources=FunctionResources(storage, queues, upstreams, locations),
             code=code,
         ).by_name
         api = Api(

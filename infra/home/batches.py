@@ -30,6 +30,7 @@ class SqliteBatches:
         self.fail_batch = steps.fail_batch
         self.record_plan = steps.record_plan
         self.finish_batch = steps.finish_batch
+        self.note_output_problem = steps.note_output_problem
         self.begin_shard = shards.begin_shard
         self.get_shard = shards.get_shard
         self.shards = shards.shards

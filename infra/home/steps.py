@@ -71,6 +71,15 @@ class SqliteSteps:
         stored = planned or find_batch(self._database.read(), batch.id)
         return stored is not None and stored.manifest_key == manifest_key
 
+    def note_output_problem(self, batch: Batch, problem: str | None) -> None:
+        def is_ours(stored: Batch) -> bool:
+            return is_unfinished(stored) and stored.epoch == batch.epoch
+
+        def note(stored: Batch) -> Batch:
+            return replace(stored, output_problem=problem)
+
+        update_batch(self._database, batch.id, is_ours, note)
+
     def finish_batch(
         self, batch: Batch, outcome: Outcome, at: int, output: StoredFile | None, error: StoredFile | None
     ) -> bool:

@@ -14,6 +14,7 @@ from openai.types import Batch
 
 from infra.cli.mock.process import MockUpstream
 from nightlane.settings import Settings
+from tests.rig.accesses import TEAM_BUCKET
 from tests.rig.rig import RIG_DEFAULTS, Rig
 from tests.upstream import only
 
@@ -21,6 +22,10 @@ KEYS = {"acme": "sk-acme-0123456789abcdef", "other": "sk-other-0123456789abcdef"
 NIGHTLANE = [sys.executable, "-m", "infra.cli.app"]
 LOCAL = [*NIGHTLANE, "local", "--port", "0"]
 ACME = KEYS["acme"]
+TEAM_LOCATIONS = {
+    "s3_inputs": f'["s3://{TEAM_BUCKET}/in/"]',
+    "s3_outputs": f'["s3://{TEAM_BUCKET}/out/"]',
+}
 ENDED = {"completed", "failed", "expired", "cancelled"}
 
 
@@ -122,5 +127,5 @@ ON_HOME_AND_RIG = pytest.mark.parametrize("start", [running_home, running_rig], 
 @pytest.fixture(scope="session", params=[running_home, running_rig], ids=["home", "rig"])
 def instance(request: pytest.FixtureRequest) -> Iterator[Instance]:
     """The instance that most tests share; each of them runs on one machine and on the rig."""
-    with request.param(max_concurrent_batches=4) as made:
+    with request.param(max_concurrent_batches=4, **TEAM_LOCATIONS) as made:
         yield made

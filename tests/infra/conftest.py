@@ -97,7 +97,7 @@ def synthesise(tmp_path_factory: pytest.TempPathFactory) -> Synthesise:
             app = App(outdir=str(folder))
             deployment = Deployment.from_context(UPSTREAM | context)
             stack = NightlaneStack(app, deployment=deployment, code=Code(empty, empty, empty))
-            enforce_aws_solutions(app, stack, stack.bucket, stack.model_arns)
+            enforce_aws_solutions(app, stack, stack.bucket, stack.model_arns, stack.location_arns)
             app.synth()
             templates[key] = Template(folder / f"{stack.stack_name}.template.json")
         return templates[key]

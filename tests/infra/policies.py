@@ -16,7 +16,7 @@ from infra.resources import QUEUES, functions
 from nightlane.settings import Settings
 from tests.conftest import AWS_CALLS
 from tests.infra.conftest import Synthesise, Template, as_list
-from tests.rig.accesses import Access, read_accesses
+from tests.rig.accesses import TEAM_BUCKET, Access, read_accesses
 
 FUNCTIONS = tuple(spec.name for spec in functions(Settings()))
 # Allowed for Lambda itself, so no handler makes these calls.
@@ -60,7 +60,11 @@ def seen() -> set[Access]:
 
 @pytest.fixture(scope="module")
 def allowances(synthesise: Synthesise) -> set[Allowance]:
-    template = synthesise(upstreams=[{"url": "https://a.test/v1", "auth": {"secret": "acme/models"}}])
+    template = synthesise(
+        upstreams=[{"url": "https://a.test/v1", "auth": {"secret": "acme/models"}}],
+        s3_inputs=[f"s3://{TEAM_BUCKET}/in/"],
+        s3_outputs=[f"s3://{TEAM_BUCKET}/out/"],
+    )
     return {allowance for name in FUNCTIONS for allowance in _allowances(template, name)}
 
 
@@ -101,6 +105,9 @@ def _resource(template: Template, resource: Any) -> tuple[str, str]:
             return (Target.OBJECTS, rest) if rest else (Target.BUCKET, "")
         case "AWS::SQS::Queue":
             return Target.QUEUE, _queue(template, head)
+    if ":s3:::" in text:
+        location = text.split(":s3:::")[1]
+        return (Target.S3_INPUTS if "/in/" in location else Target.S3_OUTPUTS), location
     return (Target.UPSTREAM_KEY, "acme/models") if "secretsmanager" in text else ("other", text)
 
 

@@ -12,7 +12,12 @@ from tests.infra.conftest import Synthesise, Template, as_list
 pytestmark = pytest.mark.xdist_group("cdk")
 SPECS = {spec.name: spec for spec in functions(Settings())}
 SECRET = [{"url": "https://a.test/v1", "auth": {"secret": "acme/models"}}]
-TEXTS_AND_LISTS = {"extra_endpoints": ["/v1/rerank"], "cors_origin": "*"}
+TEXTS_AND_LISTS = {
+    "extra_endpoints": ["/v1/rerank"],
+    "cors_origin": "*",
+    "s3_inputs": ["s3://team-data/in/"],
+    "s3_outputs": [{"prefix": "s3://team-data/out/", "tenants": ["acme"]}],
+}
 # Every other setting of the operator, with a value that is not the default.
 CHANGED: dict[str, Any] = {
     name: not field.default
@@ -62,6 +67,9 @@ def test_an_environment_has_exactly_the_settings_that_its_function_declares(
     settings = settings_of(synthesise(upstreams=SECRET, **CHANGED, **TEXTS_AND_LISTS), spec.name)
     assert set(settings) == spec.settings.model_fields.keys()
     assert settings.get("extra_endpoints", '["/v1/rerank"]') == '["/v1/rerank"]'
+    assert (
+        settings.get("s3_inputs", '[{"prefix":"s3://team-data/in/"}]') == '[{"prefix":"s3://team-data/in/"}]'
+    )
     changed = {name: settings[name] for name in settings.keys() & CHANGED.keys()}
     assert Settings(**changed) == Settings(**{name: CHANGED[name] for name in changed})
 

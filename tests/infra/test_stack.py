@@ -188,6 +188,31 @@ def test_objects_that_clients_store_invoke_the_function_that_completes_their_fil
     }
 
 
+def test_only_plan_and_assemble_may_use_the_buckets_of_the_operator_below_the_prefixes(
+    synthesise: Synthesise, template: Template
+) -> None:
+    locations = {
+        "s3_inputs": ["s3://team-data/in/"],
+        "s3_outputs": [{"prefix": "s3://team-data/out/", "tenants": ["acme"]}],
+    }
+
+    def outside(of: Template) -> set[tuple[str, str, str]]:
+        return {
+            (name, action, "".join(map(str, resource["Fn::Join"][1][2:])))
+            for name in FUNCTIONS
+            for statement in of.statements(name)
+            for resource in as_list(statement["Resource"])
+            if ":s3:::" in json.dumps(resource)
+            for action in as_list(statement["Action"])
+        }
+
+    assert outside(synthesise(**locations)) == {
+        ("plan", "s3:GetObject", ":s3:::team-data/in/*"),
+        ("assemble", "s3:PutObject", ":s3:::team-data/out/*"),
+    }
+    assert outside(template) == set()
+
+
 def test_every_queue_keeps_a_message_for_the_longest_window(template: Template) -> None:
     for queue in template.of_type("AWS::SQS::Queue").values():
         assert queue["MessageRetentionPeriod"] >= MAX_WINDOW_SECONDS

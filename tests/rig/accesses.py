@@ -16,6 +16,8 @@ from infra.deploy.permissions import Target
 
 # The environment variable with the folder in which accesses are recorded.
 RECORD = "RECORD_AWS_CALLS"
+# The bucket of a team, where batches may read below `in/` and write below `out/`.
+TEAM_BUCKET = "team-data"
 # For these, one access stands for all of its kind.
 KINDS = frozenset({Target.TABLE, Target.OBJECTS})
 OBJECT_ACTIONS = {
@@ -84,7 +86,19 @@ def _partition(params: Mapping[str, Any]) -> str:
 
 
 def _objects(operation: str, params: Mapping[str, Any]) -> Accesses:
-    if operation == "DeleteObjects":
+    if params["Bucket"] == TEAM_BUCKET:
+        # Another bucket is written to with a copy of a result, and read with HeadObject.
+        if operation == "CopyObject":
+            yield "s3:GetObject", Target.OBJECTS, params["CopySource"]["Key"]
+            yield "s3:PutObject", Target.S3_OUTPUTS, f"{params['Bucket']}/{params['Key']}"
+        else:
+            action = f"s3:{OBJECT_ACTIONS.get(operation, operation)}"
+            yield action, Target.S3_INPUTS, f"{params['Bucket']}/{params['Key']}"
+    elif operation == "CopyObject" and params["CopySource"]["Bucket"] == TEAM_BUCKET:
+        source = params["CopySource"]
+        yield "s3:GetObject", Target.S3_INPUTS, f"{source['Bucket']}/{source['Key']}"
+        yield "s3:PutObject", Target.OBJECTS, params["Key"]
+    elif operation == "DeleteObjects":
         for each in params["Delete"]["Objects"]:
             yield "s3:DeleteObject", Target.OBJECTS, each["Key"]
     elif operation == "CopyObject":

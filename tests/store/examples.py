@@ -22,6 +22,7 @@ def new_batch(number: int = 0, tenant: str = "acme") -> Batch:
             completion_window="24h",
             metadata={"é": "中", "": ""},
             output_expires_after=3_600,
+            output_prefix="s3://team-data/out/",
         ),
         status=BatchStatus.VALIDATING,
         listed=f"{NOW * 1000 + number:013d}#{batch_id}",

@@ -116,3 +116,19 @@ def test_a_step_of_a_terminal_batch_does_not_wake_the_sweeper(store: BatchStore)
     assert store.finish_batch(batch, Outcome.EXPIRED, NOW, None, None)
     assert not store.hold_step(look(store, batch), NOW)
     assert list(store.due(NOW + 10**6)) == []
+
+
+def test_only_the_newest_assembler_records_a_problem_with_the_copies(store: BatchStore) -> None:
+    batch = running(store, shards=1)
+    first = assembling(store, batch)
+    second = store.begin_assembly(batch.id, NOW + 60)
+    assert second is not None
+    store.note_output_problem(first, "old")
+    assert look(store, batch).output_problem is None
+    store.note_output_problem(second, "«new»")
+    assert look(store, batch).output_problem == "«new»"
+    store.note_output_problem(second, None)
+    assert look(store, batch).output_problem is None
+    assert store.finish_batch(second, Outcome.EXPIRED, NOW, None, None)
+    store.note_output_problem(second, "late")
+    assert look(store, batch).output_problem is None

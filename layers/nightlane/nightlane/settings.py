@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints, field_validator
 
+from nightlane.s3_settings import S3InputSettings, S3OutputSettings
 from nightlane.settings_group import SettingsGroup
 from nightlane.upstream_settings import UpstreamSettings, check_upstreams
 
@@ -124,7 +125,10 @@ class RetentionSettings(SettingsGroup):
     batch_file_retention_seconds: int = Field(default=2_592_000, ge=1)
 
 
-class InlineSettings(RetentionSettings, WindowSettings): ...
+class NewBatchSettings(WindowSettings, S3InputSettings, S3OutputSettings): ...
+
+
+class InlineSettings(RetentionSettings, NewBatchSettings): ...
 
 
 class BatchSizeSettings(SettingsGroup):
@@ -173,7 +177,9 @@ class ShardSettings(SettingsGroup):
         return tuple(base + (lane < extra) for lane in range(lanes))
 
 
-class PlanningSettings(EndpointSettings, BatchSizeSettings, ShardSettings, AdmissionSettings):
+class PlanningSettings(
+    EndpointSettings, BatchSizeSettings, ShardSettings, AdmissionSettings, S3InputSettings
+):
     max_batch_lines: int = Field(default=50_000, ge=1)
     prefix_order: bool = Field(
         default=True,
@@ -184,7 +190,7 @@ class PlanningSettings(EndpointSettings, BatchSizeSettings, ShardSettings, Admis
     )
 
 
-class AssemblySettings(RetentionSettings, AdmissionSettings): ...
+class AssemblySettings(RetentionSettings, AdmissionSettings, S3OutputSettings): ...
 
 
 class SweepingSettings(AdmissionSettings): ...

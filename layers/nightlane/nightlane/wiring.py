@@ -8,6 +8,7 @@ from typing import TypeVar
 from nightlane.aws.blobs import S3Blobs
 from nightlane.aws.clients import Clients
 from nightlane.aws.compositions import S3Compositions
+from nightlane.aws.locations import S3Locations
 from nightlane.aws.queues import SqsQueues
 from nightlane.aws.secrets import UpstreamKey
 from nightlane.aws.signing import SigV4Signer
@@ -44,6 +45,7 @@ def ports_on_aws(settings: Stored, clients: Clients) -> Ports[Stored]:
         monotonic=time.monotonic,
         new_id=new_id,
         settings=settings,
+        s3=S3Locations(clients.s3, settings.bucket_name),
     )
 
 

@@ -15,6 +15,7 @@ from nightlane.domain.metrics import Metric
 from nightlane.domain.order import decode_order, merge_runs, run_starts
 from nightlane.domain.parts import PARTS_AHEAD, Record, merge_parts
 from nightlane.domain.ports import Ports
+from nightlane.domain.result_copies import copy_results
 from nightlane.domain.shard import DoneLines, Manifest, Shard, ShardSpec, input_key, plan_keys
 from nightlane.domain.steps import Hold, held, redrive_at
 from nightlane.domain.stores import list_key
@@ -68,6 +69,7 @@ def _finish(ports: Ports[AssemblySettings], batch: Batch, hold: Hold) -> None:
         for kind in KINDS
     )
     files = [file if file.size else None for file in (output, error)]
+    copy_results(ports, batch, [file for file in files if file is not None])
     if not ports.batches.finish_batch(batch, outcome, int(ports.now()), *files):
         ports.blobs.delete([output.blob_key, error.blob_key])
         return

@@ -85,6 +85,8 @@ class BatchRequest:
     output_expires_after: int | None = None
     retry_of: str | None = None
     """The earlier batch whose failed lines it runs again; None for an ordinary batch."""
+    output_prefix: str | None = None
+    """An s3:// URL that the result files are copied to."""
 
     def fingerprint(self) -> str:
         """Return a hash that is equal for equal parameters, in any order of the metadata."""
@@ -95,6 +97,7 @@ class BatchRequest:
             None if self.metadata is None else sorted(self.metadata.items()),
             self.output_expires_after,
             self.retry_of,
+            self.output_prefix,
         ]
         return hashlib.sha256(json.dumps(parameters).encode()).hexdigest()
 
@@ -131,6 +134,9 @@ class Batch:
     usage: Usage = NO_USAGE
     output_file_id: str | None = None
     error_file_id: str | None = None
+
+    output_problem: str | None = None
+    """Why the results could not be copied to `output_prefix`."""
 
     epoch: int = 0
     """Fencing token of planning and assembly: raised by each that begins; only the newest may commit."""

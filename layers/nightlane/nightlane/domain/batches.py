@@ -8,20 +8,23 @@ from nightlane.domain.errors import BadRequest, Conflict, NotFound
 from nightlane.domain.ids import is_possible, shorten
 from nightlane.domain.metrics import Metric
 from nightlane.domain.ports import Ports
+from nightlane.domain.s3_locations import check_input_url, check_output_prefix, is_s3_url
 from nightlane.domain.steps import redrive_at
 from nightlane.domain.stores import list_key
 from nightlane.domain.window import window_seconds
-from nightlane.settings import StepSettings, WindowSettings
+from nightlane.settings import NewBatchSettings, StepSettings
 
 
 def create_batch(
-    ports: Ports[WindowSettings], tenant: str, request: BatchRequest, token: str | None
+    ports: Ports[NewBatchSettings], tenant: str, request: BatchRequest, token: str | None
 ) -> Batch:
     """Create a batch, or return the one that was created with the same idempotency token.
 
     Raises:
         Conflict: the token was used with different parameters.
+        BadRequest: the tenant may not use a location in S3.
     """
+    _check_locations(ports, tenant, request)
     now = ports.now()
     batch_id = f"batch_{derived_id(tenant, token) if token else ports.new_id()}"
     batch = Batch(
@@ -59,6 +62,17 @@ def _same(existing: Batch, request: BatchRequest, token: str | None) -> Batch:
             "request."
         )
     return existing
+
+
+def _check_locations(ports: Ports[NewBatchSettings], tenant: str, request: BatchRequest) -> None:
+    if ports.s3 is None and is_s3_url(request.input_file_id):
+        message = "This server cannot read from S3: upload the input file with POST /v1/files."
+        raise BadRequest(message, code="invalid_value", param="input_file_id")
+    if ports.s3 is None and request.output_prefix is not None:
+        message = "This server cannot write to S3: download the result files by their ids."
+        raise BadRequest(message, code="invalid_value", param="output_prefix")
+    check_input_url(ports.settings, tenant, request.input_file_id)
+    check_output_prefix(ports.settings, tenant, request.output_prefix)
 
 
 def _send(ports: Ports, send: Callable[[str], None], batch_id: str) -> None:

@@ -19,6 +19,7 @@ from nightlane.domain.pending_files import not_uploaded
 from nightlane.domain.ports import BlobMissing, Ports, UpstreamModels
 from nightlane.domain.prefixes import prefix_of
 from nightlane.domain.retry_input import write_failed_lines
+from nightlane.domain.s3_locations import LocationUnavailable, find_input, is_s3_url
 from nightlane.domain.shard import Manifest, input_key, plan_keys
 from nightlane.domain.steps import Hold, held, redrive_at
 from nightlane.settings import BatchSizeSettings, DispatchSettings, PlanningSettings
@@ -102,12 +103,15 @@ def _record(
         ports.blobs.delete(keys)
 
 
-def _pin_input(ports: Ports[BatchSizeSettings], batch: Batch, hold: Hold) -> None:
+def _pin_input(ports: Ports[PlanningSettings], batch: Batch, hold: Hold) -> None:
     """Copy the input for the batch, so that deleting the file later does not affect it.
 
     Raises: Invalid, Fenced.
     """
     file_id = batch.request.input_file_id
+    if is_s3_url(file_id):
+        _pin_s3_input(ports, batch)
+        return
     missing = Invalid(
         "invalid_request",
         f"Cannot find file {file_id}, or organization {batch.tenant} does not have access to it.",
@@ -121,12 +125,7 @@ def _pin_input(ports: Ports[BatchSizeSettings], batch: Batch, hold: Hold) -> Non
     if file.purpose is not FilePurpose.BATCH:
         message = f"The file {file_id} has purpose '{file.purpose}'; an input file needs purpose 'batch'."
         raise Invalid("invalid_request", message, "file_id")
-    if file.size > ports.settings.max_batch_bytes:
-        message = (
-            f"The batch input file is larger than the {ports.settings.max_batch_bytes} maximum. "
-            "Please try again with a smaller batch."
-        )
-        raise Invalid("invalid_request", message, "file_id")
+    _check_size(ports.settings, file.size)
     try:
         if batch.request.retry_of is None:
             ports.blobs.copy(file.blob_key, input_key(batch.id))
@@ -134,6 +133,30 @@ def _pin_input(ports: Ports[BatchSizeSettings], batch: Batch, hold: Hold) -> Non
             write_failed_lines(ports, batch, file, hold)
     except BlobMissing as error:
         raise missing from error
+
+
+def _pin_s3_input(ports: Ports[PlanningSettings], batch: Batch) -> None:
+    url = batch.request.input_file_id
+    # The settings may have changed since the batch was created.
+    location = find_input(ports.settings, batch.tenant, url)
+    if location is None or ports.s3 is None:
+        raise Invalid("invalid_request", f"Not allowed to read {url}.", "input_file_id")
+    try:
+        _check_size(ports.settings, ports.s3.size(location))
+        ports.s3.copy_in(location, input_key(batch.id))
+        # It may have been replaced by a larger one meanwhile.
+        _check_size(ports.settings, ports.blobs.size(input_key(batch.id)))
+    except LocationUnavailable as error:
+        raise Invalid("invalid_request", f"Cannot read {url}: {error}.", "input_file_id") from error
+
+
+def _check_size(limits: BatchSizeSettings, size: int) -> None:
+    if size > limits.max_batch_bytes:
+        message = (
+            f"The batch input file is larger than the {limits.max_batch_bytes} maximum. "
+            "Please try again with a smaller batch."
+        )
+        raise Invalid("invalid_request", message, "file_id")
 
 
 def _read(

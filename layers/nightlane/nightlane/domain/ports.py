@@ -10,6 +10,7 @@ from typing_extensions import TypeVar
 from nightlane.domain.compositions import Compositions
 from nightlane.domain.metrics import Meter
 from nightlane.domain.received import Received
+from nightlane.domain.s3_locations import S3Objects
 from nightlane.domain.shard import LaneMessage
 from nightlane.domain.stores import BatchStore, FileStore, UpstreamStore
 from nightlane.domain.upload_store import UploadStore
@@ -151,3 +152,5 @@ class Ports(Generic[Declared]):
     new_id: Callable[[], str]
     """Returns 32 random hexadecimal digits."""
     settings: Declared
+    s3: S3Objects | None = None
+    """None where there is no S3."""

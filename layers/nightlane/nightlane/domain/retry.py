@@ -7,14 +7,14 @@ from nightlane.domain.batches import create_batch, find_created, get_batch
 from nightlane.domain.errors import BadRequest, Conflict
 from nightlane.domain.file import StoredFile
 from nightlane.domain.ports import Ports
-from nightlane.settings import WindowSettings
+from nightlane.settings import NewBatchSettings
 
 RETRY_OF = "retry_of"
 # https://platform.openai.com/docs/api-reference/batch/create
 MAX_METADATA_PAIRS = 16
 
 
-def retry_batch(ports: Ports[WindowSettings], tenant: str, batch_id: str, token: str | None) -> Batch:
+def retry_batch(ports: Ports[NewBatchSettings], tenant: str, batch_id: str, token: str | None) -> Batch:
     """Create a batch of the lines in a batch's error file; `retry_input` writes its input.
 
     A repeat with the same idempotency token returns the same batch.

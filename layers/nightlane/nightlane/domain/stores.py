@@ -63,6 +63,9 @@ class StepStore(Protocol):
     ) -> bool:
         """Store the plan, after which the batch waits for admission; False as in `fail_batch`."""
 
+    def note_output_problem(self, batch: Batch, problem: str | None) -> None:
+        """Record why the results could not be copied, or that they were, unless a newer epoch began."""
+
     def finish_batch(
         self, batch: Batch, outcome: Outcome, at: int, output: StoredFile | None, error: StoredFile | None
     ) -> bool:

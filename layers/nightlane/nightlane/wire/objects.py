@@ -4,7 +4,7 @@ Every key is always present, and null when unset. Times are whole seconds since 
 Source: https://platform.openai.com/docs/api-reference/batch/object and …/files/object
 """
 
-from typing import Generic, Literal, TypeVar
+from typing import Generic, Literal, NotRequired, TypeVar
 
 # Pydantic needs this one before Python 3.12.
 from typing_extensions import TypedDict
@@ -135,7 +135,7 @@ class Usage(TypedDict):
 
 
 class Batch(TypedDict):
-    """A batch of requests to one endpoint."""
+    """A batch of requests to one endpoint. An `output_prefix` is an extension, shown to those who use it."""
 
     id: str
     object: Literal["batch"]
@@ -159,6 +159,8 @@ class Batch(TypedDict):
     request_counts: RequestCounts
     usage: Usage
     metadata: dict[str, str] | None
+    output_prefix: NotRequired[str]
+    output_prefix_error: NotRequired[str | None]
 
 
 class BatchPage(Page[Batch]):

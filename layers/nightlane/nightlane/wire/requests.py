@@ -17,6 +17,7 @@ from pydantic import (
     ValidationInfo,
     model_validator,
 )
+from pydantic.config import JsonDict
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from nightlane.domain.batch import BatchRequest
@@ -24,6 +25,7 @@ from nightlane.domain.endpoints import ENDPOINTS
 from nightlane.domain.errors import BadRequest
 from nightlane.domain.file import UPLOADABLE, FilePurpose
 from nightlane.domain.ids import MAX_ID_CHARACTERS, shorten
+from nightlane.domain.s3_locations import MAX_URL_CHARACTERS, SCHEME, is_s3_url
 from nightlane.domain.utf8 import explain_surrogate
 from nightlane.domain.window import SUPPORTED_WINDOWS, parse_window
 from nightlane.settings import MIB
@@ -37,6 +39,7 @@ Purpose = Literal["assistants", "batch", "fine-tune", "vision", "user_data", "ev
 # Only for the OpenAPI document: the domain refuses what does not match, in OpenAI's words.
 BATCH_ID_PATTERN = "^batch"
 CURSOR_PATTERN = f"{BATCH_ID_PATTERN}|^$"
+FILE_OR_S3: JsonDict = {"anyOf": [{"maxLength": MAX_ID_CHARACTERS}, {"pattern": f"^{SCHEME}"}]}
 WINDOW_PATTERN = "^(([1-9][0-9]?|1[0-5][0-9]|16[0-8])h|[1-7]d)$"
 MAX_FILE_BYTES = 512 * MIB
 SUPPORTED: Mapping[str, tuple[str, ...]] = {
@@ -60,6 +63,12 @@ def _supported_window(window: str) -> str:
 
 def _unsupported(supported: str) -> PydanticCustomError:
     return PydanticCustomError("unsupported_value", "Supported {supported}.", {"supported": supported})
+
+
+def _short_unless_s3(file_id: str) -> str:
+    if len(file_id) > MAX_ID_CHARACTERS and not is_s3_url(file_id):
+        raise PydanticCustomError("string_too_long", "too long", {"max_length": MAX_ID_CHARACTERS})
+    return file_id
 
 
 class Request(BaseModel):
@@ -96,9 +105,11 @@ class CreateBatch(Repeatable):
         json_schema_extra={"oneOf": [{"required": ["input_file_id"]}, {"required": ["requests"]}]}
     )
 
-    input_file_id: Annotated[str, StringConstraints(max_length=MAX_ID_CHARACTERS)] = Field(
-        default_factory=str
-    )
+    input_file_id: Annotated[
+        str,
+        AfterValidator(_short_unless_s3),
+        Field(max_length=MAX_URL_CHARACTERS, json_schema_extra=FILE_OR_S3),
+    ] = Field(default_factory=str)
     requests: Annotated[list[dict[str, Any]], Field(min_length=1)] = Field(
         default_factory=list, description="An extension: the lines of an input file, instead of its id"
     )
@@ -108,6 +119,9 @@ class CreateBatch(Repeatable):
     ]
     metadata: Annotated[dict[MetadataKey, MetadataValue], Field(max_length=16)] | None = None
     output_expires_after: ExpiresAfter | None = None
+    output_prefix: Annotated[str, StringConstraints(max_length=MAX_URL_CHARACTERS)] | None = Field(
+        default=None, description="An extension: an s3:// URL to copy the result files to"
+    )
 
     def to_domain(self) -> BatchRequest:
         expires = self.output_expires_after
@@ -117,6 +131,7 @@ class CreateBatch(Repeatable):
             completion_window=self.completion_window,
             metadata=self.metadata,
             output_expires_after=expires.seconds if expires else None,
+            output_prefix=self.output_prefix,
         )
 
 

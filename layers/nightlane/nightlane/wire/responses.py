@@ -17,7 +17,7 @@ Listed = TypeVar("Listed", objects.Batch, objects.File)
 def batch_object(batch: Batch) -> objects.Batch:
     # Zero until the batch is validated, or has ended before that.
     shows_counts = batch.shown_in_progress_at is not None or batch.status.is_terminal
-    return {
+    shown: objects.Batch = {
         "id": batch.id,
         "object": "batch",
         "endpoint": batch.request.endpoint,
@@ -49,6 +49,10 @@ def batch_object(batch: Batch) -> objects.Batch:
         "usage": _usage(batch.usage),
         "metadata": None if batch.request.metadata is None else dict(batch.request.metadata),
     }
+    if batch.request.output_prefix is not None:
+        shown["output_prefix"] = batch.request.output_prefix
+        shown["output_prefix_error"] = batch.output_problem
+    return shown
 
 
 def progress_object(progress: Progress) -> objects.Progress:

@@ -112,6 +112,7 @@ def batch_to_item(batch: Batch, wake_at: int) -> Item:
         "metadata": None if request.metadata is None else json.dumps(dict(request.metadata)),
         "output_expires_after": request.output_expires_after,
         "retry_of": request.retry_of,
+        "output_prefix": request.output_prefix,
     }
 
 
@@ -140,6 +141,7 @@ def batch_from_item(item: Mapping[str, Any]) -> Batch:
             metadata=json.loads(item["metadata"]) if "metadata" in item else None,
             output_expires_after=_whole(item.get("output_expires_after")),
             retry_of=item.get("retry_of"),
+            output_prefix=item.get("output_prefix"),
         ),
         status=BatchStatus(item["status"]),
         listed=item["listed"],
@@ -150,6 +152,7 @@ def batch_from_item(item: Mapping[str, Any]) -> Batch:
         usage=Usage(**{name: int(item.get(name, 0)) for name in _TOKENS}),
         output_file_id=item.get("output_file_id"),
         error_file_id=item.get("error_file_id"),
+        output_problem=item.get("output_problem"),
         manifest_key=item.get("manifest_key"),
         trouble=trouble_from_map(item["trouble"]) if "trouble" in item else None,
         is_resting=item.get("resting", False),

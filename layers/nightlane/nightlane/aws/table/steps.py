@@ -1,6 +1,7 @@
 """Planning and assembly: epochs that fence off replaced functions, and the final write of each step."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 from nightlane.aws.table.connection import (
     ConditionFailed,
@@ -107,6 +108,12 @@ class DynamoSteps:
             stored = self._table.get(batch_key(batch.id)) or {}
             return stored.get("manifest_key") == manifest_key
         return True
+
+    def note_output_problem(self, batch: Batch, problem: str | None) -> None:
+        expression = "REMOVE #output_problem" if problem is None else "SET #output_problem = :problem"
+        values = {"epoch": batch.epoch} | ({} if problem is None else {"problem": problem})
+        with suppress(ConditionFailed):
+            self._table.update(batch_key(batch.id), expression, values, f"{SAME_STEP} AND {UNFINISHED}")
 
     def finish_batch(
         self, batch: Batch, outcome: Outcome, at: int, output: StoredFile | None, error: StoredFile | None
