@@ -148,3 +148,13 @@ def test_one_token_with_another_prefix_is_a_conflict(nightlane: World) -> None:
     assert create(nightlane, idempotency_key="k", output_prefix=OUTPUT)[0] == 200
     assert create(nightlane, idempotency_key="k", output_prefix=OUTPUT)[0] == 200
     assert create(nightlane, idempotency_key="k")[0] == 409
+
+
+def test_a_batch_that_read_from_s3_is_not_retried(nightlane: World) -> None:
+    store(nightlane, "in/nightly.jsonl", requests(1))
+    batch_id = create(nightlane)[1]["id"]
+    nightlane.deliver("plan")
+    assert nightlane.call("POST", f"/batches/{batch_id}/cancel")[0] == 200
+    nightlane.run()
+    status, body = nightlane.call("POST", f"/batches/{batch_id}/retry")
+    assert (status, "read its input from S3" in body["error"]["message"]) == (400, True)

@@ -7,6 +7,7 @@ from nightlane.domain.batches import create_batch, find_created, get_batch
 from nightlane.domain.errors import BadRequest, Conflict
 from nightlane.domain.file import StoredFile
 from nightlane.domain.ports import Ports
+from nightlane.domain.s3_locations import is_s3_url
 from nightlane.settings import NewBatchSettings
 
 RETRY_OF = "retry_of"
@@ -34,6 +35,8 @@ def retry_batch(ports: Ports[NewBatchSettings], tenant: str, batch_id: str, toke
     if earlier.error_file_id is None:
         reason = "Its input file is invalid." if earlier.status is BatchStatus.FAILED else "All completed."
         raise BadRequest(f"The batch '{batch_id}' has no lines to retry. {reason}", code="nothing_to_retry")
+    if is_s3_url(request.input_file_id):
+        raise BadRequest(f"The batch '{batch_id}' read its input from S3, which may have changed since.")
     for kind, file_id in (("input", request.input_file_id), ("error", earlier.error_file_id)):
         if find_file(ports, tenant, file_id) is None:
             raise BadRequest(gone_message(earlier.id, kind), code="file_gone")
