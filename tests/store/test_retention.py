@@ -127,7 +127,7 @@ def test_an_object_without_a_record_is_deleted_after_an_hour(
     batch = running(sqlite.batches)
     sqlite.files.put_file(file(1))
     kept = [f"work/{batch.id}/parts/00000/1", file(1).blob_key]
-    orphans = ["work/batch_unknown/input.jsonl", "files/acme/file-unknown"]
+    orphans = ["work/batch_unknown/input.jsonl", "files/acme/file-unknown", "direct/acme/file-unknown"]
     for key in kept + orphans:
         blobs.put(key, b"object")
     purge_expired(database, blobs, Settings(), now + 3_500)
