@@ -21,12 +21,12 @@ from tests.rig.ledger import FunctionUse
 
 BILLED_LINES = 10_000
 # The numbers in infra/deploy/monitoring and in the sweeper.
-ALARMS = 21
+ALARMS = 24
 GAUGES = 3
 MONTH_MINUTES = 30 * 24 * 60
-# Each of the six event sources has MaximumConcurrency and so five pollers, each receive waiting 20 s.
+# Each of the eight event sources has MaximumConcurrency and so five pollers, each receive waiting 20 s.
 # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html
-IDLE_RECEIVES_PER_MINUTE = 6 * 5 * 3
+IDLE_RECEIVES_PER_MINUTE = 8 * 5 * 3
 
 
 def bill(shape: Shape) -> dict[str, float]:

@@ -15,12 +15,14 @@ from nightlane.settings import (
     EndpointSettings,
     InferSettings,
     LeaseSettings,
+    NotifySettings,
     PlanSettings,
     ReceiveSettings,
     Settings,
     SweepSettings,
 )
 from nightlane.settings_group import SettingsGroup
+from nightlane.webhook_settings import WebhookSettings
 
 TABLE_KEY = ("pk", "sk")
 TTL_ATTRIBUTE = "ttl"
@@ -71,7 +73,9 @@ PLAN = QueueSpec(name="plan", fifo=False, max_receive_count=10)
 # Each hand-back is a receive: a worker gives its message up for a new one before it reaches this.
 INFER = QueueSpec(name="infer", fifo=True, max_receive_count=1_000)
 ASSEMBLE = QueueSpec(name="assemble", fifo=False, max_receive_count=10)
-QUEUES = (PLAN, INFER, ASSEMBLE)
+# The outbox has the events; a message only says that one may be due.
+NOTIFY = QueueSpec(name="notify", fifo=False, max_receive_count=5)
+QUEUES = (PLAN, INFER, ASSEMBLE, NOTIFY)
 
 # The prefix of objects that clients store themselves.
 DIRECT_UPLOADS = "direct/"
@@ -151,6 +155,11 @@ class FunctionSpec:
     def calls_the_upstream(self) -> bool:
         return issubclass(self.settings, EndpointSettings)
 
+    @property
+    def connects_elsewhere(self) -> bool:
+        """Whether it connects to more than AWS: to the upstream, or to webhook endpoints."""
+        return issubclass(self.settings, EndpointSettings | WebhookSettings)
+
 
 def worker_memory(requests_in_flight: int) -> int:
     """The memory of infer in MB. `python -m bench tls` measures it; docs/cost-and-scale.md has the table."""
@@ -206,6 +215,7 @@ def functions(settings: Settings) -> tuple[FunctionSpec, ...]:
             queues=(ASSEMBLE.name,),
             loops=True,
         ),
+        FunctionSpec(name="notify", timeout=60, memory=512, settings=NotifySettings, queues=(NOTIFY.name,)),
         FunctionSpec(name="sweep", timeout=60, memory=512, settings=SweepSettings, every_seconds=60),
         FunctionSpec(
             name="dead_letters",

@@ -21,6 +21,7 @@ import functions.assemble.handler as assemble
 import functions.authorize.handler as authorize
 import functions.dead_letters.handler as dead_letters
 import functions.infer.handler as infer
+import functions.notify.handler as notify
 import functions.plan.handler as plan
 import functions.receive.handler as receive
 import functions.sweep.handler as sweep
@@ -130,6 +131,8 @@ class World:
                 return infer.make_handler(own, connect, leases, self.run_loop)
             case "assemble":
                 return assemble.make_handler(own, self._leases(own.settings.assemble_queue_url))
+            case "notify":
+                return notify.make_handler(own)
             case "sweep":
                 return sweep.make_handler(own)
             case "dead_letters":

@@ -29,6 +29,9 @@ def make_handler(ports: Ports[DeadLettersSettings]) -> Handler:
                 fail_plan(ports, read_batch_message(body))
             case settings.assemble_dead_letters_arn:
                 fail_assembly(ports, read_batch_message(body))
+            case settings.notify_dead_letters_arn:
+                # The outbox still has the event, and the sweeper sends it again.
+                pass
             case _:
                 raise ValueError(f"{queue} is not a dead-letter queue of this stack")
 

@@ -11,6 +11,7 @@ from nightlane.settings import (
     AssembleQueueSettings,
     DeadLetterQueueSettings,
     InferQueueSettings,
+    NotifyQueueSettings,
     PlanQueueSettings,
     Settings,
     StorageSettings,
@@ -43,6 +44,7 @@ SET_BY_STACK = {
         PlanQueueSettings,
         InferQueueSettings,
         AssembleQueueSettings,
+        NotifyQueueSettings,
         DeadLetterQueueSettings,
     )
     for name in group.model_fields

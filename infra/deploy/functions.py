@@ -35,6 +35,7 @@ class FunctionResources:
     queues: Queues
     upstreams: UpstreamArns
     locations: LocationArns
+    event_buses: list[str]
 
     def settings(self, deployment: Deployment) -> Settings:
         """The settings of all functions, with the names of the resources in the stack."""
@@ -66,6 +67,8 @@ class FunctionResources:
                 return [self.queues.by_name[name].queue_arn for name in grant.on]
             case Target.UPSTREAM_KEY:
                 return list(self.upstreams.secrets)
+            case Target.EVENT_BUS:
+                return self.event_buses
             case Target.AWS_MODELS:
                 return list(self.upstreams.models.get(grant.on[0], ()))
             case Target.S3_INPUTS | Target.S3_OUTPUTS | Target.RESULTS_TO_COPY:
@@ -132,7 +135,7 @@ class Functions(Construct):
             reserved_concurrent_executions=self._reserved(spec),
             recursive_loop=lambda_.RecursiveLoop.ALLOW if spec.loops else None,
         )
-        if self._deployment.network and spec.calls_the_upstream:
+        if self._deployment.network and spec.connects_elsewhere:
             _attach_to_vpc(function, self._deployment.network)
         self._add_triggers(scope, spec, function)
         return function

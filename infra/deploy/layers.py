@@ -16,7 +16,7 @@ BUILD = ROOT / ".build" / "lambda"
 MB = 1_000_000
 MAX_DEPENDENCIES_BYTES = 30 * MB
 # botocore has 27 MB of data on 400 services. These are the ones called; some credential providers need sts.
-SERVICES = frozenset({"dynamodb", "s3", "sqs", "secretsmanager", "sts"})
+SERVICES = frozenset({"dynamodb", "events", "s3", "sqs", "secretsmanager", "sts"})
 # The project's dependencies that only the command uses.
 NOT_ON_LAMBDA = ("openai", "platformdirs", "rich", "typer")
 EXTENSION_SOURCE_SUFFIXES = frozenset({".c", ".h", ".pyx", ".pxd", ".pyi"})

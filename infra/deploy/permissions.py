@@ -7,7 +7,7 @@ https://docs.aws.amazon.com/service-authorization/latest/reference/reference_pol
 from dataclasses import dataclass
 from enum import StrEnum
 
-from ..resources import ASSEMBLE, DIRECT_UPLOADS, INFER, PLAN, FunctionSpec
+from ..resources import ASSEMBLE, DIRECT_UPLOADS, INFER, NOTIFY, PLAN, FunctionSpec
 
 
 class Target(StrEnum):
@@ -23,6 +23,7 @@ class Target(StrEnum):
     S3_OUTPUTS = "s3-outputs"
     UPSTREAM_KEY = "upstream-key"
     AWS_MODELS = "aws-models"
+    EVENT_BUS = "event-bus"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class Grant:
 
 BATCH, FILE, KEY, UPLOAD, UPSTREAM = "BATCH#", "FILE#", "KEY#", "UPLOAD#", "UPSTREAM#"
 WAITING, ADMISSION = "WAITING", "ADMISSION"
+EVENT, WEBHOOKS = "EVENT#", "WEBHOOKS#"
 FILES, UPLOADS, WORK, DIRECT = "files/", "uploads/", "work/", DIRECT_UPLOADS
 
 
@@ -88,6 +90,7 @@ _GRANTS: dict[str, tuple[Grant, ...]] = {
         _table("GetItem BatchGetItem PutItem UpdateItem", BATCH, FILE),
         _table("Query", BATCH),
         _table("GetItem", UPSTREAM),
+        _table("GetItem Query PutItem UpdateItem DeleteItem", WEBHOOKS),
         _index("by_tenant"),
         _table("GetItem PutItem UpdateItem", UPLOAD),
         _objects("GetObject PutObject DeleteObject", FILES, DIRECT, UPLOADS),
@@ -106,11 +109,12 @@ _GRANTS: dict[str, tuple[Grant, ...]] = {
         _table("Query", BATCH, WAITING),
         _table("UpdateItem", BATCH, ADMISSION),
         _table("PutItem DeleteItem", WAITING),
+        _table("PutItem", EVENT),
         _objects("GetObject", FILES, DIRECT, WORK),
         _objects("PutObject AbortMultipartUpload DeleteObject", WORK),
         _LIST_BUCKET,
         _READ_S3_INPUTS,
-        _send(INFER.name, ASSEMBLE.name),
+        _send(INFER.name, ASSEMBLE.name, NOTIFY.name),
     ),
     "infer": (
         _table("GetItem UpdateItem", BATCH, UPSTREAM),
@@ -123,27 +127,33 @@ _GRANTS: dict[str, tuple[Grant, ...]] = {
         _table("GetItem", BATCH, ADMISSION),
         _table("Query", BATCH, WAITING),
         _table("UpdateItem", BATCH, ADMISSION),
-        _table("PutItem", FILE),
+        _table("PutItem", EVENT, FILE),
         _table("DeleteItem", BATCH, WAITING),
         _objects("GetObject DeleteObject", WORK),
         _objects("PutObject AbortMultipartUpload DeleteObject", FILES),
         *_COPY_RESULTS,
-        _send(INFER.name, ASSEMBLE.name),
+        _send(INFER.name, ASSEMBLE.name, NOTIFY.name),
     ),
     "sweep": (
         _table("GetItem", BATCH, FILE, ADMISSION),
         _table("Query", BATCH, WAITING),
-        _table("UpdateItem", BATCH, FILE, ADMISSION),
+        _table("UpdateItem", BATCH, EVENT, FILE, ADMISSION),
         _table("DeleteItem", WAITING),
         _index("by_wake"),
         _objects("GetObject", WORK),
         _objects("DeleteObject", FILES, DIRECT),
-        _send(PLAN.name, INFER.name, ASSEMBLE.name),
+        _send(PLAN.name, INFER.name, ASSEMBLE.name, NOTIFY.name),
+    ),
+    "notify": (
+        _table("GetItem UpdateItem DeleteItem", EVENT),
+        _table("Query UpdateItem", WEBHOOKS),
+        Grant(Target.EVENT_BUS, ("events:PutEvents",)),
     ),
     "dead_letters": (
         _table("GetItem Query UpdateItem", BATCH),
+        _table("PutItem", EVENT),
         _objects("GetObject PutObject", WORK),
-        _send(ASSEMBLE.name),
+        _send(ASSEMBLE.name, NOTIFY.name),
     ),
 }
 

@@ -6,6 +6,7 @@ from constructs import Construct
 from ..resources import functions
 from .api import Api
 from .deployment import PLACEHOLDER_HOST, Deployment
+from .event_buses import event_buses
 from .functions import FunctionResources, Functions
 from .layers import Code
 from .locations import LocationArns
@@ -40,7 +41,9 @@ class NightlaneStack(Stack):
             "Functions",
             deployment=deployment,
             specs=specs,
-            resources=FunctionResources(storage, queues, upstreams, locations),
+            resources=FunctionResources(
+                storage, queues, upstreams, locations, event_buses(deployment.settings, self)
+            ),
             code=code,
         ).by_name
         api = Api(

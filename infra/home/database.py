@@ -70,6 +70,13 @@ CREATE TABLE uploads (
     id TEXT PRIMARY KEY, expires_at INTEGER NOT NULL, data TEXT NOT NULL
 ) WITHOUT ROWID
 """,
+    """
+CREATE TABLE webhook_endpoints (
+    tenant TEXT NOT NULL, id TEXT NOT NULL, data TEXT NOT NULL, PRIMARY KEY (tenant, id)
+) WITHOUT ROWID;
+CREATE TABLE events (id TEXT PRIMARY KEY, wake_at INTEGER NOT NULL, data TEXT NOT NULL) WITHOUT ROWID;
+CREATE INDEX events_by_wake ON events (wake_at)
+""",
 )
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from nightlane.aws.queues import read_batch_message, read_lane_message
+from nightlane.aws.queues import read_batch_message, read_event_message, read_lane_message
 from nightlane.domain.assembly import assemble_batch
 from nightlane.domain.dead_letters import fail_assembly, fail_lane, fail_plan
 from nightlane.domain.errors import StorageFull
@@ -12,6 +12,7 @@ from nightlane.domain.inference.worker import DONE, Delivery, Verdict, run_lane
 from nightlane.domain.metrics import Metric
 from nightlane.domain.planning import plan_batch
 from nightlane.domain.ports import Ports, UpstreamModels
+from nightlane.domain.webhook_delivery import deliver_event
 from nightlane.lease import Lease
 from nightlane.settings import Settings
 
@@ -30,18 +31,17 @@ class Deliveries:
         self._models = models
 
     def deliver(self, queue: Queue) -> bool:
-        """Plan or assemble the next batch. Returns False if there is none."""
+        """Plan or assemble the next batch, or deliver the next event. Returns False if there is none."""
         message = self._receive(queue)
         if message is None:
             return False
-        batch_id = read_batch_message(message.body)
         try:
             with self._lease(message):
                 if message.receives > MAX_RECEIVES[queue]:
                     self._ports.metrics.add(Metric.DEAD_LETTERS)
-                    (fail_plan if queue is Queue.PLAN else fail_assembly)(self._ports, batch_id)
+                    self._give_up(queue, message.body)
                 else:
-                    self._run(queue, batch_id)
+                    self._run(queue, message.body)
         except StorageFull:
             # A full disk must never fail a batch, however long it lasts: reset the receive count.
             self._queues.start_over(message, self._ports.settings.worker_lease_seconds)
@@ -49,11 +49,19 @@ class Deliveries:
         self._queues.delete(message)
         return True
 
-    def _run(self, queue: Queue, batch_id: str) -> None:
-        if queue is Queue.PLAN:
-            plan_batch(self._ports, self._models, batch_id)
-        else:
-            assemble_batch(self._ports, batch_id)
+    def _run(self, queue: Queue, body: str) -> None:
+        match queue:
+            case Queue.PLAN:
+                plan_batch(self._ports, self._models, read_batch_message(body))
+            case Queue.ASSEMBLE:
+                assemble_batch(self._ports, read_batch_message(body))
+            case Queue.NOTIFY:
+                deliver_event(self._ports, read_event_message(body))
+
+    def _give_up(self, queue: Queue, body: str) -> None:
+        # The sweeper sends an event again.
+        if queue is not Queue.NOTIFY:
+            (fail_plan if queue is Queue.PLAN else fail_assembly)(self._ports, read_batch_message(body))
 
     async def deliver_lane(self, connect: Connect, budget: ByteBudget, seconds: float) -> bool:
         """Run the next lane for at most `seconds`. Returns False if there is none."""

@@ -9,9 +9,11 @@ from pathlib import Path
 from nightlane.aws.clients import Clients
 from nightlane.domain.metrics import Metric
 from nightlane.domain.ports import Ports
+from nightlane.domain.webhook_ports import Webhooks
 from nightlane.settings import Settings
 from nightlane.upstream.connections import HttpConnections
 from nightlane.upstream.models import HttpModels
+from nightlane.webhooks.sender import HttpSender
 from nightlane.wiring import connections_to, models_of, new_id
 
 from .batches import SqliteBatches
@@ -22,6 +24,7 @@ from .files import SqliteFiles, SqliteKeys, SqliteUpstreams
 from .folders import make_folder
 from .queues import SqliteQueues
 from .uploads import FolderCompositions, SqliteUploads
+from .webhooks import SqliteEndpoints, SqliteEvents
 
 log = logging.getLogger("nightlane")
 
@@ -72,6 +75,7 @@ def open_data(
         blobs=blobs,
         compositions=FolderCompositions(blobs),
         queues=queues,
+        webhooks=Webhooks(SqliteEndpoints(database), SqliteEvents(database), HttpSender()),
         metrics=NoMetrics(),
         log=_log,
         now=now,

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 import msgspec
 
-from nightlane.aws.queues import BatchMessage
+from nightlane.aws.queues import BatchMessage, EventMessage
 from nightlane.domain.shard import LaneMessage
 
 from .database import Database
@@ -18,6 +18,7 @@ class Queue(StrEnum):
     PLAN = "plan"
     INFER = "infer"
     ASSEMBLE = "assemble"
+    NOTIFY = "notify"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,9 @@ class SqliteQueues:
 
     def send_assemble(self, batch_id: str) -> None:
         self._send(Queue.ASSEMBLE, [(None, _body(BatchMessage(batch_id)))])
+
+    def send_event(self, event_id: str) -> None:
+        self._send(Queue.NOTIFY, [(None, _body(EventMessage(event_id)))])
 
     def send_lanes(self, messages: Sequence[LaneMessage], attempt: int) -> None:  # noqa: ARG002 (the port's)
         # A duplicate does no harm: it is delivered after the first, when nothing is left to do.
@@ -130,5 +134,5 @@ class SqliteQueues:
         self.on_sent()
 
 
-def _body(message: BatchMessage | LaneMessage) -> str:
+def _body(message: BatchMessage | EventMessage | LaneMessage) -> str:
     return msgspec.json.encode(message).decode()

@@ -101,7 +101,7 @@ class HomeServer:
         self._port = port
         self._thread = ServerThread(self._serve, START_SECONDS)
         self._ended = threading.Event()
-        self._sent = {queue: threading.Event() for queue in (Queue.PLAN, Queue.ASSEMBLE)}
+        self._sent = {queue: threading.Event() for queue in (Queue.PLAN, Queue.ASSEMBLE, Queue.NOTIFY)}
         self._worker = WorkerProcess(folder, settings, self._wake)
 
     def __enter__(self) -> Self:

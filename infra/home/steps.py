@@ -6,6 +6,7 @@ from typing import Any
 
 from nightlane.domain.batch import Batch, BatchError, BatchStatus, Outcome
 from nightlane.domain.file import StoredFile
+from nightlane.domain.webhook import event_of
 
 from .database import Database
 from .rows import (
@@ -18,6 +19,7 @@ from .rows import (
     update_batch,
     write_batch,
 )
+from .webhooks import insert_event
 
 
 class SqliteSteps:
@@ -39,15 +41,14 @@ class SqliteSteps:
         return update_batch(self._database, batch.id, holds, wake_at=wake_at) is not None
 
     def fail_batch(self, batch: Batch, errors: Sequence[BatchError], at: int) -> bool:
-        def is_ours(stored: Batch) -> bool:
-            return is_unplanned(stored) and stored.epoch == batch.epoch
-
-        def fail(stored: Batch) -> Batch:
-            return replace(stored, status=BatchStatus.FAILED, failed_at=at, errors=tuple(errors))
-
-        return update_batch(
-            self._database, batch.id, is_ours, fail, wake_at=None
-        ) is not None or self._was_ended_by(batch)
+        with self._database.write() as connection:
+            stored = find_batch(connection, batch.id)
+            if stored is not None and is_unplanned(stored) and stored.epoch == batch.epoch:
+                failed = replace(stored, status=BatchStatus.FAILED, failed_at=at, errors=tuple(errors))
+                write_batch(connection, failed, wake_at=None)
+                insert_event(connection, event_of(batch, BatchStatus.FAILED, at))
+                return True
+        return self._was_ended_by(batch)
 
     def record_plan(
         self, batch: Batch, *, manifest_key: str, shards: int, total: int, model: str | None, at: int
@@ -102,6 +103,7 @@ class SqliteSteps:
                 write_batch(connection, ended, wake_at=None, waiting=False, admitted=False)
                 for file in filter(None, (output, error)):
                     insert_file(connection, file)
+                insert_event(connection, event_of(batch, ended.status, at))
                 return True
         return self._was_ended_by(batch)
 

@@ -64,6 +64,7 @@ def allowances(synthesise: Synthesise) -> set[Allowance]:
         upstreams=[{"url": "https://a.test/v1", "auth": {"secret": "acme/models"}}],
         s3_inputs=[f"s3://{TEAM_BUCKET}/in/"],
         s3_outputs=[f"s3://{TEAM_BUCKET}/out/"],
+        event_bus="acme-events",
     )
     return {allowance for name in FUNCTIONS for allowance in _allowances(template, name)}
 
@@ -108,6 +109,8 @@ def _resource(template: Template, resource: Any) -> tuple[str, str]:
     if ":s3:::" in text:
         location = text.split(":s3:::")[1]
         return (Target.S3_INPUTS if "/in/" in location else Target.S3_OUTPUTS), location
+    if ":event-bus/" in text:
+        return Target.EVENT_BUS, text.rsplit("/", 1)[1]
     return (Target.UPSTREAM_KEY, "acme/models") if "secretsmanager" in text else ("other", text)
 
 

@@ -15,6 +15,7 @@ SECRET = [{"url": "https://a.test/v1", "auth": {"secret": "acme/models"}}]
 TEXTS_AND_LISTS = {
     "extra_endpoints": ["/v1/rerank"],
     "cors_origin": "*",
+    "event_bus": "acme-events",
     "s3_inputs": ["s3://team-data/in/"],
     "s3_outputs": [{"prefix": "s3://team-data/out/", "tenants": ["acme"]}],
 }
@@ -100,5 +101,11 @@ def test_the_arns_in_the_settings_are_those_of_the_dead_letter_queues(
 
 def test_a_functions_settings_determine_whether_it_calls_the_upstream_and_takes_leases() -> None:
     assert {name for name, spec in SPECS.items() if spec.calls_the_upstream} == {"api", "plan", "infer"}
+    assert {name for name, spec in SPECS.items() if spec.connects_elsewhere} == {
+        "api",
+        "plan",
+        "infer",
+        "notify",
+    }
     assert {name for name, spec in SPECS.items() if spec.takes_leases} == {"plan", "infer", "assemble"}
     assert not issubclass(SPECS["sweep"].settings, EndpointSettings | LeaseSettings)

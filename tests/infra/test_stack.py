@@ -285,7 +285,36 @@ def test_the_operators_acl_network_and_topic_are_used(synthesise: Synthesise) ->
     (association,) = template.of_type("AWS::WAFv2::WebACLAssociation").values()
     assert association["WebACLArn"] == acl
     attached = {name for name in FUNCTIONS if "VpcConfig" in template.function(name)}
-    assert attached == {"api", "plan", "infer"}
+    assert attached == {"api", "plan", "infer", "notify"}
     alarms = template.of_type("AWS::CloudWatch::Alarm").values()
     assert all(each["AlarmActions"] == each["OKActions"] == [topic] for each in alarms)
     assert len(alarms) > 10
+
+
+@pytest.mark.parametrize(
+    ("bus", "resource"),
+    [
+        ("acme-events", ":event-bus/acme-events"),
+        (
+            "arn:aws:events:eu-west-1:111122223333:event-bus/x",
+            "arn:aws:events:eu-west-1:111122223333:event-bus/x",
+        ),
+    ],
+)
+def test_only_notify_may_publish_and_only_to_the_operators_bus(
+    synthesise: Synthesise, bus: str, resource: str
+) -> None:
+    template = synthesise(event_bus=bus)
+    allowed = {
+        name: json.dumps(statement["Resource"])
+        for name in FUNCTIONS
+        for statement in template.statements(name)
+        if "events:PutEvents" in as_list(statement["Action"])
+    }
+    assert list(allowed) == ["notify"]
+    assert resource in allowed["notify"]
+    assert template.function("notify")["Environment"]["Variables"]["NIGHTLANE_EVENT_BUS"] == bus
+
+
+def test_nobody_may_publish_events_without_a_bus(template: Template) -> None:
+    assert "events:PutEvents" not in json.dumps(template.body)

@@ -32,6 +32,7 @@ from nightlane.domain.batch import BatchStatus
 from nightlane.domain.file import FilePurpose, StoredFile
 from nightlane.domain.keys import ApiKey
 from nightlane.domain.stores import list_key
+from nightlane.domain.webhook import event_id_of
 from nightlane.settings import Settings
 from tests.rig.events import object_event, scheduled_event, sqs_event
 from tests.upstream import Upstream, only
@@ -41,7 +42,7 @@ EVENTS = Path(__file__).parents[1] / "events"
 BATCH = "batch_0123456789abcdef0123456789abcdef"
 FILE = "file-0123456789abcdef01234567"
 API = [path.stem for path in sorted(EVENTS.glob("api_*.json"))]
-MESSAGES = ["plan", "infer", "assemble"]
+MESSAGES = ["plan", "infer", "assemble", "notify"]
 # Added by X-Ray, only if the sender is traced.
 TRACE = "AWSTraceHeader"
 
@@ -197,6 +198,16 @@ def test_a_dead_letter_of_assemble_leaves_the_batch_to_be_assembled(aws: World) 
     assert aws.batch(BATCH).status is BatchStatus.FINALIZING
     deliver(aws, "assemble")
     assert aws.batch(BATCH).status is BatchStatus.COMPLETED
+
+
+def test_a_message_of_notify_delivers_the_event_of_a_batch_and_its_dead_letter_leaves_it(aws: World) -> None:
+    aws.create(aws.upload(b"{}\n"), BATCH)
+    deliver(aws, "plan")
+    event_id = event_id_of(BATCH)
+    aws.invoke("dead_letters", golden("sqs_notify_dead"))
+    assert aws.ports.webhooks.events.get_event(event_id) is not None
+    deliver(aws, "notify")
+    assert aws.ports.webhooks.events.get_event(event_id) is None
 
 
 def test_the_scheduled_sweep_sends_a_lost_message_again(aws: World) -> None:

@@ -57,6 +57,10 @@ def iam_accesses(service: str, operation: str, params: Mapping[str, Any]) -> Acc
         case "sqs":
             action = operation.removesuffix("Batch")
             yield f"sqs:{action}", Target.QUEUE, params["QueueUrl"].rsplit("/", 1)[1].removesuffix(".fifo")
+        case "events":
+            yield from (
+                (f"events:{operation}", Target.EVENT_BUS, each["EventBusName"]) for each in params["Entries"]
+            )
         case _:
             yield f"{service}:{operation}", Target.UPSTREAM_KEY, params.get("SecretId", "")
 

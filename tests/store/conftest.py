@@ -16,12 +16,22 @@ from infra.home.blobs import FolderBlobs
 from infra.home.database import Database
 from infra.home.files import SqliteFiles, SqliteKeys, SqliteUpstreams
 from infra.home.uploads import SqliteUploads
+from infra.home.webhooks import SqliteEndpoints, SqliteEvents
 from nightlane.aws.blobs import S3Blobs
 from nightlane.aws.clients import Clients
-from nightlane.aws.table import DynamoBatches, DynamoFiles, DynamoKeys, DynamoUploads, DynamoUpstreams
+from nightlane.aws.table import (
+    DynamoBatches,
+    DynamoEndpoints,
+    DynamoEvents,
+    DynamoFiles,
+    DynamoKeys,
+    DynamoUploads,
+    DynamoUpstreams,
+)
 from nightlane.domain.ports import Blobs
 from nightlane.domain.stores import BatchStore, FileStore, KeyStore, UpstreamStore
 from nightlane.domain.upload_store import UploadStore
+from nightlane.domain.webhook_ports import EndpointStore, EventStore
 from tests.moto_lock import one_write_at_a_time
 from tests.rig.provision import create_table
 
@@ -40,6 +50,8 @@ class Stores:
     upstreams: UpstreamStore
     keys: KeyStore
     uploads: UploadStore
+    endpoints: EndpointStore
+    events: EventStore
 
 
 @pytest.fixture(params=["SQLite", *DYNAMODB_ENGINES])
@@ -84,6 +96,8 @@ def on_sqlite(database: Database) -> Stores:
         SqliteUpstreams(database),
         SqliteKeys(database),
         SqliteUploads(database),
+        SqliteEndpoints(database),
+        SqliteEvents(database),
     )
 
 
@@ -95,6 +109,8 @@ def on_dynamodb(clients: Clients, table: str) -> Stores:
         DynamoUpstreams(client, table),
         DynamoKeys(client, table),
         DynamoUploads(client, table),
+        DynamoEndpoints(client, table),
+        DynamoEvents(client, table),
     )
 
 

@@ -15,6 +15,7 @@ from infra.home.deliveries import Deliveries
 from infra.home.files import SqliteFiles, SqliteUpstreams
 from infra.home.queues import Queue, SqliteQueues
 from infra.home.uploads import FolderCompositions, SqliteUploads
+from infra.home.webhooks import SqliteEndpoints, SqliteEvents
 from nightlane.domain.batch import Batch, BatchRequest
 from nightlane.domain.batches import create_batch
 from nightlane.domain.file import FilePurpose
@@ -23,8 +24,10 @@ from nightlane.domain.inference.budget import ByteBudget
 from nightlane.domain.inference.ports import Answer
 from nightlane.domain.ports import Ports
 from nightlane.domain.received import InMemory
+from nightlane.domain.webhook_ports import Webhooks
 from nightlane.observability import EmbeddedMetrics, log_event
 from nightlane.settings import MIB, Settings
+from nightlane.webhooks.sender import HttpSender
 from tests.upstream import only
 from tests.world import requests
 
@@ -90,6 +93,7 @@ class OneMachine:
             blobs=FolderBlobs(self.folder),
             compositions=FolderCompositions(FolderBlobs(self.folder)),
             queues=self.queues,
+            webhooks=Webhooks(SqliteEndpoints(database), SqliteEvents(database), HttpSender()),
             metrics=EmbeddedMetrics(),
             log=log_event,
             now=self.now,
@@ -125,6 +129,7 @@ class OneMachine:
                 self.deliveries.deliver(Queue.PLAN),
                 self.deliver_lane(),
                 self.deliveries.deliver(Queue.ASSEMBLE),
+                self.deliveries.deliver(Queue.NOTIFY),
             ]
         ):
             pass

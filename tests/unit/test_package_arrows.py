@@ -20,11 +20,13 @@ ABOVE_ALL_ROOMS = (
     "functions",
     "infra",
 )
+SENDERS = ("nightlane.upstream", "nightlane.webhooks")
 FORBIDDEN = {
-    "domain": ("nightlane.wire", "nightlane.aws", "nightlane.upstream", *ABOVE_ALL_ROOMS),
-    "wire": ("nightlane.aws", "nightlane.upstream", *ABOVE_ALL_ROOMS),
-    "aws": ("nightlane.upstream", *ABOVE_ALL_ROOMS),
-    "upstream": ("nightlane.wire", "nightlane.aws", *ABOVE_ALL_ROOMS),
+    "domain": ("nightlane.wire", "nightlane.aws", *SENDERS, *ABOVE_ALL_ROOMS),
+    "wire": ("nightlane.aws", *SENDERS, *ABOVE_ALL_ROOMS),
+    "aws": (*SENDERS, *ABOVE_ALL_ROOMS),
+    "upstream": ("nightlane.wire", "nightlane.aws", "nightlane.webhooks", *ABOVE_ALL_ROOMS),
+    "webhooks": ("nightlane.wire", "nightlane.aws", "nightlane.upstream", *ABOVE_ALL_ROOMS),
 }
 
 

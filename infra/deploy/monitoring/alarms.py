@@ -13,7 +13,7 @@ from constructs import Construct
 
 from nightlane.domain.metrics import Metric
 
-from ...resources import ASSEMBLE, PLAN, QUEUES, FunctionSpec
+from ...resources import ASSEMBLE, NOTIFY, PLAN, QUEUES, FunctionSpec
 from .. import camel_case
 from .metrics import AVERAGE, FIVE_MINUTES, MAXIMUM, QUARTER_HOUR, SUM, Watched
 
@@ -107,6 +107,12 @@ def _flow(watched: Watched, specs: tuple[FunctionSpec, ...]) -> list[Watch]:
             _age(watched, ASSEMBLE.name),
             1_800,
             "A batch whose lines are done has been waiting for its result files for half an hour.",
+        ),
+        Watch(
+            "NotifyQueueOld",
+            _age(watched, NOTIFY.name),
+            600,
+            "An event has been waiting for notify for ten minutes: webhooks are late.",
         ),
     ]
 

@@ -90,17 +90,23 @@ def _flow(watched: Watched, workers: list[str]) -> list[cloudwatch.IWidget]:
         "cancelled": own(Metric.BATCHES_CANCELLED),
     }
     waits = {name: own(Metric.QUEUE_WAIT, "p95", function=name) for name in workers}
+    webhooks = {
+        "delivered": own(Metric.WEBHOOKS_DELIVERED),
+        "failed attempts": own(Metric.WEBHOOK_FAILURES),
+        "given up": own(Metric.WEBHOOKS_GIVEN_UP),
+    }
     requests = {"requests": "Count", "4xx": "4XXError", "5xx": "5XXError"}
     return [
-        _graph("Lines per minute", "lines", lines, stacked=True, width=5),
+        _graph("Lines per minute", "lines", lines, stacked=True, width=4),
         _graph("Batches at once", "batches", now, width=4),
-        _graph("Batches per minute", "batches", batches, stacked=True, width=5),
+        _graph("Batches per minute", "batches", batches, stacked=True, width=4),
         _graph(
-            "Waiting times", "ms, p95", waits | {"for admission": own(Metric.ADMISSION_WAIT, "p95")}, width=5
+            "Waiting times", "ms, p95", waits | {"for admission": own(Metric.ADMISSION_WAIT, "p95")}, width=4
         ),
         _graph(
-            "API", "per minute", {label: watched.of_api(name) for label, name in requests.items()}, width=5
+            "API", "per minute", {label: watched.of_api(name) for label, name in requests.items()}, width=4
         ),
+        _graph("Webhooks", "per minute", webhooks, width=4),
     ]
 
 

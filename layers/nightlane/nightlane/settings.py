@@ -12,6 +12,7 @@ from pydantic import Field, StringConstraints, field_validator
 from nightlane.s3_settings import S3InputSettings, S3OutputSettings
 from nightlane.settings_group import SettingsGroup
 from nightlane.upstream_settings import UpstreamSettings, check_upstreams
+from nightlane.webhook_settings import EventBusSettings, WebhookSettings
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -39,12 +40,17 @@ class AssembleQueueSettings(SettingsGroup):
     assemble_queue_url: str = ""
 
 
+class NotifyQueueSettings(SettingsGroup):
+    notify_queue_url: str = ""
+
+
 class DeadLetterQueueSettings(SettingsGroup):
     """Identify which kind of message a dead letter is."""
 
     plan_dead_letters_arn: str = ""
     infer_dead_letters_arn: str = ""
     assemble_dead_letters_arn: str = ""
+    notify_dead_letters_arn: str = ""
 
 
 class EndpointSettings(SettingsGroup):
@@ -248,6 +254,7 @@ class ApiSettings(
     InlineSettings,
     BatchEndpointSettings,
     BrowserSettings,
+    WebhookSettings,
 ): ...
 
 
@@ -259,6 +266,7 @@ class PlanSettings(
     PlanQueueSettings,
     InferQueueSettings,
     AssembleQueueSettings,
+    NotifyQueueSettings,
     LeaseSettings,
     PlanningSettings,
 ): ...
@@ -268,17 +276,30 @@ class InferSettings(StorageSettings, InferQueueSettings, AssembleQueueSettings, 
 
 
 class AssembleSettings(
-    StorageSettings, InferQueueSettings, AssembleQueueSettings, LeaseSettings, AssemblySettings
+    StorageSettings,
+    InferQueueSettings,
+    AssembleQueueSettings,
+    NotifyQueueSettings,
+    LeaseSettings,
+    AssemblySettings,
 ): ...
 
 
 class SweepSettings(
-    StorageSettings, PlanQueueSettings, InferQueueSettings, AssembleQueueSettings, SweepingSettings
+    StorageSettings,
+    PlanQueueSettings,
+    InferQueueSettings,
+    AssembleQueueSettings,
+    NotifyQueueSettings,
+    SweepingSettings,
 ): ...
 
 
+class NotifySettings(StorageSettings, WebhookSettings, EventBusSettings): ...
+
+
 class DeadLettersSettings(
-    StorageSettings, AssembleQueueSettings, DeadLetterQueueSettings, ClosingSettings
+    StorageSettings, AssembleQueueSettings, NotifyQueueSettings, DeadLetterQueueSettings, ClosingSettings
 ): ...
 
 
@@ -290,6 +311,7 @@ class Settings(
     InferSettings,
     AssembleSettings,
     SweepSettings,
+    NotifySettings,
     DeadLettersSettings,
 ):
     """All settings, each read from `NIGHTLANE_<NAME>` in the environment."""

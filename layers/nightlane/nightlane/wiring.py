@@ -8,18 +8,28 @@ from typing import TypeVar
 from nightlane.aws.blobs import S3Blobs
 from nightlane.aws.clients import Clients
 from nightlane.aws.compositions import S3Compositions
+from nightlane.aws.events import EventBridge
 from nightlane.aws.locations import S3Locations
 from nightlane.aws.queues import SqsQueues
 from nightlane.aws.secrets import UpstreamKey
 from nightlane.aws.signing import SigV4Signer
-from nightlane.aws.table import DynamoBatches, DynamoFiles, DynamoUploads, DynamoUpstreams
+from nightlane.aws.table import (
+    DynamoBatches,
+    DynamoEndpoints,
+    DynamoEvents,
+    DynamoFiles,
+    DynamoUploads,
+    DynamoUpstreams,
+)
 from nightlane.domain.ports import Ports
+from nightlane.domain.webhook_ports import Webhooks
 from nightlane.observability import EmbeddedMetrics, log_event
-from nightlane.settings import EndpointSettings, RequestSettings, StorageSettings
+from nightlane.settings import EndpointSettings, NotifySettings, RequestSettings, StorageSettings
 from nightlane.upstream.connections import HttpConnections
 from nightlane.upstream.credentials import Credentials, FixedKey
 from nightlane.upstream.models import HttpModels
 from nightlane.upstream_settings import UpstreamSettings
+from nightlane.webhooks.sender import HttpSender
 
 Stored = TypeVar("Stored", bound=StorageSettings)
 
@@ -39,6 +49,7 @@ def ports_on_aws(settings: Stored, clients: Clients) -> Ports[Stored]:
         blobs=S3Blobs(clients.s3, settings.bucket_name),
         compositions=S3Compositions(clients.s3, settings.bucket_name),
         queues=SqsQueues(clients.sqs, settings),
+        webhooks=webhooks_on_aws(settings, clients),
         metrics=EmbeddedMetrics(),
         log=log_event,
         now=time.time,
@@ -46,6 +57,17 @@ def ports_on_aws(settings: Stored, clients: Clients) -> Ports[Stored]:
         new_id=new_id,
         settings=settings,
         s3=S3Locations(clients.s3, settings.bucket_name),
+    )
+
+
+def webhooks_on_aws(settings: StorageSettings, clients: Clients) -> Webhooks:
+    """Build the stores and the senders of webhooks."""
+    bus = settings.event_bus if isinstance(settings, NotifySettings) else None
+    return Webhooks(
+        DynamoEndpoints(clients.dynamodb, settings.table_name),
+        DynamoEvents(clients.dynamodb, settings.table_name),
+        HttpSender(),
+        EventBridge(clients, bus) if bus else None,
     )
 
 

@@ -9,6 +9,7 @@ from botocore.config import Config
 if TYPE_CHECKING:
     from botocore.credentials import Credentials
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_events import EventBridgeClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_sqs import SQSClient
@@ -60,6 +61,11 @@ class Clients:
     @cached_property
     def sqs(self) -> "SQSClient":
         client: SQSClient = self._make("sqs", endpoint_url=self._endpoint_url, config=CONFIG)
+        return client
+
+    @cached_property
+    def events(self) -> "EventBridgeClient":
+        client: EventBridgeClient = self._make("events", endpoint_url=self._endpoint_url, config=CONFIG)
         return client
 
     @cached_property

@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from nightlane.domain.shard import LaneMessage
-from nightlane.settings import AssembleQueueSettings, InferQueueSettings, PlanQueueSettings
+from nightlane.settings import (
+    AssembleQueueSettings,
+    InferQueueSettings,
+    NotifyQueueSettings,
+    PlanQueueSettings,
+)
 from nightlane.settings_group import SettingsGroup
 
 if TYPE_CHECKING:
@@ -26,6 +31,12 @@ class BatchMessage(msgspec.Struct, frozen=True):
     batch_id: str
 
 
+class EventMessage(msgspec.Struct, frozen=True):
+    """The body of a message to `notify`."""
+
+    event_id: str
+
+
 class SqsQueues:
     """`domain.ports.Queues` on SQS. A function can send only to the queues whose URLs its settings declare.
 
@@ -38,13 +49,16 @@ class SqsQueues:
         self._settings = settings
 
     def send_plan(self, batch_id: str) -> None:
-        self._send(self._settings.need(PlanQueueSettings).plan_queue_url, batch_id)
+        self._send(self._settings.need(PlanQueueSettings).plan_queue_url, BatchMessage(batch_id))
 
     def send_assemble(self, batch_id: str) -> None:
-        self._send(self._settings.need(AssembleQueueSettings).assemble_queue_url, batch_id)
+        self._send(self._settings.need(AssembleQueueSettings).assemble_queue_url, BatchMessage(batch_id))
 
-    def _send(self, queue_url: str, batch_id: str) -> None:
-        body = msgspec.json.encode(BatchMessage(batch_id)).decode()
+    def send_event(self, event_id: str) -> None:
+        self._send(self._settings.need(NotifyQueueSettings).notify_queue_url, EventMessage(event_id))
+
+    def _send(self, queue_url: str, message: BatchMessage | EventMessage) -> None:
+        body = msgspec.json.encode(message).decode()
         self._client.send_message(QueueUrl=queue_url, MessageBody=body)
 
     def send_lanes(self, messages: Sequence[LaneMessage], attempt: int) -> None:
@@ -69,6 +83,11 @@ def _lane_entry(message: LaneMessage, attempt: int) -> Any:
 def read_batch_message(body: str) -> str:
     """Return the batch id in a message to `plan` or `assemble`. Raises: msgspec.DecodeError."""
     return msgspec.json.decode(body, type=BatchMessage).batch_id
+
+
+def read_event_message(body: str) -> str:
+    """Return the event id in a message to `notify`. Raises: msgspec.DecodeError."""
+    return msgspec.json.decode(body, type=EventMessage).event_id
 
 
 def read_lane_message(body: str) -> LaneMessage:

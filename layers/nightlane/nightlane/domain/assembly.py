@@ -19,6 +19,7 @@ from nightlane.domain.result_copies import copy_results
 from nightlane.domain.shard import DoneLines, Manifest, Shard, ShardSpec, input_key, plan_keys
 from nightlane.domain.steps import Hold, held, redrive_at
 from nightlane.domain.stores import list_key
+from nightlane.domain.webhook_delivery import announce
 from nightlane.settings import AssemblySettings, RetentionSettings
 
 KINDS = ("output", "error")
@@ -73,6 +74,7 @@ def _finish(ports: Ports[AssemblySettings], batch: Batch, hold: Hold) -> None:
     if not ports.batches.finish_batch(batch, outcome, int(ports.now()), *files):
         ports.blobs.delete([output.blob_key, error.blob_key])
         return
+    announce(ports, batch.id)
     ports.metrics.add(BATCH_METRICS[outcome])
     if outcome in NEVER_RUN_METRICS:
         # The batch was closed before it was read, so its counts are final.

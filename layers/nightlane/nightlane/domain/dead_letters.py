@@ -14,6 +14,7 @@ from nightlane.domain.ports import Ports
 from nightlane.domain.shard import DoneLines, LaneMessage, Manifest, Shard, ShardSpec, lane_of
 from nightlane.domain.steps import redrive_at
 from nightlane.domain.stores import Fenced
+from nightlane.domain.webhook_delivery import announce
 from nightlane.settings import ClosingSettings, StepSettings
 
 
@@ -22,6 +23,7 @@ def fail_plan(ports: Ports[StepSettings], batch_id: str) -> None:
     error = BatchError("server_error", "The input file could not be validated. Please try again.")
     batch = ports.batches.begin_planning(batch_id, redrive_at(ports))
     if batch is not None and ports.batches.fail_batch(batch, [error], int(ports.now())):
+        announce(ports, batch.id)
         ports.metrics.add(Metric.BATCHES_FAILED)
 
 

@@ -53,6 +53,11 @@ class Metric(StrEnum):
     MESSAGES_NOT_SENT = "MessagesNotSent"
     """Messages that could not be sent for a batch that is stored; the sweeper sends them later."""
     DEAD_LETTERS = "DeadLetters"
+    WEBHOOKS_DELIVERED = "WebhooksDelivered"
+    WEBHOOK_FAILURES = "WebhookFailures"
+    """Attempts to deliver an event that did not succeed."""
+    WEBHOOKS_GIVEN_UP = "WebhooksGivenUp"
+    """Events that an endpoint did not take within 72 hours."""
 
 
 _MILLISECONDS = frozenset(

@@ -22,6 +22,7 @@ from nightlane.domain.retry_input import write_failed_lines
 from nightlane.domain.s3_locations import LocationUnavailable, find_input, is_s3_url
 from nightlane.domain.shard import Manifest, input_key, plan_keys
 from nightlane.domain.steps import Hold, held, redrive_at
+from nightlane.domain.webhook_delivery import announce
 from nightlane.settings import BatchSizeSettings, DispatchSettings, PlanningSettings
 
 
@@ -68,6 +69,7 @@ def _read_and_plan(ports: Ports[PlanningSettings], models: UpstreamModels, batch
 
 def _fail(ports: Ports, batch: Batch, errors: ErrorList) -> None:
     if ports.batches.fail_batch(batch, errors.errors(), int(ports.now())):
+        announce(ports, batch.id)
         ports.metrics.add(Metric.BATCHES_FAILED)
         # Only now: if another planner found the input valid, the batch runs from this copy.
         ports.blobs.delete([input_key(batch.id)])

@@ -14,6 +14,7 @@ from nightlane.domain.s3_locations import S3Objects
 from nightlane.domain.shard import LaneMessage
 from nightlane.domain.stores import BatchStore, FileStore, UpstreamStore
 from nightlane.domain.upload_store import UploadStore
+from nightlane.domain.webhook_ports import Webhooks
 from nightlane.settings_group import SettingsGroup
 
 
@@ -97,7 +98,7 @@ class Blobs(Protocol):
 
 
 class Queues(Protocol):
-    """The three queues."""
+    """The four queues."""
 
     def send_plan(self, batch_id: str) -> None: ...
 
@@ -105,6 +106,8 @@ class Queues(Protocol):
         """Send one FIFO message per lane, each in a message group of its own. Raises if any is not sent."""
 
     def send_assemble(self, batch_id: str) -> None: ...
+
+    def send_event(self, event_id: str) -> None: ...
 
 
 class UpstreamModels(Protocol):
@@ -144,6 +147,7 @@ class Ports(Generic[Declared]):
     blobs: Blobs
     compositions: Compositions
     queues: Queues
+    webhooks: Webhooks
     metrics: Meter
     log: Log
     now: Callable[[], float]

@@ -56,7 +56,7 @@ class StepStore(Protocol):
         """Postpone the sweeper's redrive; False if a newer epoch began or the status changed."""
 
     def fail_batch(self, batch: Batch, errors: Sequence[BatchError], at: int) -> bool:
-        """validating and unplanned → failed; False if it is not, or a newer epoch began."""
+        """validating and unplanned → failed, with its event; False if it is not, or a newer epoch began."""
 
     def record_plan(
         self, batch: Batch, *, manifest_key: str, shards: int, total: int, model: str | None, at: int
@@ -69,7 +69,7 @@ class StepStore(Protocol):
     def finish_batch(
         self, batch: Batch, outcome: Outcome, at: int, output: StoredFile | None, error: StoredFile | None
     ) -> bool:
-        """Set the terminal status and file ids, add the file records and free the admission slot, atomically.
+        """Set terminal status and file ids, add the file records and the event, free the slot, atomically.
 
         False if the status changed or a newer epoch began.
         """

@@ -8,6 +8,7 @@ from nightlane.domain.closing import EXPIRY_GRACE_SECONDS, close_if_due
 from nightlane.domain.dispatch import dispatch
 from nightlane.domain.metrics import Metric
 from nightlane.domain.ports import Ports
+from nightlane.domain.webhook_delivery import redrive_events
 from nightlane.settings import SweepingSettings
 
 # Every batch must end within ten minutes of its expiry.
@@ -35,6 +36,10 @@ def sweep(ports: Ports[SweepingSettings]) -> None:
         except Exception as error:
             failures.append(error)
     admit_waiting(ports)
+    try:
+        redrive_events(ports)
+    except Exception as error:
+        failures.append(error)
     _measure(ports, overdue)
     if failures:
         raise ExceptionGroup("could not be swept", failures)

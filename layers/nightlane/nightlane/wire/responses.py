@@ -8,10 +8,11 @@ from nightlane.domain.file import StoredFile
 from nightlane.domain.pending_files import PendingUpload
 from nightlane.domain.progress import Progress
 from nightlane.domain.trouble import Trouble
-from nightlane.wire import objects
+from nightlane.domain.webhook import WebhookEndpoint
+from nightlane.wire import objects, webhook_objects
 
-Stored = TypeVar("Stored", Batch, StoredFile)
-Listed = TypeVar("Listed", objects.Batch, objects.File)
+Stored = TypeVar("Stored", Batch, StoredFile, WebhookEndpoint)
+Listed = TypeVar("Listed", objects.Batch, objects.File, webhook_objects.WebhookEndpoint)
 
 
 def batch_object(batch: Batch) -> objects.Batch:

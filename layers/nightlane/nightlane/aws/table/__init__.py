@@ -1,9 +1,19 @@
-"""The DynamoDB table: batches, shards, upstreams, files, uploads and keys."""
+"""The DynamoDB table: batches, shards, upstreams, files, uploads, keys and webhooks."""
 
 from nightlane.aws.table.batches import DynamoBatches
+from nightlane.aws.table.events import DynamoEvents
 from nightlane.aws.table.files import DynamoFiles
 from nightlane.aws.table.keys import DynamoKeys
 from nightlane.aws.table.uploads import DynamoUploads
 from nightlane.aws.table.upstreams import DynamoUpstreams
+from nightlane.aws.table.webhooks import DynamoEndpoints
 
-__all__ = ["DynamoBatches", "DynamoFiles", "DynamoKeys", "DynamoUploads", "DynamoUpstreams"]
+__all__ = [
+    "DynamoBatches",
+    "DynamoEndpoints",
+    "DynamoEvents",
+    "DynamoFiles",
+    "DynamoKeys",
+    "DynamoUploads",
+    "DynamoUpstreams",
+]

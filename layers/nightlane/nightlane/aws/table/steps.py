@@ -12,6 +12,7 @@ from nightlane.aws.table.connection import (
     put,
     update,
 )
+from nightlane.aws.table.events import event_to_item
 from nightlane.aws.table.items import (
     ADMISSION_KEY,
     batch_from_item,
@@ -24,6 +25,7 @@ from nightlane.aws.table.items import (
 )
 from nightlane.domain.batch import Batch, BatchError, BatchStatus, Outcome
 from nightlane.domain.file import StoredFile
+from nightlane.domain.webhook import event_of
 
 UNPLANNED = "#status = :validating AND attribute_not_exists(#manifest_key) AND attribute_not_exists(#outcome)"
 UNFINISHED = "attribute_exists(#outcome) AND attribute_exists(#active)"
@@ -71,9 +73,11 @@ class DynamoSteps:
             "epoch": batch.epoch,
         }
         expression = f"SET #status = :failed, #failed_at = :at, #errors = :errors {STOP_WAKING}"
+        failed = update(batch_key(batch.id), expression, values, f"{UNPLANNED} AND {SAME_STEP}")
+        event = put(event_to_item(event_of(batch, BatchStatus.FAILED, at)))
         try:
-            self._table.update(batch_key(batch.id), expression, values, f"{UNPLANNED} AND {SAME_STEP}")
-        except ConditionFailed:
+            self._table.transact([("Update", failed), ("Put", event)])
+        except TransactionRefused:
             return self._was_ended_by(batch)
         return True
 
@@ -138,7 +142,9 @@ class DynamoSteps:
             f"{SAME_STEP} AND #status = :seen AND {UNFINISHED}",
         )
         slot = update(ADMISSION_KEY, "DELETE #running :id, #owners :owner", slot_values(batch))
+        event = put(event_to_item(event_of(batch, BatchStatus(outcome.value), at)))
         actions += [("Update", finished), ("Update", slot), ("Delete", delete(waiting_key(batch)))]
+        actions.append(("Put", event))
         try:
             self._table.transact(actions)
         except TransactionRefused:
