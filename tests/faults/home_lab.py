@@ -35,6 +35,7 @@ from tests.faults.faults import Crash
 from tests.faults.home_client import Client
 from tests.faults.home_faults import HomeFault, HomeFaults, do_nothing, faulty_connect
 from tests.faults.hostile import HostileUpstream
+from tests.faults.inbox import Inbox, create_missing_endpoints
 from tests.faults.stored import OnDisk
 from tests.faults.wal import committed_end
 from tests.faults.watch import Watch
@@ -72,6 +73,7 @@ class HomeLab:
         self.settings = SETTINGS.model_copy(update=settings)
         self.upstream = HostileUpstream(self.clock, self.settings.max_concurrent_requests_per_batch)
         self.upstream.shared_limit = self.settings.upstreams[0].max_concurrent_requests
+        self.inbox = Inbox(lambda batch_id: self.stored.batch(batch_id), self.upstream.violations)
         self.disk = Disk(faults)
         self._base = base
         self._chance = random.Random(seed)
@@ -118,8 +120,12 @@ class HomeLab:
         with suppress(StorageFull):
             parts.queues.release(*Queue)
         self.ports: Ports[Settings] = replace(
-            parts.ports, monotonic=self.clock.monotonic, new_id=lambda: self.next_id
+            parts.ports,
+            monotonic=self.clock.monotonic,
+            new_id=lambda: self.next_id,
+            webhooks=replace(parts.ports.webhooks, send=self.inbox),
         )
+        create_missing_endpoints(self.ports.webhooks.endpoints)
         self.deliveries = Deliveries(self.ports, parts.queues, NoModels())
         self.api = functions.api.handler.make_handler(self.ports, NoModels())
         self.stored = OnDisk(self.folder)
@@ -217,9 +223,8 @@ class HomeLab:
         """Deliver, pass time and sweep until every batch has ended and the queues are empty."""
         for _ in range(rounds):
             if not self.round():
-                if self.stored.messages() == 0 and all(
-                    self.batch(each).status.is_terminal for each in self.watch.batches
-                ):
+                ended = all(self.batch(each).status.is_terminal for each in self.watch.batches)
+                if ended and self.stored.messages() == self.stored.events() == 0:
                     return
                 self.clock.pass_time(step)
                 self.sweep()
@@ -266,6 +271,7 @@ class HomeLab:
         for batch_id in self.watch.batches:
             batch = self.batch(batch_id)
             self.watch.check_batch(batch, 0)
+            self.inbox.check_end(batch)
             for file_id in filter(None, (batch.output_file_id, batch.error_file_id)):
                 lines = self.client.read(file_id).splitlines()
                 assert [json.loads(line) for line in lines] == self.watch.read(file_id)

@@ -25,6 +25,7 @@ from nightlane.wiring import ports_on_aws
 from tests.faults.clock import TestLease, VirtualClock
 from tests.faults.faults import Crash, Faults
 from tests.faults.hostile import HostileUpstream
+from tests.faults.inbox import Inbox, create_missing_endpoints
 from tests.faults.stored import OnMoto
 from tests.faults.watch import Watch
 from tests.rig.events import scheduled_event, sqs_event
@@ -95,6 +96,9 @@ class Lab:
             monotonic=ports.monotonic,
             new_id=ports.new_id,
         )
+        self.inbox = Inbox(lambda batch_id: self.watch.stored.batch(batch_id), self.upstream.violations)
+        self.world.ports = replace(ports, webhooks=replace(ports.webhooks, send=self.inbox))
+        create_missing_endpoints(self.bare.webhooks.endpoints)
         self.clients = clients
         self.upstream.shared_limit = ports.settings.upstreams[0].max_concurrent_requests
         self.watch = Watch(self.bare, self.upstream, OnMoto(self.bare.settings.table_name))
@@ -244,6 +248,8 @@ class Lab:
         try:
             self.pass_time(self.bare.settings.worker_lease_seconds)
             self.sweep()
+            # First, because an event that was written too early is wrong only until others end the batch.
+            self.deliver("notify")
             for _ in range(3):
                 self.round()
         finally:
@@ -270,11 +276,11 @@ class Lab:
             busy = self.round()
             ended = all(self.batch(batch_id).status.is_terminal for batch_id in self.batches)
             if not busy:
-                if ended:
+                if ended and not self.watch.stored.events():
                     return
                 self.pass_time(step)
                 self.sweep()
-        raise AssertionError(f"some batches did not end: {[self.batch(each) for each in self.batches]}")
+        raise AssertionError(f"not settled: {[self.batch(each) for each in self.batches]}")
 
     def round(self, times: int = 1) -> bool:
         """Deliver one message of every queue; returns False if all were empty."""
@@ -297,6 +303,7 @@ class Lab:
         assert self.upstream.violations == []
         for batch_id in self.batches:
             self.watch.check_batch(self.batch(batch_id), poisoned)
+            self.inbox.check_end(self.batch(batch_id))
         assert self.bare.batches.slots().running == {}
         assert list(self.bare.batches.waiting_batches()) == []
         left = [name for name in self.queue_names() if self.world.count(self.world.urls[name])]

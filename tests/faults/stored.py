@@ -32,6 +32,9 @@ class Stored(Protocol):
     def running(self) -> int:
         """The number of admitted batches."""
 
+    def events(self) -> int:
+        """The number of events in the outbox."""
+
     def check_leftovers(self, batch_id: str) -> None:
         """Raises: AssertionError, if a batch that has ended left items that do not expire."""
 
@@ -54,6 +57,10 @@ class OnMoto:
     def running(self) -> int:
         admission = self._items("ADMISSION").get("ADMISSION")
         return len(decode(admission()).get("running", ())) if admission else 0
+
+    def events(self) -> int:
+        items = dynamodb_backends[ACCOUNT_ID][REGION].tables[self._table].items
+        return sum(1 for key, kept in items.items() if key.value.startswith("EVENT#") and kept)
 
     def check_leftovers(self, batch_id: str) -> None:
         # A worker that was paused while its batch ended may leave an item, which expires.
@@ -91,6 +98,9 @@ class OnDisk:
 
     def running(self) -> int:
         return int(self._connection.execute("SELECT count(*) FROM batches WHERE admitted").fetchone()[0])
+
+    def events(self) -> int:
+        return int(self._connection.execute("SELECT count(*) FROM events").fetchone()[0])
 
     def check_leftovers(self, batch_id: str) -> None:
         assert list(self.shards(batch_id)) == []
