@@ -127,5 +127,6 @@ ON_HOME_AND_RIG = pytest.mark.parametrize("start", [running_home, running_rig], 
 @pytest.fixture(scope="session", params=[running_home, running_rig], ids=["home", "rig"])
 def instance(request: pytest.FixtureRequest) -> Iterator[Instance]:
     """The instance that most tests share; each of them runs on one machine and on the rig."""
-    with request.param(max_concurrent_batches=4, **TEAM_LOCATIONS) as made:
+    settings: dict[str, Any] = {"webhook_allow_private_addresses": True, **TEAM_LOCATIONS}
+    with request.param(max_concurrent_batches=4, **settings) as made:
         yield made
