@@ -34,9 +34,9 @@ from nightlane.domain.batch import Batch, BatchRequest, BatchStatus
 from nightlane.domain.dispatch import read_manifest
 from nightlane.domain.file import FilePurpose, StoredFile
 from nightlane.domain.grouping import MIN_SAVED_BYTES
+from nightlane.domain.inference.delivery import Ending
 from nightlane.domain.inference.journal import save_results
 from nightlane.domain.inference.results import Result
-from nightlane.domain.inference.worker import Ending
 from nightlane.domain.lines import response_line
 from nightlane.domain.parts import Record
 from nightlane.domain.ports import Ports, UpstreamModels

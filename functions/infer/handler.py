@@ -12,8 +12,9 @@ from nightlane.aws.clients import Clients
 from nightlane.aws.lease import Leases
 from nightlane.aws.queues import read_lane_message
 from nightlane.domain.inference.budget import ByteBudget
+from nightlane.domain.inference.delivery import Delivery, Ending, Verdict
 from nightlane.domain.inference.ports import Upstream
-from nightlane.domain.inference.worker import Delivery, Ending, Verdict, run_lane
+from nightlane.domain.inference.worker import run_lane
 from nightlane.domain.ports import Ports
 from nightlane.entry import Handler, on_aws
 from nightlane.observability import logger, measure_queue_wait, published

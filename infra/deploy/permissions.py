@@ -118,7 +118,7 @@ _GRANTS: dict[str, tuple[Grant, ...]] = {
     ),
     "infer": (
         _table("GetItem UpdateItem", BATCH, UPSTREAM),
-        _table("Query", BATCH),
+        _table("Query DeleteItem", BATCH),
         _objects("GetObject PutObject", WORK),
         _send(ASSEMBLE.name),
         *_CALL_AWS_MODELS,

@@ -11,6 +11,7 @@ from nightlane.domain.stores import Admission, Due
 from nightlane.domain.trouble import Trouble
 
 from .database import Database
+from .drains import SqliteDrains
 from .rows import LAST, batch_from_json, find_batch, is_active, to_json, update_batch, write_batch
 from .shards import SqliteShards
 from .steps import SqliteSteps
@@ -38,6 +39,8 @@ class SqliteBatches:
         self.mark_suspect = shards.mark_suspect
         self.release_shard = shards.release_shard
         self.forget_shards = shards.forget_shards
+        drains = SqliteDrains(database)
+        self.put_drain, self.end_drain, self.drains = drains.put_drain, drains.end_drain, drains.drains
 
     def create_batch(self, batch: Batch, wake_at: int) -> Batch | None:
         with self._database.write() as connection:

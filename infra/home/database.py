@@ -77,6 +77,12 @@ CREATE TABLE webhook_endpoints (
 CREATE TABLE events (id TEXT PRIMARY KEY, wake_at INTEGER NOT NULL, data TEXT NOT NULL) WITHOUT ROWID;
 CREATE INDEX events_by_wake ON events (wake_at)
 """,
+    """
+CREATE TABLE drains (
+    batch_id TEXT NOT NULL, lane INTEGER NOT NULL, holder TEXT NOT NULL, in_flight INTEGER NOT NULL,
+    until INTEGER NOT NULL, forget_at INTEGER NOT NULL, PRIMARY KEY (batch_id, lane, holder)
+) WITHOUT ROWID
+""",
 )
 
 

@@ -7,8 +7,9 @@ from nightlane.domain.assembly import assemble_batch
 from nightlane.domain.dead_letters import fail_assembly, fail_lane, fail_plan
 from nightlane.domain.errors import StorageFull
 from nightlane.domain.inference.budget import ByteBudget
+from nightlane.domain.inference.delivery import DONE, Delivery, Verdict
 from nightlane.domain.inference.ports import Connect
-from nightlane.domain.inference.worker import DONE, Delivery, Verdict, run_lane
+from nightlane.domain.inference.worker import run_lane
 from nightlane.domain.metrics import Metric
 from nightlane.domain.planning import plan_batch
 from nightlane.domain.ports import Ports, UpstreamModels

@@ -34,6 +34,7 @@ def purge_expired(database: Database, blobs: FolderBlobs, settings: Settings, no
     oldest_batch = list_key(now - settings.batch_file_retention_seconds - window - DAY_SECONDS, "")
     for statement, value in (
         ("DELETE FROM shards WHERE forget_at <= ?", now),
+        ("DELETE FROM drains WHERE forget_at <= ?", now),
         ("DELETE FROM rests WHERE json_extract(data, '$.until') <= ?", now - REST_RETENTION_SECONDS),
         ("DELETE FROM learned_limits WHERE at <= ?", now - LEARNED_SECONDS),
         ("DELETE FROM files WHERE deleted_at <= ? AND wake_at IS NULL", now - TOMBSTONE_SECONDS),

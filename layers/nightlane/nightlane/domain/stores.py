@@ -11,6 +11,7 @@ from typing import Protocol
 from nightlane.domain.admission_order import Slots, Waiting
 from nightlane.domain.batch import Batch, BatchError, Outcome
 from nightlane.domain.file import FilePurpose, StoredFile
+from nightlane.domain.handover import DrainStore
 from nightlane.domain.keys import ApiKey
 from nightlane.domain.learned import LearnedLimit
 from nightlane.domain.shard import Checkpoint, Shard, Suspicion
@@ -75,7 +76,7 @@ class StepStore(Protocol):
         """
 
 
-class BatchStore(StepStore, Protocol):
+class BatchStore(StepStore, DrainStore, Protocol):
     """Batches. Each method is one conditional write. Times are seconds since 1970."""
 
     def create_batch(self, batch: Batch, wake_at: int) -> Batch | None:

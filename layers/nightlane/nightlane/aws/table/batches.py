@@ -14,6 +14,7 @@ from nightlane.aws.table.connection import (
     delete,
     update,
 )
+from nightlane.aws.table.drains import DynamoDrains
 from nightlane.aws.table.items import (
     ADMISSION_KEY,
     WAITING_PARTITION,
@@ -64,6 +65,8 @@ class DynamoBatches:
         self.mark_suspect = shards.mark_suspect
         self.release_shard = shards.release_shard
         self.forget_shards = shards.forget_shards
+        drains = DynamoDrains(self._table)
+        self.put_drain, self.end_drain, self.drains = drains.put_drain, drains.end_drain, drains.drains
 
     def create_batch(self, batch: Batch, wake_at: int) -> Batch | None:
         try:

@@ -148,7 +148,9 @@ class Connection:
             )
         )
 
-    def update(self, key: Key, expression: str, values: Mapping[str, Any], condition: str) -> Item:
+    def update(
+        self, key: Key, expression: str, values: Mapping[str, Any], condition: str | None = None
+    ) -> Item:
         """Update an item and return the updated item. Raises: ConditionFailed."""
         parameters = update(key, expression, values, condition)
         response = _retry(

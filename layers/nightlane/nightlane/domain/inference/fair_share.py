@@ -6,11 +6,11 @@ from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any
 
-from nightlane.domain.inference.limiter import Limiter
+from nightlane.domain.inference.pool import Throttle
 from nightlane.domain.inference.supervisor import Stop, Supervisor
+from nightlane.domain.inference.work import Work
 from nightlane.domain.ports import Ports
-from nightlane.domain.shard import Lane
-from nightlane.domain.shares import Share, claim, release
+from nightlane.domain.shares import Share, Shares, claim, release
 from nightlane.settings import InferenceSettings
 
 # Attempts to write if other lanes write at the same time.
@@ -29,9 +29,7 @@ class FairShare:
     """Negotiates with the lanes of all batches. It is the throttle of the run's pool.
 
     Args:
-        name: the lane's, unique among all batches.
-        deadline: when its batch expires.
-        limit: of the upstream.
+        throttle: what allows the lane's requests apart from its share.
         wanted: returns how many requests the lane could have in flight.
         in_flight: returns how many it has.
     """
@@ -39,11 +37,8 @@ class FairShare:
     def __init__(
         self,
         ports: Ports[InferenceSettings],
-        lane: Lane,
-        name: str,
-        deadline: int,
-        limit: int,
-        limiter: Limiter,
+        work: Work,
+        throttle: Throttle,
         supervisor: Supervisor,
         wanted: Callable[[], int],
         in_flight: Callable[[], int],
@@ -51,15 +46,16 @@ class FairShare:
         self.on_more: Callable[[], None] = lambda: None
         """Called when more requests may be in flight than before."""
         self._ports = ports
-        self._lane = lane
-        self._name = name
+        self._lane = work.lane
+        self._name = self._lane_name = f"{work.batch.id}-{work.lane_number}"
         self._holder = ports.new_id()
-        self._deadline = deadline
-        self._limit = limit
-        self._limiter = limiter
+        self._deadline = work.batch.expires_at
+        self._limit = work.upstream_limit or 0
+        self._throttle = throttle
         self._supervisor = supervisor
         self._wanted = wanted
         self._in_flight = in_flight
+        self._is_aside = False
         self._cap = 0
         self._is_settled = False
         self._usable_until = 0.0
@@ -67,12 +63,12 @@ class FairShare:
 
     @property
     def pause_until(self) -> float:
-        return self._limiter.pause_until
+        return self._throttle.pause_until
 
     def limit(self) -> int:
         """Return how many requests may be in flight."""
         # Checked here too: a process that was frozen may have lost its share.
-        return min(self._cap, self._limiter.limit()) if self._ports.now() < self._usable_until else 0
+        return min(self._cap, self._throttle.limit()) if self._ports.now() < self._usable_until else 0
 
     async def keep(self) -> None:
         """Negotiate now and at intervals, until cancelled."""
@@ -111,6 +107,12 @@ class FairShare:
         except Exception as error:
             self._ports.log("the share of an upstream could not be released", error=repr(error))
 
+    async def step_aside(self) -> bool:
+        """Leave the lane's place to its next worker, and keep what is in flight under a name of its own."""
+        self._name, self._is_aside = f"{self._lane_name}~{self._holder}", False
+        await self.negotiate()
+        return self._is_aside
+
     async def _retry(self, attempt: Callable[[], Coroutine[Any, Any, bool]]) -> None:
         for _ in range(MAX_ATTEMPTS):
             if await attempt():
@@ -124,6 +126,8 @@ class FairShare:
         if self._has_lapsed(now) or not self._supervisor.may_commit:
             # Others may have what this lane had, or its next worker has it.
             return True
+        if self._name != self._lane_name:
+            stored = replace(stored, lanes=self._without_own_place(stored))
         wanted = min(self._lane.capacity, self._wanted())
         share = Share(0, wanted, int(now + lease), self._deadline, self._holder)
         in_use = self._in_flight()
@@ -135,6 +139,7 @@ class FairShare:
         if known is None or now >= renew_at or known != replace(mine, until=known.until):
             if not await asyncio.to_thread(self._ports.upstreams.put_shares, self._lane.upstream, claimed):
                 return False
+            self._is_aside = self._name != self._lane_name
             self._usable_until = mine.until - lease * (1 - GIVE_UP_AT)
         self._is_settled = mine.granted == fair
         if (cap := min(mine.granted, fair)) > self._cap:
@@ -149,6 +154,13 @@ class FairShare:
             return True
         left = release(stored, self._name, self._ports.now())
         return await asyncio.to_thread(self._ports.upstreams.put_shares, self._lane.upstream, left)
+
+    def _without_own_place(self, stored: Shares) -> dict[str, Share]:
+        return {
+            name: share
+            for name, share in stored.lanes.items()
+            if name != self._lane_name or share.holder != self._holder
+        }
 
     def _has_lapsed(self, now: float) -> bool:
         return 0 < self._usable_until <= now

@@ -51,6 +51,8 @@ class Feed:
     def __init__(self, lines: LaneLines, slots: int, budget: ByteBudget) -> None:
         self.probe_requested = False
         """Set it to make `take` return a probe next."""
+        self.more_later: Callable[[], bool] = lambda: False
+        """Returns whether there may be new lines later, although there are none now."""
         self._lines = lines
         self._max_pending = max(MAX_PENDING, 2 * slots)
         self._budget = budget
@@ -113,8 +115,10 @@ class Feed:
         """Read more lines if a new one may be started; returns False if not."""
         if not self._may_start_new(idle):
             return False
-        self._exhausted = not await self._lines.read()
-        return True
+        if await self._lines.read():
+            return True
+        self._exhausted = not self.more_later()
+        return self._exhausted
 
     def _may_start_new(self, idle: bool) -> bool:
         return self.has_new and (idle or not self._budget.is_full)

@@ -39,6 +39,8 @@ class LaneLines:
         self._ready: deque[tuple[int, bytes]] = deque()
         self._ahead: asyncio.Task[Chunk | None] | None = None
         self._reading = asyncio.Lock()
+        self._is_stale = False
+        self._is_closed = False
 
     def take(self) -> tuple[OpenShard, Line] | None:
         """Return the next line if one has been read, with its shard."""
@@ -50,17 +52,25 @@ class LaneLines:
         """Read more lines for `take`. Returns False if none are left."""
         async with self._reading:
             # Another slot may have read while this one waited.
-            if not self._ready:
+            while not self._ready and not self._is_closed:
                 self._ahead = self._ahead or self._start_reading()
                 chunk = await asyncio.shield(self._ahead)
                 if chunk is None:
-                    return False
+                    if not self._is_stale:
+                        return False
+                    self._is_stale, self._ahead = False, None
+                    continue
                 self._shard, self._ready = chunk.shard, deque(chunk.lines)
-                self._ahead = self._start_reading()
+                self._ahead = None if self._is_closed else self._start_reading()
             return True
 
+    def look_again(self) -> None:
+        """There may be more shards to begin than when the last one ended."""
+        self._is_stale = True
+
     async def close(self) -> None:
-        """Wait until nothing is being read, so that no more shards are begun."""
+        """Read no more, and wait until nothing is being read, so that no more shards are begun."""
+        self._is_closed = True
         if self._ahead is not None:
             await asyncio.gather(self._ahead, return_exceptions=True)
 

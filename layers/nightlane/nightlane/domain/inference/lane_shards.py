@@ -21,17 +21,26 @@ Begun = tuple[ShardSpec, Shard]
 class LaneShards:
     """Begins the shards of a lane, one after the other. Not thread-safe; every method waits for the store.
 
-    `is_held` returns whether this worker still holds the lane's message.
+    Args:
+        is_held: returns whether this worker still holds the lane's message.
+        are_draining: returns whether earlier workers of the lane are still at work on what they have begun.
     """
 
     def __init__(
-        self, ports: Ports, batch: Batch, manifest: Manifest, lane: int, is_held: Callable[[], bool]
+        self,
+        ports: Ports,
+        batch: Batch,
+        manifest: Manifest,
+        lane: int,
+        is_held: Callable[[], bool],
+        are_draining: Callable[[], bool] = lambda: False,
     ) -> None:
         self._ports = ports
         self._batch = batch
         self._manifest = manifest
         self._lane = lane
         self._is_held = is_held
+        self._are_draining = are_draining
         self._begun: set[int] = set()
         self._upstream = manifest.lanes[lane].upstream
         left = self._read()
@@ -67,6 +76,10 @@ class LaneShards:
                 if not self._is_held():
                     raise
 
+    def has_more(self) -> bool:
+        """Return whether there are shards that no worker has begun."""
+        return any(shard.lane is None for _, shard in self._read())
+
     def finish_all(self) -> None:
         """Finish what is left of this lane without running it, because the batch is being cancelled.
 
@@ -90,10 +103,9 @@ class LaneShards:
 
     def _unfinished(self, left: list[Begun]) -> list[Begun]:
         """Return the shards that this lane may begin: its own, then those planned for it, then any others."""
+        mine = (None,) if self._are_draining() else (self._lane, None)
         found = [
-            (spec, shard)
-            for spec, shard in left
-            if spec.index not in self._begun and shard.lane in (self._lane, None)
+            (spec, shard) for spec, shard in left if spec.index not in self._begun and shard.lane in mine
         ]
         return sorted(found, key=lambda each: (each[1].lane is None, each[0].lane != self._lane))
 

@@ -67,3 +67,10 @@ class LeaseView(Protocol):
 
     @property
     def is_held(self) -> bool: ...
+
+
+class MessageLease(LeaseView, Protocol):
+    """A lease that can be given up."""
+
+    def hand_back(self, delay_seconds: int) -> None:
+        """End the lease, and make the message visible again after the delay. Waits for I/O."""

@@ -32,6 +32,8 @@ class Stop(Enum):
     """The lanes of other batches use all that the upstream may get."""
     INACTIVE = auto()
     """The upstream's active hours are over."""
+    HANDED_OVER = auto()
+    """The lane's message was let go early: another worker runs the lane."""
     REPLACED = auto()
     """Another worker has the lease or the epoch now, or the batch is closed."""
 
@@ -64,7 +66,8 @@ class Supervisor:
         self._now = now
         self._monotonic = monotonic
         self._drain_deadline: float | None = None
-        self._aborted = False
+        self.has_aborted = False
+        self._aside_until = math.inf
         self._answers = 0
         self._answer_seconds = 0.0
         self._slowest_seconds = 0.0
@@ -92,8 +95,8 @@ class Supervisor:
 
     def check(self) -> None:
         """Stop the run if it is time."""
-        left = self._limits.deadline - self._monotonic()
-        if not self._lease.is_held:
+        left = min(self._limits.deadline - self._monotonic(), self._aside_until - self._now())
+        if not self._is_held:
             self.abort(Stop.REPLACED)
         elif self._now() >= self._limits.expires_at:
             self.abort(Stop.EXPIRED)
@@ -108,7 +111,7 @@ class Supervisor:
 
     def may_start(self) -> bool:
         """Whether a request may start. Checked here too: a process that was frozen has missed its ticks."""
-        if not self._lease.is_held:
+        if not self._is_held:
             self.abort(Stop.REPLACED)
         elif self._now() >= self._limits.expires_at:
             self.halt(Stop.EXPIRED)
@@ -117,7 +120,15 @@ class Supervisor:
     @property
     def may_commit(self) -> bool:
         """Whether a failed commit is worth retrying."""
-        return self._lease.is_held and self._monotonic() < self._limits.deadline - TICK_SECONDS
+        return self._is_held and self._monotonic() < self._limits.deadline - TICK_SECONDS
+
+    def step_aside(self, until: float) -> None:
+        """Let the requests in flight go on without the lease, until then at most, in seconds since 1970."""
+        self._aside_until = until
+
+    @property
+    def _is_held(self) -> bool:
+        return self._aside_until < math.inf or self._lease.is_held
 
     def on_batch(self, batch: Batch | None) -> None:
         """React to the batch as it was just read."""
@@ -139,6 +150,6 @@ class Supervisor:
         if reason is Stop.REPLACED:
             self.stop = reason
         self.halt(reason)
-        if not self._aborted:
-            self._aborted = True
+        if not self.has_aborted:
+            self.has_aborted = True
             self.on_abort()

@@ -1,7 +1,7 @@
 """What a run does."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from nightlane.domain.batch import Batch
@@ -25,5 +25,7 @@ class Work:
     """How many requests of all batches together its upstream may get at once."""
     active_until: float = math.inf
     """When the upstream's active hours end, in seconds since 1970."""
+    has_more: Callable[[], bool] = lambda: False
+    """Returns whether there are shards that no worker has begun; called on another thread."""
     one_by_one: bool = False
     """Whether to record each line before it is sent, because some line crashes its worker."""

@@ -4,20 +4,21 @@ import asyncio
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from enum import Enum, auto
 
 from nightlane.domain.batch import Batch, BatchStatus
 from nightlane.domain.closing import close_if_due
 from nightlane.domain.dispatch import read_manifest
 from nightlane.domain.inference.budget import ByteBudget
+from nightlane.domain.inference.delivery import DONE, Delivery, Ending, Verdict
 from nightlane.domain.inference.lane_shards import Begun, LaneShards
-from nightlane.domain.inference.ports import Connect, LeaseView, Upstream
+from nightlane.domain.inference.ports import Connect, Upstream
+from nightlane.domain.inference.predecessors import Predecessors
 from nightlane.domain.inference.rests import agree_on_rest
 from nightlane.domain.inference.run import LaneRun
 from nightlane.domain.inference.supervisor import Stop
 from nightlane.domain.inference.work import Work
 from nightlane.domain.ports import Ports
-from nightlane.domain.shard import Lane, LaneMessage, Manifest
+from nightlane.domain.shard import Lane, Manifest
 from nightlane.domain.stores import Fenced, UpstreamState
 from nightlane.domain.trouble import MAX_REST_SECONDS
 from nightlane.settings import InferenceSettings
@@ -34,36 +35,6 @@ NO_SHARE_PAUSE_SECONDS = 15
 LONE_RETRIES = 6
 
 
-class Verdict(Enum):
-    """What happens to the message."""
-
-    DONE = auto()
-    HAND_BACK = auto()
-    """Another worker continues after `delay_seconds`."""
-    LEAVE = auto()
-    """It is no longer ours: neither delete it nor change its visibility."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    verdict: Verdict
-    delay_seconds: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """A received message. `receives` counts how often it was received, including this time."""
-
-    message: LaneMessage
-    lease: LeaseView
-    deadline: float
-    """When the run must end, on the monotonic clock."""
-    receives: int = 1
-
-
-DONE = Ending(Verdict.DONE)
-
-
 async def run_lane(
     ports: Ports[InferenceSettings], connect: Connect, delivery: Delivery, budget: ByteBudget
 ) -> Ending:
@@ -74,7 +45,9 @@ async def run_lane(
     manifest = await asyncio.to_thread(read_manifest, ports, batch)
     lane = manifest.lanes[delivery.message.lane]
     known = await asyncio.to_thread(ports.upstreams.get_state, lane.upstream)
-    worker = _Worker(ports, connect, delivery, budget, batch, manifest, lane, known)
+    predecessors = Predecessors(ports, batch.id, delivery.message.lane)
+    await predecessors.look()
+    worker = _Worker(ports, connect, delivery, budget, batch, manifest, lane, known, predecessors)
     try:
         return await worker.run() or DONE
     except Fenced:
@@ -93,6 +66,7 @@ class _Worker:
     manifest: Manifest
     lane: Lane
     known: UpstreamState
+    predecessors: Predecessors
 
     async def run(self) -> Ending | None:
         """Run the lane; None if nothing is left of it. Raises: Fenced."""
@@ -102,12 +76,20 @@ class _Worker:
         if waits and (ending := await self._wait_for_upstream()) is not None:
             return ending
         shards = await asyncio.to_thread(
-            LaneShards, ports, self.batch, self.manifest, self.delivery.message.lane, lambda: lease.is_held
+            LaneShards,
+            ports,
+            self.batch,
+            self.manifest,
+            self.delivery.message.lane,
+            lambda: lease.is_held,
+            lambda: self.predecessors.are_draining,
         )
         stop, run = (Stop.CANCELLED, None) if cancelling else await self._run_shards(shards)
         if run is not None and (ending := await self._end_early(run, stop)) is not None:
             return ending
         if stop is Stop.CANCELLED:
+            # What they have in flight may still be answered.
+            await self.predecessors.watch()
             await asyncio.to_thread(shards.finish_all)
         await asyncio.to_thread(close_if_due, ports, self.batch.id)
         return None
@@ -134,30 +116,30 @@ class _Worker:
         """Run each poisoned shard by itself, then all others together."""
         async with self.connect(self.lane.upstream) as upstream:
             while (poisoned := await asyncio.to_thread(shards.begin_poisoned)) is not None:
-                run = self._prepare(upstream, iter([poisoned]), served=shards.has_results, one_by_one=True)
+                run = self._prepare(upstream, shards, iter([poisoned]), one_by_one=True)
                 if (stop := await run.run()) is not None:
                     return stop, run
-            run = self._prepare(upstream, iter(shards.begin_next, None), served=shards.has_results)
+            run = self._prepare(upstream, shards, iter(shards.begin_next, None))
             return await run.run(), run
 
     def _prepare(
-        self, upstream: Upstream, shards: Iterator[Begun], *, served: bool, one_by_one: bool = False
+        self, upstream: Upstream, shards: LaneShards, begun: Iterator[Begun], *, one_by_one: bool = False
     ) -> LaneRun:
         now, found = self.ports.now(), self.ports.settings.find_upstream(self.lane.upstream)
         closes_at = found.active.closes_at(now) if found and found.active else None
         work = Work(
             self.batch,
             self.manifest,
-            shards,
+            begun,
             replace(self.lane, capacity=1) if one_by_one else self.lane,
             self.delivery.message.lane,
-            served=served and self.batch.completed > 0,
+            served=shards.has_results and self.batch.completed > 0,
             upstream_limit=found.max_concurrent_requests if found else None,
             active_until=math.inf if closes_at is None else closes_at,
+            has_more=shards.has_more,
             one_by_one=one_by_one,
         )
-        lease, deadline = self.delivery.lease, self.delivery.deadline
-        return LaneRun(self.ports, upstream, work, lease, deadline, self.budget, self.known)
+        return LaneRun(self.ports, upstream, work, self.delivery, self.budget, self.known, self.predecessors)
 
     async def _end_early(self, run: LaneRun, stop: Stop | None) -> Ending | None:
         """Return the ending of a lane with lines left to run; None if there is nothing more to do in it."""
@@ -176,7 +158,7 @@ class _Worker:
                 return await self._hand_over(NO_SHARE_PAUSE_SECONDS)
             case Stop.INACTIVE:
                 return await self._wait_for_upstream() or await self._hand_over(0)
-            case Stop.REPLACED:
+            case Stop.REPLACED | Stop.HANDED_OVER:
                 return Ending(Verdict.LEAVE)
             case Stop.EXPIRED:
                 await self._note_trouble(run)
