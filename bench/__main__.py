@@ -12,6 +12,7 @@ from bench import (
     memory,
     plots,
     prefix,
+    profile,
     scale,
     tables,
     throughput,
@@ -25,6 +26,7 @@ from bench.result import RESULTS, load, save, show
 BENCHMARKS = {
     "throughput": throughput.measure,
     "loops": loops.measure,
+    "profile": profile.measure,
     "home": home.measure,
     "memory": memory.measure,
     "tls": tls.measure,

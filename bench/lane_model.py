@@ -1,6 +1,6 @@
-"""How long a lane runs, in closed form: a rolling pool, handed over at the deadline of each invocation.
+"""How long a lane runs, in closed form: a rolling pool that each invocation hands to the next.
 
-Latencies are log-normal, times are in seconds. `bench.simulation` runs the same line by line.
+Latencies are log-normal, times are in seconds. `bench.lane_simulation` runs the same line by line.
 """
 
 import math
@@ -8,21 +8,27 @@ from dataclasses import dataclass
 from functools import lru_cache
 from statistics import NormalDist
 
-from infra.cost import FUNCTION_SECONDS
+from infra.cost import FUNCTION_SECONDS, Pace
 from nightlane.domain.inference.supervisor import LAST_COMMIT_SECONDS, MEAN_FACTOR, SLOWEST_FACTOR
+from nightlane.settings import Settings
 
 RUN_SECONDS = FUNCTION_SECONDS - LAST_COMMIT_SECONDS
 STEPS = 2_000
+UPSTREAM_TIMEOUT_SECONDS = Settings().upstream_timeout_seconds
 
 
 @dataclass(frozen=True, slots=True)
 class FullInvocation:
     """An invocation that has more lines than it can run."""
 
-    begun: float
-    finished: float
-    """Fewer than begun, because the last requests in flight may be given up."""
-    seconds: float
+    starting: float
+    """Seconds until it hands the lane over."""
+    overlap: float
+    """Seconds after that until its last line has ended."""
+    given_up: float
+    """Lines that the next one repeats."""
+    lost: float
+    """Seconds of all slots that were spent on these."""
 
 
 @lru_cache(maxsize=10_000)
@@ -43,24 +49,32 @@ def pool_seconds(lines: int, slots: int, mean: float, sigma: float) -> float:
     return age + residual.longest
 
 
-def lane_pace(lines: int, slots: int, mean: float, sigma: float) -> tuple[float, int]:
+def lane_pace(lines: int, slots: int, mean: float, sigma: float) -> Pace:
     """How long the lines of a lane take, and the invocations that they need."""
     full = full_invocation(slots, mean, sigma)
-    handed_over = max(0, math.ceil((lines - full.begun) / full.finished))
-    left = math.ceil(lines - handed_over * full.finished)
-    last, invocations = pool_seconds(left, slots, mean, sigma), handed_over + 1
-    if last > RUN_SECONDS:
+    begun_each = full.starting * slots / mean
+    begun_first = math.ceil(full.starting / mean) * slots if not sigma else begun_each
+    if sigma:
+        # At first, no slot is in the middle of a line.
+        begun_first += slots * _residual(mean, sigma, full.starting, slots).left / mean
+    handed_over = max(0, math.ceil((lines - begun_first) / (begun_each - full.given_up)))
+    # No request takes longer than the client waits.
+    pool = min(pool_seconds(lines, slots, mean, sigma), lines * mean / slots + UPSTREAM_TIMEOUT_SECONDS)
+    seconds = pool + handed_over * full.lost
+    last, invocations = seconds - handed_over * full.starting, handed_over + 1
+    if sigma and last > RUN_SECONDS:
         # All lines were begun, but the slowest were given up: another invocation repeats them.
-        last, invocations = RUN_SECONDS + min(RUN_SECONDS, _slowest(lines, mean, sigma)), invocations + 1
-    return handed_over * full.seconds + last, invocations
+        seconds += RUN_SECONDS - last + min(UPSTREAM_TIMEOUT_SECONDS, _slowest(lines, mean, sigma))
+        invocations += 1
+    return Pace(seconds, invocations, handed_over * full.overlap)
 
 
 @lru_cache(maxsize=1_000)
 def full_invocation(slots: int, mean: float, sigma: float) -> FullInvocation:
     """What an invocation does until its deadline.
 
-    `Supervisor` starts no line that would probably not end in time. So one slot after the other becomes idle,
-    and what is still in flight when it has to commit is given up, for the next invocation.
+    `Supervisor` starts no line that would probably not end in time, and the next invocation has the slots
+    that become idle. What is still in flight when it has to commit is given up.
     """
     slowest = _slowest(FUNCTION_SECONDS * slots / mean, mean, sigma)
     # The slowest line so far cannot have taken longer than the invocation so far.
@@ -68,12 +82,12 @@ def full_invocation(slots: int, mean: float, sigma: float) -> FullInvocation:
         RUN_SECONDS - min(SLOWEST_FACTOR * slowest, MEAN_FACTOR * mean), RUN_SECONDS / (1 + SLOWEST_FACTOR)
     )
     if not sigma:
-        rounds = math.ceil(starting / mean)
-        return FullInvocation(rounds * slots, rounds * slots, rounds * mean)
+        return FullInvocation(starting, math.ceil(starting / mean) * mean - starting, 0.0, 0.0)
     drain = RUN_SECONDS - starting
-    begun = slots * (starting + _residual(mean, sigma, starting, slots).left) / mean
-    drained = _residual(mean, sigma, starting, slots, drain)
-    return FullInvocation(begun, begun - slots * drained.beyond, starting + drained.longest)
+    residual = _residual(mean, sigma, starting, slots, drain)
+    # They were in flight for the drain and before it: about half as long again.
+    lost = 1.5 * drain * residual.beyond
+    return FullInvocation(starting, residual.longest, slots * residual.beyond, lost)
 
 
 def _slowest(lines: float, mean: float, sigma: float) -> float:

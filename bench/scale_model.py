@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from bench.lane_model import lane_pace
-from infra.cost import Run, build_run
+from infra.cost import Pace, Run, build_run
 from nightlane.settings import Settings
 
 DAY = 86_400
@@ -39,7 +39,7 @@ class Shape:
 def run_of(shape: Shape) -> Run:
     """The time a batch takes and the checkpoints it makes."""
 
-    def pace(lines: int, slots: int) -> tuple[float, int]:
+    def pace(lines: int, slots: int) -> Pace:
         return lane_pace(lines, slots, shape.latency, shape.sigma)
 
     return build_run(shape.lines, shape.input_bytes, shape.output_bytes, shape.settings, pace)

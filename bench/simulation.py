@@ -4,16 +4,15 @@ import heapq
 import math
 import random
 from bisect import bisect_right
-from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 
 from simpy import AllOf, Environment, Event, Resource
 
+from bench.lane_simulation import LaneTimes, run_lane
 from bench.scale_model import TRANSACTION_SECONDS, Shape
-from infra.cost import FUNCTION_SECONDS, WORKER_START_SECONDS, lane_shards
+from infra.cost import WORKER_START_SECONDS, lane_shards
 from nightlane.aws.table.connection import MAX_ATTEMPTS, MAX_PAUSE_SECONDS
-from nightlane.domain.inference.supervisor import LAST_COMMIT_SECONDS, Limits, Supervisor
 
 Process = Generator[Event, object, None]
 
@@ -55,7 +54,7 @@ class Simulation:
         self._latency = latency or self._log_normal
         self._clock = Environment()
         self._room = Resource(self._clock, shape.settings.max_concurrent_batches)
-        self._workers = Resource(self._clock, min(1_000, shape.settings.worker_concurrency))
+        self._workers = Resource(self._clock, shape.settings.max_lanes)
         self.admission = HotItem()
         self.batch_items: list[HotItem] = []
         self.waits: list[float] = []
@@ -97,27 +96,24 @@ class Simulation:
 
     def _lane(self, item: HotItem, lane: int, lines: int) -> Process:
         yield self._clock.timeout(self._random.uniform(0, self._overheads.start_spread))
-        left = deque(self._latency() for _ in range(lines))
-        while left:
-            with self._workers.request() as worker:
-                yield worker
-                began = self._clock.now
-                yield self._clock.timeout(self._overheads.worker_start)
-                yield from self._run(item, left, self._shape.settings.lane_capacities()[lane])
-                self.worker_seconds += self._clock.now - began
-                self.invocations += 1
+        slots = self._shape.settings.lane_capacities()[lane]
+        with self._workers.request() as worker:
+            yield worker
+            times = run_lane([self._latency() for _ in range(lines)], slots, self._overheads.worker_start)
+            yield from self._commit(item, times)
+            self.worker_seconds += times.worker_seconds
+            self.invocations += len(times.invocations)
 
-    def _run(self, item: HotItem, left: deque[float], slots: int) -> Process:
-        """One invocation, computed at its start; only its checkpoints interact with other lanes."""
+    def _commit(self, item: HotItem, times: LaneTimes) -> Process:
+        """The checkpoints of a lane: only these interact with other lanes."""
         began, interval = self._clock.now, self._shape.settings.checkpoint_seconds
-        ends = invocation_ends(left, slots)
-        last = began + ends[-1]
+        last = began + times.ends[-1]
         saved = 0
         pause = self._random.uniform(0, interval)
         while self._clock.now + pause < last:
             yield self._clock.timeout(pause)
             pause = interval
-            finished = bisect_right(ends, self._clock.now - began)
+            finished = bisect_right(times.ends, self._clock.now - began)
             if finished > saved:
                 saved = finished
                 yield from self._transact(item)
@@ -145,40 +141,6 @@ def pool_ends(latencies: Iterable[float], slots: int) -> list[float]:
         ends.append(busy[0] + latency)
         heapq.heapreplace(busy, ends[-1])
     return sorted(ends)
-
-
-@dataclass(slots=True)
-class _Clock:
-    """The time of an invocation, whose worker holds its lease all along."""
-
-    now: float = 0.0
-    is_held: bool = True
-
-
-def invocation_ends(left: deque[float], slots: int) -> list[float]:
-    """The sorted end times of the lines that an invocation finishes; it takes their latencies from `left`.
-
-    The lines that it begins and gives up are put back.
-    """
-    clock = _Clock()
-    limits = Limits(expires_at=math.inf, deadline=FUNCTION_SECONDS, cancel_grace_seconds=0)
-    supervisor = Supervisor(limits, clock, lambda: clock.now, lambda: clock.now)
-    in_flight: list[tuple[float, float]] = []
-    ends: list[float] = []
-    while in_flight or (left and supervisor.stop is None):
-        if left and supervisor.stop is None and len(in_flight) < slots:
-            latency = left.popleft()
-            heapq.heappush(in_flight, (clock.now + latency, latency))
-        elif in_flight[0][0] > FUNCTION_SECONDS - LAST_COMMIT_SECONDS:
-            left.extendleft(latency for _, latency in in_flight)
-            # It waited in vain for what it gave up.
-            return [*ends, FUNCTION_SECONDS - LAST_COMMIT_SECONDS]
-        else:
-            clock.now, latency = heapq.heappop(in_flight)
-            ends.append(clock.now)
-            supervisor.on_answer(latency)
-            supervisor.check()
-    return ends
 
 
 def poisson_arrivals(batches: int, per_second: float, seed: int = 1) -> Iterator[float]:

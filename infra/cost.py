@@ -66,13 +66,25 @@ PER_BATCH = Counter(
 PER_INVOCATION = Counter(
     {
         "dynamodb:GetItem": 2,
+        "dynamodb:Query": 1,
         "s3:GetObject": 1,
         "sqs:ReceiveMessage": 1,
         "sqs:ChangeMessageVisibility": 1,
     }
 )
-# An invocation at its deadline releases its shard, which the next one begins again.
-PER_HAND_BACK = Counter({"dynamodb:UpdateItem": 2, "sqs:ChangeMessageVisibility": 1})
+# While a lane is handed over, its worker stores every second how many requests are still in flight, and the
+# next one reads it. Assumed: for as long as it waits for them, five times their mean of 5 s.
+HANDOVER_SECONDS = 25
+# An invocation at its deadline looks for shards that never began, and releases its own, which the next one
+# begins again.
+PER_HAND_BACK = Counter(
+    {
+        "dynamodb:UpdateItem": 2 + HANDOVER_SECONDS,
+        "dynamodb:DeleteItem": 1,
+        "dynamodb:Query": 1 + HANDOVER_SECONDS,
+        "sqs:ChangeMessageVisibility": 1,
+    }
+)
 PER_LANE = Counter({"dynamodb:GetItem": 1, "sqs:DeleteMessage": 1})
 PER_CHECKPOINT = Counter({"dynamodb:TransactWriteItems": 1, "s3:PutObject": 1, "s3:GetObject": 1})
 # In three transactions: planning writes two items, admission three, the end four.
@@ -84,8 +96,19 @@ WAKE_WRITES = 1 + 6 * 2 + 1 + 4 * BATCH_FILES
 TENANT_WRITES = 5
 INDEX_WRITES = WAKE_WRITES + TENANT_WRITES
 
-Pace = Callable[[int, int], tuple[float, int]]
-"""(lines, slots) → seconds that the lines of a lane take, and invocations needed."""
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long the lines of a lane take, and the invocations that they need."""
+
+    seconds: float
+    invocations: int
+    overlap_seconds: float = 0.0
+    """How long two of them ran at once, in all."""
+
+
+PaceOf = Callable[[int, int], Pace]
+"""(lines, slots) → pace of a lane"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +135,12 @@ class LaneRun:
     shards: tuple[ShardRun, ...]
     seconds: float
     invocations: int
-    """More than one if it takes longer than a function may run: it is handed back and continued."""
+    """More than one if it takes longer than a function may run: one hands the lane over to the next."""
+    overlap_seconds: float = 0.0
 
     @property
     def worker_seconds(self) -> float:
-        return self.seconds + self.invocations * WORKER_START_SECONDS
+        return self.seconds + self.overlap_seconds + self.invocations * WORKER_START_SECONDS
 
 
 @dataclass(frozen=True)
@@ -153,7 +177,7 @@ class Run:
 
     @cached_property
     def inference_seconds(self) -> float:
-        return max(lane.worker_seconds for lane in self.lanes)
+        return max(lane.worker_seconds - lane.overlap_seconds for lane in self.lanes)
 
     @cached_property
     def assemble_seconds(self) -> float:
@@ -165,27 +189,28 @@ class Run:
         return self.inference_seconds + self.assemble_seconds
 
 
-def build_run(lines: int, input_bytes: int, output_bytes: int, settings: Settings, pace: Pace) -> Run:
+def build_run(lines: int, input_bytes: int, output_bytes: int, settings: Settings, pace: PaceOf) -> Run:
     """The run of a batch, cut into shards as `plan` does, at this pace."""
     lanes = []
     for lane, counts in lane_shards(lines, input_bytes, settings).items():
-        seconds, invocations = pace(sum(counts), settings.lane_capacities()[lane])
+        paced = pace(sum(counts), settings.lane_capacities()[lane])
+        seconds, invocations = paced.seconds, paced.invocations
         shards = []
         for number, count in enumerate(counts):
             took = seconds * count / sum(counts)
             commits = checkpoints_per_shard(count, count * output_bytes, took, settings)
             # Each invocation but the last hands over in the middle of a shard.
             shards.append(ShardRun(count, min(count, commits + (number < invocations - 1))))
-        lanes.append(LaneRun(tuple(shards), seconds, invocations))
+        lanes.append(LaneRun(tuple(shards), seconds, invocations, paced.overlap_seconds))
     return Run(lines, input_bytes, output_bytes, settings, tuple(lanes))
 
 
 def observed_run(lines: int, input_bytes: int, output_bytes: int, settings: Settings, seconds: float) -> Run:
     """The run of a batch that took `seconds` from its first request to its last."""
 
-    def pace(count: int, slots: int) -> tuple[float, int]:
+    def pace(count: int, slots: int) -> Pace:
         took = seconds * count / lines * sum(settings.lane_capacities()) / slots
-        return took, math.ceil(took / FUNCTION_SECONDS)
+        return Pace(took, math.ceil(took / FUNCTION_SECONDS))
 
     return build_run(lines, input_bytes, output_bytes, settings, pace)
 
@@ -251,7 +276,7 @@ def calls_of(run: Run) -> Counter[str]:
     lists = SHARD_LISTS + run.invocations + len(run.lanes)
     calls["dynamodb:Query"] += lists * (len(run.shards) // SHARDS_PER_PAGE + 1)
     calls["dynamodb:UpdateItem"] += len(run.shards)
-    calls["dynamodb:DeleteItem"] = len(run.shards)
+    calls["dynamodb:DeleteItem"] += len(run.shards)
     renewals = int(inference / (settings.worker_lease_seconds / 3))
     calls["sqs:ChangeMessageVisibility"] += run.invocations * renewals
     calls["sqs:SendMessageBatch"] = math.ceil(len(run.lanes) / MAX_ENTRIES_PER_SEND)

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from nightlane.domain.window import DAY_SECONDS
 from nightlane.settings import (
+    MAX_EVENT_SOURCE_CONCURRENCY,
     AssembleQueueSettings,
     DeadLetterQueueSettings,
     InferQueueSettings,
@@ -22,8 +23,6 @@ from ..environment import MAX_ENVIRONMENT_BYTES, environment_bytes
 from ..resources import INFER
 from ..settings_errors import describe
 
-# https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html
-MAX_EVENT_SOURCE_CONCURRENCY = 1_000
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 _LAMBDA_PAYLOAD = "in base64, with its event, it must fit into Lambda's 6 MB"
 # Larger values work on one machine, but not on AWS.
@@ -101,10 +100,10 @@ class Deployment(ContextModel):
 
     @model_validator(mode="after")
     def _workers_fit_an_event_source(self) -> Self:
-        if self.settings.worker_concurrency > MAX_EVENT_SOURCE_CONCURRENCY:
+        if self.settings.max_lanes > MAX_EVENT_SOURCE_CONCURRENCY:
             raise ValueError(
                 "max_concurrent_batches × lanes is "
-                f"{self.settings.worker_concurrency}, and one event source runs at most "
+                f"{self.settings.max_lanes}, and one event source runs at most "
                 f"{MAX_EVENT_SOURCE_CONCURRENCY} workers: raise requests_in_flight_per_worker"
             )
         return self

@@ -1,4 +1,4 @@
-"""The worker process: runs up to `worker_concurrency` shards at once until its server ends."""
+"""The worker process: runs all lanes of the admitted batches until its server ends."""
 
 import asyncio
 import logging
@@ -23,6 +23,8 @@ from .queues import Queue
 log = logging.getLogger("nightlane.worker")
 # Runs are not limited to a Lambda invocation here, but they still need a time limit.
 RUN_SECONDS = 86_400.0
+# A lane that is handed over has two workers for a moment.
+MIN_LANES = 2
 # The server notifies this process of messages. Polling is only for those that become visible again.
 POLL_SECONDS = 0.5
 PAUSE_AFTER_ERROR_SECONDS = 1.0
@@ -37,7 +39,7 @@ async def run(parts: Parts) -> None:
     loop = asyncio.get_running_loop()
     loop.set_default_executor(ThreadPoolExecutor(THREADS))
     settings, budget = parts.ports.settings, ByteBudget(BUDGET_BYTES)
-    sent = [asyncio.Event() for _ in range(settings.worker_concurrency)]
+    sent = [asyncio.Event() for _ in range(max(MIN_LANES, settings.max_lanes))]
     threading.Thread(target=_listen_to_server, args=(loop, sent), daemon=True).start()
     parts.queues.on_sent = _notify_server
     async with AsyncExitStack() as stack:
@@ -91,7 +93,7 @@ def main() -> None:
     folder, level = sys.argv[1:]
     log_to_stderr(level)
     settings = Settings.from_environment(os.environ)
-    log.info("running up to %s lanes at once", settings.worker_concurrency)
+    log.info("running up to %s lanes at once", max(MIN_LANES, settings.max_lanes))
     with sole_worker(Path(folder)):
         parts = open_data(Path(folder), settings, migrate=False)
         # Earlier workers have ended, so their leases need not expire first. On a full disk this fails.

@@ -16,7 +16,7 @@ FUNCTIONS = tuple(spec.name for spec in functions(Settings()))
 
 @pytest.mark.parametrize(
     ("batches", "requests", "per_worker", "concurrency"),
-    [(1, 10, 100, 2), (4, 100, 100, 4), (3, 250, 100, 9), (10, 1_000, 10, 1_000)],
+    [(1, 10, 100, 2), (4, 100, 100, 8), (3, 250, 100, 18), (10, 1_000, 10, 1_000)],
 )
 def test_the_workers_reserved_concurrency_equals_that_of_its_event_source(
     synthesise: Synthesise, batches: int, requests: int, per_worker: int, concurrency: int

@@ -1,6 +1,5 @@
 """The model behind docs/cost-and-scale.md agrees with measured calls and with the simulation."""
 
-from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from pydantic import ValidationError
 from bench import scale, tables
 from bench.bill import bill
 from bench.lane_model import lane_pace
+from bench.lane_simulation import run_lane
 from bench.limits import ADMISSION_PARTITION, ASSEMBLE, SHARD_SIZE, Load, demand, max_batches_per_day
 from bench.result import RESULTS, load
 from bench.scale_model import (
@@ -19,7 +19,7 @@ from bench.scale_model import (
     run_of,
     waiting_seconds,
 )
-from bench.simulation import Overheads, Simulation, invocation_ends
+from bench.simulation import Overheads, Simulation
 from infra import cost
 from infra.cost import (
     WORKER_START_SECONDS,
@@ -149,7 +149,8 @@ def test_a_shard_that_runs_for_a_day_fits_into_its_item_at_any_checkpoint_interv
 
 def test_a_lane_needs_as_many_invocations_as_its_lines_take_before_they_wind_down() -> None:
     # No request is started in the last 15 s, nor one and a half times the latency before that.
-    assert [lane_pace(lines, 10, 1.0, 0.0) for lines in (8_840, 8_841, 17_681)] == [
+    paces = [lane_pace(lines, 10, 1.0, 0.0) for lines in (8_840, 8_841, 17_681)]
+    assert [(pace.seconds, pace.invocations) for pace in paces] == [
         (884, 1),
         (885, 2),
         (1_769, 3),
@@ -158,22 +159,34 @@ def test_a_lane_needs_as_many_invocations_as_its_lines_take_before_they_wind_dow
 
 @pytest.mark.parametrize(
     ("lines", "slots", "latency"),
-    [(10_000, 100, 20.0), (10_000, 100, 60.0), (1_000, 1, 5.0), (50_000, 100, 5.0), (50_000, 300, 5.0)],
+    [(10_000, 100, 20.0), (1_000, 1, 5.0), (50_000, 100, 5.0), (50_000, 300, 5.0)],
 )
 def test_a_lane_with_deadlines_takes_as_long_as_in_the_simulation(
     lines: int, slots: int, latency: float
 ) -> None:
     model, simulated = scale.lane_agreement(lines, slots, latency, rounds=4)
     assert model.seconds == pytest.approx(simulated.seconds, rel=0.1)
+    assert model.worker_seconds == pytest.approx(simulated.worker_seconds, rel=0.1)
     assert abs(model.invocations - simulated.invocations) < 1
 
 
 def test_an_invocation_repeats_what_the_one_before_gave_up() -> None:
-    left = deque([100.0, 5.0, 790.0, 1.0])
-    assert invocation_ends(left, slots=1) == [100.0, 105.0, 885.0]
-    assert list(left) == [790.0, 1.0]
-    assert invocation_ends(left, slots=1) == [790.0]
-    assert invocation_ends(left, slots=1) == [1.0]
+    times = run_lane([100.0, 5.0, 790.0, 1.0], slots=1)
+    assert times.ends == [100.0, 105.0, 885.0 + 790.0, 885.0 + 791.0]
+    assert times.given_up == 1
+    assert [(each.began, each.ended) for each in times.invocations] == [
+        (0, 885),
+        (885, 1_675),
+        (1_675, 1_676),
+    ]
+
+
+def test_the_next_invocation_begins_while_the_last_lines_of_the_one_before_are_in_flight() -> None:
+    # One slot is busy until 884 s; the other one has short lines, of which none may start after 883.65 s.
+    times = run_lane([884.0, *[0.9] * 1_000], slots=2)
+    first, second = times.invocations
+    assert first.began < second.began < first.ended
+    assert times.given_up == 0
 
 
 def test_the_largest_batch_is_assembled_in_time_even_with_one_part_per_line() -> None:

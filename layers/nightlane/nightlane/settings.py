@@ -16,6 +16,8 @@ from nightlane.webhook_settings import EventBusSettings, WebhookSettings
 
 KIB = 1024
 MIB = 1024 * KIB
+# Of MaximumConcurrency: https://docs.aws.amazon.com/lambda/latest/api/API_ScalingConfig.html
+MIN_EVENT_SOURCE_CONCURRENCY, MAX_EVENT_SOURCE_CONCURRENCY = 2, 1_000
 # Segments of letters, digits, "_", "-" and ".", none of which begins with a dot.
 Path = Annotated[str, StringConstraints(max_length=100, pattern=r"^/v1(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)+$")]
 
@@ -317,8 +319,15 @@ class Settings(
     """All settings, each read from `NIGHTLANE_<NAME>` in the environment."""
 
     @property
-    def worker_concurrency(self) -> int:
-        """Reserved concurrency of `infer`; at least 2, which is the minimum of MaximumConcurrency in SQS."""
+    def max_lanes(self) -> int:
+        """The lanes of all admitted batches."""
         limits = [each.max_concurrent_requests for each in self.upstreams] or [None]
-        lanes = sum(len(self.lane_capacities(limit)) for limit in limits)
-        return max(2, self.max_concurrent_batches * lanes)
+        return self.max_concurrent_batches * sum(len(self.lane_capacities(limit)) for limit in limits)
+
+    @property
+    def worker_concurrency(self) -> int:
+        """Reserved concurrency of `infer`: a worker for each lane, and a second one while it is handed over.
+
+        Without room for the second, it begins when the first has ended.
+        """
+        return max(MIN_EVENT_SOURCE_CONCURRENCY, min(2 * self.max_lanes, MAX_EVENT_SOURCE_CONCURRENCY))

@@ -96,7 +96,10 @@ class Handover:
                 self._ports.log("the drain of a lane could not be stored", error=repr(error))
 
     async def _begin(self) -> None:
-        if not self._may_begin() or not await asyncio.to_thread(self._work.has_more):
+        # A successor would only wait for a single request.
+        if self._in_flight() < 2 or not self._may_begin():
+            return
+        if not await asyncio.to_thread(self._work.has_more):
             return
         if not await self._prepare():
             return
