@@ -181,4 +181,4 @@ def test_a_server_without_uploads_gets_one_request(tmp_path: Path) -> None:
         base_url="http://server.test/v1", api_key="x", http_client=httpx2.Client(transport=transport)
     ) as client:
         assert upload_file(client, path).id == "file-1"
-    assert asked == ["/v1/uploads", "/v1/files"]
+    assert asked == ["/v1/files", "/v1/uploads", "/v1/files"]
