@@ -151,7 +151,7 @@ STEP = st.one_of(
 @pytest.mark.parametrize(
     "data", [requests(LINES), with_system_prompts(requests(LINES), 3)], ids=["plain", "grouped"]
 )
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     steps=st.lists(STEP, max_size=25),
     seed=st.integers(0, 99),
