@@ -235,6 +235,7 @@ class Lab:
                 VisibilityTimeout=seconds,
             )
 
+    @acting_as(None)
     def _freeze(self) -> None:
         """Freeze everything that is running until its leases have expired and others have done its work."""
         for lease in self.leases:
