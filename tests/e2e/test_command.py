@@ -188,8 +188,8 @@ def test_run_prints_results_while_the_batch_runs(instance: Instance, tmp_path: P
     slow = requests(1, mock={"latency": 6}).replace(b"request-0", b"slow")
     bad = requests(1, mock={"status": 400}).replace(b"request-0", b"bad")
     source.write_bytes(slow + requests(20) + bad)
-    command = [*NIGHTLANE, "run", str(source), "--follow", "--base-url", instance.base_url, "--api-key"]
-    command.append(instance.keys["acme"])
+    where = ("--base-url", instance.base_url, "--api-key", instance.keys["acme"])
+    command = [*NIGHTLANE, "run", str(source), "--follow", *where]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         assert process.stdout is not None
         first = process.stdout.readline()
