@@ -8,10 +8,11 @@ from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
 
 from functions.api.http import form_of, json_response, tenant_of
 from functions.api.operation import BINARY, Operation
+from functions.api.quotas import quota_of
 from nightlane.domain.file import StoredFile
 from nightlane.domain.files import create_file, delete_file, get_file, list_files, read_content
 from nightlane.domain.ports import Ports
-from nightlane.settings import ApiSettings, UploadSettings
+from nightlane.settings import ApiSettings
 from nightlane.wire import objects
 from nightlane.wire.forms import read_upload
 from nightlane.wire.headers import content_disposition
@@ -69,9 +70,8 @@ def routes(ports: Ports[ApiSettings]) -> APIGatewayRouter:
     return router
 
 
-def _create(ports: Ports[UploadSettings], event: APIGatewayProxyEvent) -> StoredFile:
+def _create(ports: Ports[ApiSettings], event: APIGatewayProxyEvent) -> StoredFile:
     request, upload = read_upload(form_of(event))
     lifetime = request.expires_after.seconds if request.expires_after else None
-    return create_file(
-        ports, tenant_of(event), upload.filename, upload.content, request.file_purpose, lifetime
-    )
+    purpose, quota = request.file_purpose, quota_of(event, ports.settings)
+    return create_file(ports, tenant_of(event), upload.filename, upload.content, purpose, lifetime, quota)

@@ -32,7 +32,7 @@ class Grant:
 
 
 BATCH, FILE, KEY, UPLOAD, UPSTREAM = "BATCH#", "FILE#", "KEY#", "UPLOAD#", "UPSTREAM#"
-WAITING, ADMISSION = "WAITING", "ADMISSION"
+WAITING, ADMISSION, TENANT = "WAITING", "ADMISSION", "TENANT#"
 FILES, UPLOADS, WORK = "files/", "uploads/", "work/"
 
 
@@ -78,6 +78,7 @@ _GRANTS: dict[str, tuple[Grant, ...]] = {
         _table("GetItem BatchGetItem PutItem UpdateItem", BATCH, FILE),
         _table("Query", BATCH),
         _table("GetItem", UPSTREAM),
+        _table("GetItem UpdateItem", TENANT),
         _index("by_tenant"),
         _table("GetItem PutItem UpdateItem", UPLOAD),
         _objects("GetObject PutObject DeleteObject", FILES, UPLOADS),
@@ -87,9 +88,9 @@ _GRANTS: dict[str, tuple[Grant, ...]] = {
         _send(PLAN.name, ASSEMBLE.name),
     ),
     "plan": (
-        _table("GetItem", BATCH, FILE, ADMISSION),
+        _table("GetItem", BATCH, FILE, ADMISSION, TENANT),
         _table("Query", BATCH, WAITING),
-        _table("UpdateItem", BATCH, ADMISSION),
+        _table("UpdateItem", BATCH, ADMISSION, TENANT),
         _table("PutItem DeleteItem", WAITING),
         _objects("GetObject", FILES, WORK),
         _objects("PutObject AbortMultipartUpload DeleteObject", WORK),
@@ -106,7 +107,7 @@ _GRANTS: dict[str, tuple[Grant, ...]] = {
     "assemble": (
         _table("GetItem", BATCH, ADMISSION),
         _table("Query", BATCH, WAITING),
-        _table("UpdateItem", BATCH, ADMISSION),
+        _table("UpdateItem", BATCH, ADMISSION, TENANT),
         _table("PutItem", FILE),
         _table("DeleteItem", BATCH, WAITING),
         _objects("GetObject DeleteObject", WORK),
@@ -116,7 +117,7 @@ _GRANTS: dict[str, tuple[Grant, ...]] = {
     "sweep": (
         _table("GetItem", BATCH, FILE, ADMISSION),
         _table("Query", BATCH, WAITING),
-        _table("UpdateItem", BATCH, FILE, ADMISSION),
+        _table("UpdateItem", BATCH, FILE, ADMISSION, TENANT),
         _table("DeleteItem", WAITING),
         _index("by_wake"),
         _objects("GetObject", WORK),

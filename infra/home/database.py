@@ -70,6 +70,16 @@ CREATE TABLE uploads (
     id TEXT PRIMARY KEY, expires_at INTEGER NOT NULL, data TEXT NOT NULL
 ) WITHOUT ROWID
 """,
+    """
+CREATE TABLE tenant_use (
+    tenant TEXT PRIMARY KEY, requests INTEGER NOT NULL DEFAULT 0, tokens INTEGER NOT NULL DEFAULT 0,
+    tokens_until INTEGER NOT NULL DEFAULT 0, in_flight INTEGER NOT NULL DEFAULT 0,
+    bytes INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+CREATE TABLE tenant_hours (
+    tenant TEXT NOT NULL, hour INTEGER NOT NULL, batches INTEGER NOT NULL, PRIMARY KEY (tenant, hour)
+) WITHOUT ROWID
+""",
 )
 
 

@@ -15,11 +15,20 @@ from infra.home.batches import SqliteBatches
 from infra.home.blobs import FolderBlobs
 from infra.home.database import Database
 from infra.home.files import SqliteFiles, SqliteKeys, SqliteUpstreams
+from infra.home.quotas import SqliteQuotas
 from infra.home.uploads import SqliteUploads
 from nightlane.aws.blobs import S3Blobs
 from nightlane.aws.clients import Clients
-from nightlane.aws.table import DynamoBatches, DynamoFiles, DynamoKeys, DynamoUploads, DynamoUpstreams
+from nightlane.aws.table import (
+    DynamoBatches,
+    DynamoFiles,
+    DynamoKeys,
+    DynamoQuotas,
+    DynamoUploads,
+    DynamoUpstreams,
+)
 from nightlane.domain.ports import Blobs
+from nightlane.domain.quotas import QuotaStore
 from nightlane.domain.stores import BatchStore, FileStore, KeyStore, UpstreamStore
 from nightlane.domain.upload_store import UploadStore
 from tests.moto_lock import one_write_at_a_time
@@ -40,6 +49,7 @@ class Stores:
     upstreams: UpstreamStore
     keys: KeyStore
     uploads: UploadStore
+    quotas: QuotaStore
 
 
 @pytest.fixture(params=["SQLite", *DYNAMODB_ENGINES])
@@ -84,6 +94,7 @@ def on_sqlite(database: Database) -> Stores:
         SqliteUpstreams(database),
         SqliteKeys(database),
         SqliteUploads(database),
+        SqliteQuotas(database),
     )
 
 
@@ -95,6 +106,7 @@ def on_dynamodb(clients: Clients, table: str) -> Stores:
         DynamoUpstreams(client, table),
         DynamoKeys(client, table),
         DynamoUploads(client, table),
+        DynamoQuotas(client, table),
     )
 
 
@@ -121,6 +133,11 @@ def keys(stores: Stores) -> KeyStore:
 @pytest.fixture
 def uploads(stores: Stores) -> UploadStore:
     return stores.uploads
+
+
+@pytest.fixture
+def quotas(stores: Stores) -> QuotaStore:
+    return stores.quotas
 
 
 @pytest.fixture(params=["S3", "folder"])

@@ -14,6 +14,7 @@ from infra.home.database import Database
 from infra.home.deliveries import Deliveries
 from infra.home.files import SqliteFiles, SqliteUpstreams
 from infra.home.queues import Queue, SqliteQueues
+from infra.home.quotas import SqliteQuotas
 from infra.home.uploads import FolderCompositions, SqliteUploads
 from nightlane.domain.batch import Batch, BatchRequest
 from nightlane.domain.batches import create_batch
@@ -87,6 +88,7 @@ class OneMachine:
             upstreams=SqliteUpstreams(database),
             files=SqliteFiles(database),
             uploads=SqliteUploads(database),
+            quotas=SqliteQuotas(database),
             blobs=FolderBlobs(self.folder),
             compositions=FolderCompositions(FolderBlobs(self.folder)),
             queues=self.queues,

@@ -11,7 +11,7 @@ from nightlane.aws.compositions import S3Compositions
 from nightlane.aws.queues import SqsQueues
 from nightlane.aws.secrets import UpstreamKey
 from nightlane.aws.signing import SigV4Signer
-from nightlane.aws.table import DynamoBatches, DynamoFiles, DynamoUploads, DynamoUpstreams
+from nightlane.aws.table import DynamoBatches, DynamoFiles, DynamoQuotas, DynamoUploads, DynamoUpstreams
 from nightlane.domain.ports import Ports
 from nightlane.observability import EmbeddedMetrics, log_event
 from nightlane.settings import EndpointSettings, RequestSettings, StorageSettings
@@ -35,6 +35,7 @@ def ports_on_aws(settings: Stored, clients: Clients) -> Ports[Stored]:
         upstreams=DynamoUpstreams(clients.dynamodb, settings.table_name),
         files=DynamoFiles(clients.dynamodb, settings.table_name),
         uploads=DynamoUploads(clients.dynamodb, settings.table_name),
+        quotas=DynamoQuotas(clients.dynamodb, settings.table_name),
         blobs=S3Blobs(clients.s3, settings.bucket_name),
         compositions=S3Compositions(clients.s3, settings.bucket_name),
         queues=SqsQueues(clients.sqs, settings),

@@ -40,6 +40,8 @@ class StoredFile:
     expires_at: int | None
     listed: str
     """Sort key of the tenant's list: creation in milliseconds, then the id."""
+    is_counted: bool = False
+    """Whether its size counts against the quota of its tenant."""
 
     @property
     def blob_key(self) -> str:

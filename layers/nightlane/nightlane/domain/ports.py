@@ -9,6 +9,7 @@ from typing_extensions import TypeVar
 
 from nightlane.domain.compositions import Compositions
 from nightlane.domain.metrics import Meter
+from nightlane.domain.quotas import QuotaStore
 from nightlane.domain.received import Received
 from nightlane.domain.shard import LaneMessage
 from nightlane.domain.stores import BatchStore, FileStore, UpstreamStore
@@ -114,6 +115,7 @@ class Ports(Generic[Declared]):
     upstreams: UpstreamStore
     files: FileStore
     uploads: UploadStore
+    quotas: QuotaStore
     blobs: Blobs
     compositions: Compositions
     queues: Queues

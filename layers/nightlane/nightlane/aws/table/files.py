@@ -6,7 +6,16 @@ from itertools import islice
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from nightlane.aws.table.connection import ConditionFailed, Connection, Item, Key
+from nightlane.aws.table import quotas
+from nightlane.aws.table.connection import (
+    ConditionFailed,
+    Connection,
+    Item,
+    Key,
+    TransactionRefused,
+    put,
+    update,
+)
 from nightlane.aws.table.items import (
     file_from_item,
     file_key,
@@ -15,6 +24,7 @@ from nightlane.aws.table.items import (
     wake_partition,
 )
 from nightlane.domain.file import TOMBSTONE_SECONDS, FilePurpose, StoredFile
+from nightlane.domain.quota_counts import deleted, stored
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -26,13 +36,22 @@ class DynamoFiles:
     def __init__(self, client: "DynamoDBClient", table: str) -> None:
         self._table = Connection(client, table)
 
-    def put_file(self, file: StoredFile) -> None:
-        self._table.insert(file_to_item(file))
-
-    def add_file(self, file: StoredFile) -> bool:
-        try:
+    def put_file(self, file: StoredFile, max_stored_bytes: int | None = None) -> None:
+        counted = quotas.count(file.tenant, stored(file, max_stored_bytes))
+        if not counted:
             self._table.insert(file_to_item(file))
-        except ConditionFailed:
+            return
+        new = put(file_to_item(file)) | {"ConditionExpression": "attribute_not_exists(pk)"}
+        try:
+            self._table.transact([("Put", new), *counted])
+        except TransactionRefused as refusal:
+            quotas.raise_if_reached(refusal, 1)
+            raise
+
+    def add_file(self, file: StoredFile, max_stored_bytes: int | None = None) -> bool:
+        try:
+            self.put_file(file, max_stored_bytes)
+        except (ConditionFailed, TransactionRefused):
             return False
         return True
 
@@ -77,14 +96,20 @@ class DynamoFiles:
         )
 
     def delete_file(self, file: StoredFile, at: int) -> bool:
+        tombstone = (
+            file_key(file.id),
+            "SET #deleted_at = :at, #ttl = :ttl, #active = :active, #wake_at = :at REMOVE #owner",
+            {"at": at, "ttl": at + TOMBSTONE_SECONDS, "active": wake_partition(file.id)},
+            "attribute_exists(#pk) AND attribute_not_exists(#deleted_at)",
+        )
         try:
-            self._table.update(
-                file_key(file.id),
-                "SET #deleted_at = :at, #ttl = :ttl, #active = :active, #wake_at = :at REMOVE #owner",
-                {"at": at, "ttl": at + TOMBSTONE_SECONDS, "active": wake_partition(file.id)},
-                "attribute_exists(#pk) AND attribute_not_exists(#deleted_at)",
-            )
-        except ConditionFailed:
+            if file.is_counted:
+                self._table.transact(
+                    [("Update", update(*tombstone)), *quotas.count(file.tenant, deleted(file))]
+                )
+            else:
+                self._table.update(*tombstone)
+        except (ConditionFailed, TransactionRefused):
             return False
         return True
 

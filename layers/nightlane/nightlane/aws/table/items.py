@@ -11,6 +11,7 @@ from nightlane.aws.table.connection import Item, Key
 from nightlane.domain.admission_order import Slots, Waiting
 from nightlane.domain.batch import Batch, BatchError, BatchRequest, BatchStatus, Outcome, Usage
 from nightlane.domain.file import FilePurpose, StoredFile
+from nightlane.domain.quotas import NO_QUOTA, BatchSize, Quota, quota_from_text, quota_to_text
 from nightlane.domain.shard import Part, Shard, Suspicion
 from nightlane.domain.trouble import Rest, Trouble
 
@@ -112,6 +113,7 @@ def batch_to_item(batch: Batch, wake_at: int) -> Item:
         "metadata": None if request.metadata is None else json.dumps(dict(request.metadata)),
         "output_expires_after": request.output_expires_after,
         "retry_of": request.retry_of,
+        "quota": quota_to_item(batch.quota),
     }
 
 
@@ -145,6 +147,8 @@ def batch_from_item(item: Mapping[str, Any]) -> Batch:
         listed=item["listed"],
         created_at=int(item["created_at"]),
         expires_at=int(item["expires_at"]),
+        quota=quota_from_item(item),
+        size=BatchSize(**{name: int(item.get(name, 0)) for name in BatchSize.__struct_fields__}),
         model=item.get("model"),
         errors=tuple(_error_from_map(error) for error in item.get("errors", ())),
         usage=Usage(**{name: int(item.get(name, 0)) for name in _TOKENS}),
@@ -158,6 +162,15 @@ def batch_from_item(item: Mapping[str, Any]) -> Batch:
         **_times(item),
         **_counts(item),
     )
+
+
+def quota_to_item(quota: Quota) -> str | None:
+    """Return the attribute `quota` of a batch or a key; None if nothing is limited."""
+    return None if quota == NO_QUOTA else quota_to_text(quota)
+
+
+def quota_from_item(item: Mapping[str, Any]) -> Quota:
+    return quota_from_text(item["quota"]) if "quota" in item else NO_QUOTA
 
 
 def _times(item: Mapping[str, Any]) -> dict[str, Any]:
@@ -249,6 +262,7 @@ def file_to_item(file: StoredFile) -> Item:
         "size": file.size,
         "created_at": file.created_at,
         "expires_at": file.expires_at,
+        "counted": True if file.is_counted else None,
     }
 
 
@@ -262,6 +276,7 @@ def file_from_item(item: Mapping[str, Any]) -> StoredFile:
         created_at=int(item["created_at"]),
         expires_at=_whole(item.get("expires_at")),
         listed=item["listed"],
+        is_counted=item.get("counted", False),
     )
 
 

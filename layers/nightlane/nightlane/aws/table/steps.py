@@ -2,6 +2,9 @@
 
 from collections.abc import Sequence
 
+import msgspec
+
+from nightlane.aws.table import quotas
 from nightlane.aws.table.connection import (
     ConditionFailed,
     Connection,
@@ -21,8 +24,10 @@ from nightlane.aws.table.items import (
     waiting_key,
     waiting_to_item,
 )
+from nightlane.domain import quota_counts
 from nightlane.domain.batch import Batch, BatchError, BatchStatus, Outcome
 from nightlane.domain.file import StoredFile
+from nightlane.domain.quotas import NO_SIZE, BatchSize
 
 UNPLANNED = "#status = :validating AND attribute_not_exists(#manifest_key) AND attribute_not_exists(#outcome)"
 UNFINISHED = "attribute_exists(#outcome) AND attribute_exists(#active)"
@@ -77,8 +82,17 @@ class DynamoSteps:
         return True
 
     def record_plan(
-        self, batch: Batch, *, manifest_key: str, shards: int, total: int, model: str | None, at: int
+        self,
+        batch: Batch,
+        *,
+        manifest_key: str,
+        shards: int,
+        total: int,
+        model: str | None,
+        at: int,
+        size: BatchSize = NO_SIZE,
     ) -> bool:
+        sizes = {name: number for name, number in msgspec.structs.asdict(size).items() if number}
         values: Item = {
             "manifest": manifest_key,
             "shards": shards,
@@ -87,10 +101,12 @@ class DynamoSteps:
             "expires_at": batch.expires_at,
             "validating": BatchStatus.VALIDATING.value,
             "epoch": batch.epoch,
+            **sizes,
         }
         assignments = (
             "#manifest_key = :manifest, #shards_total = :shards, #total = :total, #validated_at = :at"
         )
+        assignments += "".join(f", #{name} = :{name}" for name in sizes)
         if model is not None:
             values["model"] = model
             assignments += ", #model = :model"
@@ -101,9 +117,12 @@ class DynamoSteps:
             f"{UNPLANNED} AND {SAME_STEP}",
         )
         entry = put(waiting_to_item(batch))
+        counts = quota_counts.planned(batch, total, size)
+        enqueued = quotas.count(batch.tenant, counts, tokens_until=batch.expires_at)
         try:
-            self._table.transact([("Update", planned), ("Put", entry)])
-        except TransactionRefused:
+            self._table.transact([("Update", planned), ("Put", entry), *enqueued])
+        except TransactionRefused as refusal:
+            quotas.raise_if_reached(refusal, 2)
             stored = self._table.get(batch_key(batch.id)) or {}
             return stored.get("manifest_key") == manifest_key
         return True
@@ -132,6 +151,7 @@ class DynamoSteps:
         )
         slot = update(ADMISSION_KEY, "DELETE #running :id, #owners :owner", slot_values(batch))
         actions += [("Update", finished), ("Update", slot), ("Delete", delete(waiting_key(batch)))]
+        actions += quotas.count(batch.tenant, quota_counts.ended(batch, (output, error)))
         try:
             self._table.transact(actions)
         except TransactionRefused:
