@@ -1,0 +1,376 @@
+"""Tenants are walls: no request shows another tenant's data, or that it exists. On DynamoDB and on SQLite.
+
+The routes are the app's own. A new one fails `test_every_route_is_covered` until it is added here: for a
+new kind of id, give `Victim` objects in every state and name the parameter in `ids`; for a route without an
+id in its path, say in `PLAIN` what a request to it may refer to.
+"""
+
+import json
+import re
+import string
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Protocol, cast
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import functions.api.handler as api
+from infra.home.events import proxy_event
+from infra.home.parts import open_data
+from nightlane.domain.batch import Batch, BatchError, Outcome
+from nightlane.domain.batches import create_batch
+from nightlane.domain.file import FilePurpose, StoredFile
+from nightlane.domain.files import record_file
+from nightlane.domain.planning import plan_batch
+from nightlane.domain.ports import Ports
+from nightlane.domain.quotas import NO_QUOTA
+from nightlane.domain.stores import Admission, list_key
+from nightlane.entry import Handler
+from nightlane.settings import Settings
+from tests.store.examples import BUSY, NOW, new_batch
+from tests.store.machine import NoModels
+from tests.upstream import only
+from tests.world import ENDPOINT, LambdaContext, moto_world
+
+VICTIM, THIEF = "acme", "thief"
+MARK = "xyzzy"
+"""Is in everything that the victim has written."""
+TOKEN = f"token-{MARK}"
+SETTINGS = Settings(upstreams=only("http://127.0.0.1:9/v1"))
+PARAMETER = re.compile(r"<(\w+)>")
+Json = dict[str, Any]
+
+
+class Kind(Protocol):
+    """What a request to a route without an id in its path may refer to."""
+
+    def __call__(self, ids: Mapping[str, str]) -> tuple[bytes, dict[str, str], list[tuple[str, str]]]:
+        """Return the body, the query and the headers of a request that refers to ids, by their parameter."""
+
+
+def _list_after(parameter: str) -> Kind:
+    return lambda ids: (b"", {"after": ids[parameter]}, [])
+
+
+def _create_from_file(ids: Mapping[str, str]) -> tuple[bytes, dict[str, str], list[tuple[str, str]]]:
+    body = {"input_file_id": ids["file_id"], "endpoint": ENDPOINT, "completion_window": "24h"}
+    return json.dumps(body).encode(), {}, []
+
+
+def _upload(ids: Mapping[str, str]) -> tuple[bytes, dict[str, str], list[tuple[str, str]]]:
+    form = "".join(
+        f'--x\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+        for name, value in {"purpose": "batch", **ids}.items()
+    )
+    file = '--x\r\nContent-Disposition: form-data; name="file"; filename="in.jsonl"\r\n\r\n{}\r\n--x--\r\n'
+    return (form + file).encode(), {}, [("Content-Type", "multipart/form-data; boundary=x")]
+
+
+# None: the route shows nothing that belongs to a tenant.
+PLAIN: dict[tuple[str, str], Kind | None] = {
+    ("POST", "/files"): _upload,
+    ("GET", "/files"): _list_after("file_id"),
+    ("POST", "/batches"): _create_from_file,
+    ("GET", "/batches"): _list_after("batch_id"),
+    ("GET", "/models"): None,
+    ("GET", "/models/.+"): None,
+    ("GET", "/openapi.json"): None,
+    ("GET", "/docs"): None,
+}
+# The bodies of requests to routes with an id in their path, if they need one to get as far as looking it up.
+BODIES: dict[tuple[str, str], bytes] = {}
+
+
+def _routes() -> list[tuple[str, str]]:
+    app = api.make_routes(cast("Any", SimpleNamespace(settings=SETTINGS)), NoModels())
+    return [
+        (method, route.path)
+        for route in (*app._static_routes, *app._dynamic_routes)
+        for method in ([route.method] if isinstance(route.method, str) else route.method)
+    ]
+
+
+ROUTES = _routes()
+ROUTES_WITH_IDS = [(method, path) for method, path in ROUTES if PARAMETER.search(path)]
+PLAIN_ROUTES = [each for each in ROUTES if each not in ROUTES_WITH_IDS]
+LISTS = [path for method, path in PLAIN_ROUTES if method == "GET" and PLAIN.get((method, path))]
+
+
+class Victim:
+    """A tenant with objects in every state, each of which contains the mark."""
+
+    def __init__(self, ports: Ports[Settings]) -> None:
+        self._ports = ports
+        files = [self._file(purpose) for purpose in FilePurpose]
+        deleted = self._file(FilePurpose.BATCH)
+        ports.files.delete_file(deleted, NOW)
+        self.input = files[list(FilePurpose).index(FilePurpose.BATCH)]
+        batches = [
+            self._batch(steps)
+            for steps in ("", "f", "p", "pa", "pac", "pace", "paxe", "x", "xe", "pax", "paq")
+        ]
+        self._by_token = create_batch(ports, VICTIM, batches[0].request, TOKEN, NO_QUOTA)
+        self.ids = {
+            "file_id": [each.id for each in (*files, deleted)],
+            "batch_id": [each.id for each in (*batches, self._by_token)],
+        }
+
+    def _file(self, purpose: FilePurpose) -> StoredFile:
+        file_id, now = f"file-{self._ports.new_id()[:24]}", self._ports.now()
+        file = StoredFile(
+            id=file_id,
+            tenant=VICTIM,
+            filename=f"{MARK}.jsonl",
+            purpose=purpose,
+            size=len(MARK),
+            created_at=int(now),
+            expires_at=int(now) + 10**6,
+            listed=list_key(now, file_id),
+        )
+        self._ports.blobs.put(file.blob_key, MARK.encode())
+        return record_file(self._ports, file, NO_QUOTA)
+
+    def _batch(self, steps: str) -> Batch:
+        """Take a new batch through steps: fail, plan, admit, close, expire (x), request cancel (q), end."""
+        store, now = self._ports.batches, int(self._ports.now())
+        template = new_batch(0, VICTIM)
+        batch_id = f"batch_{self._ports.new_id()}"
+        request = replace(template.request, input_file_id=self.input.id, metadata={MARK: MARK})
+        batch = replace(template, id=batch_id, listed=list_key(now, batch_id), request=request)
+        batch = replace(batch, created_at=now, expires_at=now + 86_400)
+        store.create_batch(batch, now + 60)
+        for step in steps:
+            batch = self._look(batch)
+            match step:
+                case "f":
+                    begun = store.begin_planning(batch.id, now + 60)
+                    assert begun is not None
+                    assert store.fail_batch(begun, [BatchError("invalid_url", MARK)], now)
+                case "p":
+                    begun = store.begin_planning(batch.id, now + 60)
+                    assert begun is not None
+                    assert store.record_plan(begun, manifest_key=MARK, shards=0, total=3, model=MARK, at=now)
+                case "a":
+                    admitted = store.admit_batch(batch, 100, now, now + 60, recent=[VICTIM])
+                    assert admitted is Admission.ADMITTED
+                    store.note_trouble(batch.id, replace(BUSY, message=MARK))
+                case "c" | "x":
+                    outcome = Outcome.COMPLETED if step == "c" else Outcome.EXPIRED
+                    assert store.close_batch(batch, outcome, now, now + 60, drained=False)
+                case "e":
+                    begun = store.begin_assembly(batch.id, now + 60)
+                    assert begun is not None
+                    assert begun.outcome is not None
+                    assert store.finish_batch(begun, begun.outcome, now, None, None)
+                case "q":
+                    assert store.request_cancel(batch.id, now, now + 60)
+        return batch
+
+    def _look(self, batch: Batch) -> Batch:
+        found = self._ports.batches.get_batch(batch.id)
+        assert found is not None
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """The API on one kind of stores, with a victim."""
+
+    ports: Ports[Settings]
+    handler: Handler
+    victim: Victim
+    rows: Callable[[], list[str]]
+    """Returns everything that is stored."""
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: bytes = b"",
+        query: Mapping[str, str] | None = None,
+        headers: list[tuple[str, str]] | None = None,
+        *,
+        tenant: str = THIEF,
+    ) -> tuple[int, str]:
+        """Return the status and the body, and the location if it is a redirect."""
+        event = proxy_event(
+            method, path, list((query or {}).items()), headers or [], body, {"tenant": tenant}
+        )
+        answer = self.handler(json.loads(json.dumps(event)), LambdaContext("api"))
+        return answer["statusCode"], answer["body"] + str(answer["multiValueHeaders"].get("Location", ""))
+
+    def of_the_victim(self) -> list[str]:
+        return [row for row in self.rows() if THIEF not in row]
+
+
+@contextmanager
+def engine_on(kind: str, folder: Path) -> Iterator[Engine]:
+    if kind == "DynamoDB":
+        with moto_world(SETTINGS) as world:
+            table, scan = world.ports.settings.table_name, world.clients.dynamodb.scan
+            yield _engine(world.ports, lambda: [str(item) for item in scan(TableName=table)["Items"]])
+    else:
+        parts = open_data(folder, SETTINGS)
+        with parts.database.write() as connection:
+            tables = [
+                name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+            ]
+
+        def rows() -> list[str]:
+            read = parts.database.read().execute
+            # A message holds an id only, so it cannot be told whose it is.
+            kept = [name for name in tables if name not in ("messages", "sqlite_sequence")]
+            return [f"{name} {row}" for name in kept for row in read(f"SELECT * FROM {name}")]  # noqa: S608
+
+        yield _engine(parts.ports, rows)
+        parts.database.close()
+
+
+def _engine(ports: Ports[Settings], rows: Callable[[], list[str]]) -> Engine:
+    return Engine(ports, api.make_handler(ports, NoModels()), Victim(ports), rows)
+
+
+ENGINES = ("DynamoDB", "SQLite")
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """Shared by all requests of the thief: none of them may change anything."""
+    with engine_on(request.param, tmp_path_factory.mktemp("walls")) as engine:
+        before = engine.of_the_victim()
+        assert sum(MARK in row for row in before) >= 15
+        yield engine
+        assert engine.of_the_victim() == before
+
+
+def unknown_like(identifier: str) -> str:
+    """Return an id of the same form that nobody has."""
+    prefix = re.match(r"[a-z]+[-_]", identifier)
+    assert prefix is not None
+    return prefix[0] + "f" * (len(identifier) - len(prefix[0]))
+
+
+def normalized(answer: tuple[int, str], identifier: str) -> tuple[int, str]:
+    """Return an answer without what differs between two requests: the id that was sent, new ids and times."""
+    status, body = answer
+    body = body.replace(identifier, "SENT")
+    body = re.sub(r"(batch_|file-|upload_|part_|req_)[0-9a-f]{24,}", "NEW", body)
+    return status, re.sub(r"\b1[78]\d{8}\b", "TIME", body)
+
+
+anything = st.text(string.ascii_letters + string.digits + "-_", min_size=1, max_size=40)
+queries = st.dictionaries(
+    st.sampled_from(["limit", "order", "purpose", "after"]),
+    st.sampled_from(["1", "100", "asc", "desc", "batch", "batch_output", "x"]),
+    max_size=2,
+)
+requests_of_a_thief = settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+def test_every_route_is_covered(engine: Engine) -> None:
+    parameters = {name for _, path in ROUTES_WITH_IDS for name in PARAMETER.findall(path)}
+    assert parameters <= set(engine.victim.ids), "a new kind of id: give the victim some, see above"
+    assert set(PLAIN_ROUTES) == set(PLAIN), "a route without an id: say what it refers to, see above"
+    assert set(BODIES) <= set(ROUTES_WITH_IDS)
+    assert len(ROUTES_WITH_IDS) >= 6
+
+
+@requests_of_a_thief
+@given(st.data())
+def test_the_ids_of_another_tenant_look_like_unknown_ones(engine: Engine, data: st.DataObject) -> None:
+    method, path = route = data.draw(st.sampled_from(ROUTES_WITH_IDS))
+    query = data.draw(queries)
+    (name, *others) = PARAMETER.findall(path)
+    # Usually of the kind that belongs there.
+    kind = data.draw(st.sampled_from([name, name, name, *engine.victim.ids]))
+    identifier = data.draw(st.sampled_from(engine.victim.ids[kind]))
+    for other in others:
+        path = path.replace(f"<{other}>", data.draw(st.sampled_from(engine.victim.ids[other])))
+    answers = [
+        engine.call(method, path.replace(f"<{name}>", each), BODIES.get(route, b""), query)
+        for each in (identifier, unknown_like(identifier))
+    ]
+    assert answers[0][0] == 404 or (answers[0][0] == 400 and kind != name)
+    assert normalized(answers[0], identifier) == normalized(answers[1], unknown_like(identifier))
+    assert MARK not in answers[0][1]
+
+
+@requests_of_a_thief
+@given(st.data())
+def test_what_a_request_refers_to_looks_unknown_too(engine: Engine, data: st.DataObject) -> None:
+    route = data.draw(st.sampled_from([each for each in PLAIN_ROUTES if PLAIN[each]]))
+    kind = PLAIN[route]
+    assert kind is not None
+    chosen = {name: data.draw(st.sampled_from(ids)) for name, ids in engine.victim.ids.items()}
+    unknown = {name: unknown_like(each) for name, each in chosen.items()}
+    extra, answers = data.draw(queries), []
+    for ids in (chosen, unknown):
+        body, query, headers = kind(ids)
+        status, text = engine.call(*route, body, extra | query if query else {}, headers)
+        for each in ids.values():
+            text = text.replace(each, "SENT")
+        answers.append(normalized((status, text), "SENT"))
+        assert status == 404 or not query or (status == 400 and extra)
+    assert answers[0] == answers[1]
+    assert MARK not in answers[0][1]
+
+
+@requests_of_a_thief
+@given(st.data(), queries)
+def test_a_list_shows_nothing_of_another_tenant(
+    engine: Engine, data: st.DataObject, query: dict[str, str]
+) -> None:
+    query.pop("after", None)
+    status, body = engine.call("GET", data.draw(st.sampled_from(LISTS)), b"", query)
+    assert status in (200, 400)
+    assert MARK not in body
+    # Its own batches show the ids of files that it has sent itself.
+    listed = {each["id"] for each in json.loads(body).get("data", ())}
+    assert listed.isdisjoint(each for ids in engine.victim.ids.values() for each in ids)
+
+
+def test_a_batch_from_another_tenants_file_fails_as_from_an_unknown_one(engine: Engine) -> None:
+    found = []
+    for file_id in (engine.victim.input.id, unknown_like(engine.victim.input.id)):
+        _, created = engine.call("POST", "/batches", _create_from_file({"file_id": file_id})[0])
+        batch_id = json.loads(created)["id"]
+        plan_batch(engine.ports, NoModels(), batch_id)
+        _, failed = engine.call("GET", f"/batches/{batch_id}")
+        found.append(normalized((200, failed), file_id))
+    assert found[0] == found[1]
+    assert "Cannot find file SENT" in found[0][1]
+
+
+@settings(requests_of_a_thief, max_examples=10)
+@given(st.just(TOKEN) | anything)
+def test_an_idempotency_key_of_another_tenant_is_free(engine: Engine, token: str) -> None:
+    body = _create_from_file({"file_id": "file-of-my-own"})[0]
+    headers = [("Idempotency-Key", token)]
+    status, created = engine.call("POST", "/batches", body, headers=headers)
+    assert status == 200
+    assert json.loads(created)["id"] not in engine.victim.ids["batch_id"]
+    assert engine.call("POST", "/batches", body, headers=headers)[0] == 200
+
+
+@pytest.mark.parametrize("kind", ENGINES)
+def test_the_owner_gets_in_by_every_route(kind: str, tmp_path: Path) -> None:
+    with engine_on(kind, tmp_path) as engine:
+        for path in LISTS:
+            assert MARK in engine.call("GET", path, tenant=VICTIM)[1]
+        # What deletes comes last.
+        for method, path in sorted(ROUTES_WITH_IDS, key=lambda route: route[0] == "DELETE"):
+            (name, *_) = PARAMETER.findall(path)
+            statuses = {
+                engine.call(
+                    method, path.replace(f"<{name}>", each), BODIES.get((method, path), b""), tenant=VICTIM
+                )[0]
+                for each in engine.victim.ids[name]
+            }
+            assert statuses & {200, 302}, f"{method} {path}: {statuses}"
