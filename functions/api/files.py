@@ -24,7 +24,9 @@ def routes(ports: Ports[ApiSettings]) -> APIGatewayRouter:
     router = APIGatewayRouter()
 
     @router.post("/")
-    @Operation("createFile", "Upload a file", form=CreateFile, file="file", returns=objects.File)
+    @Operation(
+        "createFile", "Upload a file", form=CreateFile, file="file", returns=objects.File, errors=(403,)
+    )
     def create() -> Response[str]:
         return json_response(file_object(_create(ports, router.current_event)))
 
