@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from simpy import AllOf, Environment, Event, Resource
 
 from bench.scale_model import TRANSACTION_SECONDS, Shape
-from infra.cost import FUNCTION_SECONDS, WORKER_START_SECONDS, lane_shards
+from infra.cost import FUNCTION_SECONDS, lane_shards
+from nightlane.aws.bill import WORKER_START_SECONDS
 from nightlane.aws.table.connection import MAX_ATTEMPTS, MAX_PAUSE_SECONDS
 from nightlane.domain.inference.supervisor import LAST_COMMIT_SECONDS, Limits, Supervisor
 
