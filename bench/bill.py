@@ -3,7 +3,6 @@
 from collections import Counter
 
 from bench.scale_model import DAY, ONE_WORKER, Shape, run_of
-from infra.resources import worker_memory
 from nightlane.aws import bill as aws_bill
 from nightlane.aws import prices
 from nightlane.aws.bill import (
@@ -18,6 +17,7 @@ from nightlane.aws.bill import (
 from nightlane.aws.prices import ITEM_WRITE_UNITS, TRANSACTION
 from nightlane.domain.metrics import Metric
 from nightlane.settings import Settings
+from nightlane.worker_memory import worker_memory
 from tests.rig.ledger import FunctionUse
 
 BILLED_LINES = 10_000

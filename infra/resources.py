@@ -20,6 +20,7 @@ from nightlane.settings import (
     SweepSettings,
 )
 from nightlane.settings_group import SettingsGroup
+from nightlane.worker_memory import worker_memory
 
 TABLE_KEY = ("pk", "sk")
 TTL_ATTRIBUTE = "ttl"
@@ -71,10 +72,6 @@ PLAN = QueueSpec(name="plan", fifo=False, max_receive_count=10)
 INFER = QueueSpec(name="infer", fifo=True, max_receive_count=1_000)
 ASSEMBLE = QueueSpec(name="assemble", fifo=False, max_receive_count=10)
 QUEUES = (PLAN, INFER, ASSEMBLE)
-
-# infer's memory: what it needs itself and for large answers, and for each connection over TLS.
-WORKER_MB, MB_PER_REQUEST = 304, 0.8
-MIN_WORKER_MB, MEMORY_STEP_MB = 384, 64
 
 # Included in the price; a larger one is not.
 LAMBDA_DISK_MIB = 512
@@ -144,12 +141,6 @@ class FunctionSpec:
     @property
     def calls_the_upstream(self) -> bool:
         return issubclass(self.settings, EndpointSettings)
-
-
-def worker_memory(requests_in_flight: int) -> int:
-    """The memory of infer in MB. `python -m bench tls` measures it; docs/cost-and-scale.md has the table."""
-    needed = WORKER_MB + MB_PER_REQUEST * requests_in_flight
-    return max(MIN_WORKER_MB, math.ceil(needed / MEMORY_STEP_MB) * MEMORY_STEP_MB)
 
 
 def functions(settings: Settings) -> tuple[FunctionSpec, ...]:

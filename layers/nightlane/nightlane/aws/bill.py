@@ -134,7 +134,7 @@ class Run:
     @property
     def hand_backs(self) -> int:
         """Invocations that ended at their deadline, so that another continued."""
-        return self.invocations - len(self.lanes)
+        return max(0, self.invocations - len(self.lanes))
 
     @cached_property
     def commits(self) -> int:
@@ -146,7 +146,7 @@ class Run:
 
     @cached_property
     def inference_seconds(self) -> float:
-        return max(lane.worker_seconds for lane in self.lanes)
+        return max((lane.worker_seconds for lane in self.lanes), default=0.0)
 
     @cached_property
     def assemble_seconds(self) -> float:
@@ -188,8 +188,8 @@ def calls_of(run: Run) -> Counter[str]:
         calls.update({name: count * number for name, count in unit.items()})
     reads = sum(math.ceil(shard.lines * run.input_bytes / READ_BYTES) for shard in run.shards)
     # A shard that is continued is read again from its start: half of it, on average.
-    calls["s3:GetObject"] += reads + round(run.hand_backs * reads / len(run.shards) / 2)
-    inference = run.worker_seconds / run.invocations - WORKER_START_SECONDS
+    calls["s3:GetObject"] += reads + round(run.hand_backs * reads / max(1, len(run.shards)) / 2)
+    inference = run.worker_seconds / max(1, run.invocations) - WORKER_START_SECONDS
     calls["dynamodb:GetItem"] += run.invocations * int(inference / settings.watch_seconds)
     lists = SHARD_LISTS + run.invocations + len(run.lanes)
     calls["dynamodb:Query"] += lists * (len(run.shards) // SHARDS_PER_PAGE + 1)

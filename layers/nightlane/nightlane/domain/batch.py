@@ -12,6 +12,7 @@ from enum import StrEnum
 import msgspec
 
 from nightlane.domain.quotas import NO_QUOTA, NO_SIZE, BatchSize, Quota
+from nightlane.domain.tally import NO_TALLY, Tally
 from nightlane.domain.trouble import Trouble
 
 
@@ -134,6 +135,7 @@ class Batch:
     completed: int = 0
     failed: int = 0
     usage: Usage = NO_USAGE
+    tally: Tally = NO_TALLY
     output_file_id: str | None = None
     error_file_id: str | None = None
 

@@ -14,7 +14,7 @@ from nightlane.domain.ordering import arrange, write_ordered
 from nightlane.domain.ports import BlobMissing, Ports, UpstreamModels
 from nightlane.domain.quota_errors import too_few_in_flight, too_much_enqueued
 from nightlane.domain.quotas import BatchSize, Quota, QuotaReached, in_flight_per_upstream
-from nightlane.domain.reading import ReadInput, read_input
+from nightlane.domain.reading import ReadInput, check_size, read_input
 from nightlane.domain.retry_input import write_failed_lines
 from nightlane.domain.shard import Lane, Manifest, input_key, plan_keys
 from nightlane.domain.steps import Hold, held, redrive_at
@@ -86,7 +86,8 @@ def _record(
     manifest = Manifest(source, lanes, shards, stored_order)
     ports.blobs.put(manifest_key, msgspec.json.encode(manifest))
     in_flight = sum(lane.capacity for lane in lanes)
-    size = BatchSize(read.request_bytes, read.prompt_tokens, len(lanes), in_flight)
+    per_worker = ports.settings.requests_in_flight_per_worker
+    size = BatchSize(read.request_bytes, read.prompt_tokens, len(lanes), in_flight, per_worker)
     try:
         is_ours = ports.batches.record_plan(
             batch,
@@ -129,12 +130,7 @@ def _pin_input(ports: Ports[BatchSizeSettings], batch: Batch, hold: Hold) -> Non
     if file.purpose is not FilePurpose.BATCH:
         message = f"The file {file_id} has purpose '{file.purpose}'; an input file needs purpose 'batch'."
         raise Invalid("invalid_request", message, "file_id")
-    if file.size > ports.settings.max_batch_bytes:
-        message = (
-            f"The batch input file is larger than the {ports.settings.max_batch_bytes} maximum. "
-            "Please try again with a smaller batch."
-        )
-        raise Invalid("invalid_request", message, "file_id")
+    check_size(ports.settings, file.size)
     try:
         if batch.request.retry_of is None:
             ports.blobs.copy(file.blob_key, input_key(batch.id))

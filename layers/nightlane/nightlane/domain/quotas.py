@@ -49,6 +49,8 @@ class BatchSize(msgspec.Struct, frozen=True):
     lanes: int = 0
     requests_in_flight: int = 0
     """At most, in all lanes."""
+    requests_per_worker: int = 0
+    """The setting `requests_in_flight_per_worker`, which decides the memory of a worker."""
 
 
 NO_SIZE = BatchSize()

@@ -8,7 +8,7 @@ from nightlane.domain.line_checks import ErrorList, Invalid, LineChecker
 from nightlane.domain.lines import BYTE_ORDER_MARK, Lines, is_blank, split_lines
 from nightlane.domain.prefixes import prefix_of
 from nightlane.domain.quotas import estimate_prompt_tokens
-from nightlane.settings import PlanningSettings
+from nightlane.settings import BatchSizeSettings, PlanningSettings
 
 
 @dataclass(slots=True)
@@ -20,6 +20,16 @@ class ReadInput:
     request_bytes: int = 0
     prompt_tokens: int = 0
     """An estimate."""
+
+
+def check_size(limits: BatchSizeSettings, size: int) -> None:
+    """Raises: Invalid, if an input has too many bytes."""
+    if size > limits.max_batch_bytes:
+        message = (
+            f"The batch input file is larger than the {limits.max_batch_bytes} maximum. "
+            "Please try again with a smaller batch."
+        )
+        raise Invalid("invalid_request", message, "file_id")
 
 
 def read_input(

@@ -13,6 +13,7 @@ from nightlane.domain.batch import Batch, BatchError, BatchRequest, BatchStatus,
 from nightlane.domain.file import FilePurpose, StoredFile
 from nightlane.domain.quotas import NO_QUOTA, BatchSize, Quota, quota_from_text, quota_to_text
 from nightlane.domain.shard import Part, Shard, Suspicion
+from nightlane.domain.tally import Tally
 from nightlane.domain.trouble import Rest, Trouble
 
 # The sweeper's index is spread over several partitions, so that its throughput is not limited to one.
@@ -152,6 +153,7 @@ def batch_from_item(item: Mapping[str, Any]) -> Batch:
         model=item.get("model"),
         errors=tuple(_error_from_map(error) for error in item.get("errors", ())),
         usage=Usage(**{name: int(item.get(name, 0)) for name in _TOKENS}),
+        tally=Tally(**{name: int(item.get(name, 0)) for name in Tally.__struct_fields__}),
         output_file_id=item.get("output_file_id"),
         error_file_id=item.get("error_file_id"),
         manifest_key=item.get("manifest_key"),

@@ -49,7 +49,8 @@ class LaneRun:
         self._ports, rest = ports, known.rest
         self._work, lane = work, work.lane
         self._started_at = ports.monotonic()
-        self._shards = OpenShards(ports, budget)
+        self._traffic = Traffic(lane.upstream, ports.monotonic)
+        self._shards = OpenShards(ports, budget, self._traffic.tally.take)
         self._lines = LaneLines(work.batch.id, self._open_next, self._read)
         self._feed = Feed(self._lines, lane.capacity, budget)
         self._health = Health(probing=rest is not None)
@@ -58,7 +59,6 @@ class LaneRun:
         self._supervisor = Supervisor(limits, lease, ports.now, ports.monotonic)
         self._shared_limit = SharedLimit(ports, lane, known.learned, probing=rest is not None)
         limiter = self._shared_limit.limiter
-        self._traffic = Traffic(lane.upstream, ports.monotonic)
         self._monitor = UpstreamMonitor(
             ports,
             lane.upstream,
