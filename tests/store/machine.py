@@ -23,6 +23,7 @@ from nightlane.domain.files import create_file
 from nightlane.domain.inference.budget import ByteBudget
 from nightlane.domain.inference.ports import Answer
 from nightlane.domain.ports import Ports
+from nightlane.domain.quotas import NO_QUOTA
 from nightlane.domain.received import InMemory
 from nightlane.observability import EmbeddedMetrics, log_event
 from nightlane.settings import MIB, Settings
@@ -114,11 +115,12 @@ class OneMachine:
         return time.time() + self.clock_offset
 
     def create(self, lines: int) -> str:
-        file = create_file(self.ports, "acme", "in.jsonl", InMemory(requests(lines)), FilePurpose.BATCH, None)
+        data = InMemory(requests(lines))
+        file = create_file(self.ports, "acme", "in.jsonl", data, FilePurpose.BATCH, None, NO_QUOTA)
         request = BatchRequest(
             input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h"
         )
-        return create_batch(self.ports, "acme", request, None).id
+        return create_batch(self.ports, "acme", request, None, NO_QUOTA).id
 
     def work(self) -> None:
         """Deliver messages until there are none left."""

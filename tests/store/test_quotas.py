@@ -16,7 +16,7 @@ from tests.store.examples import NOW, assembling, file, look, new_batch
 
 HOUR = hour_of(NOW)
 SIZE = BatchSize(input_bytes=600, prompt_tokens=40, lanes=2, requests_in_flight=5)
-RACERS = 12
+RACERS = 8
 
 
 def create(store: BatchStore, number: int, quota: Quota, **changes: Any) -> Batch | None:

@@ -9,7 +9,7 @@ from nightlane.domain.ids import is_possible, shorten
 from nightlane.domain.metrics import Metric
 from nightlane.domain.ports import Ports
 from nightlane.domain.quota_errors import too_many_batches
-from nightlane.domain.quotas import NO_QUOTA, Quota, QuotaReached
+from nightlane.domain.quotas import Quota, QuotaReached
 from nightlane.domain.steps import redrive_at
 from nightlane.domain.stores import list_key
 from nightlane.domain.window import window_seconds
@@ -21,7 +21,7 @@ def create_batch(
     tenant: str,
     request: BatchRequest,
     token: str | None,
-    quota: Quota = NO_QUOTA,
+    quota: Quota,
 ) -> Batch:
     """Create a batch, or return the one that was created with the same idempotency token.
 

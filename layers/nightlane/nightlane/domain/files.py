@@ -12,7 +12,7 @@ from nightlane.domain.large_files import LARGE_FILE_WAYS
 from nightlane.domain.lines import BYTE_ORDER_MARK, is_blank, is_json, split_lines
 from nightlane.domain.ports import BlobMissing, Ports
 from nightlane.domain.quota_errors import too_many_bytes
-from nightlane.domain.quotas import NO_QUOTA, Quota, QuotaReached
+from nightlane.domain.quotas import Quota, QuotaReached
 from nightlane.domain.received import Received
 from nightlane.domain.stores import list_key
 from nightlane.domain.utf8 import CHECKED_BYTES, check_utf8, explain_surrogate
@@ -41,7 +41,7 @@ def create_file(
     content: Received,
     purpose: FilePurpose,
     lifetime: int | None,
-    quota: Quota = NO_QUOTA,
+    quota: Quota,
 ) -> StoredFile:
     """Store an upload; `lifetime` in seconds. Raises: BadRequest, TooLarge, Forbidden."""
     settings = ports.settings
