@@ -182,6 +182,42 @@ def test_stored_bytes_are_limited_until_files_are_deleted_or_expire(nightlane: W
     assert use(nightlane).stored_bytes == 0
 
 
+def test_requests_in_the_body_and_uploads_in_parts_are_limited_too(nightlane: World) -> None:
+    (line,) = requests(1).splitlines()
+    lines = [json.loads(line) | {"custom_id": custom_id} for custom_id in ("first", "second")]
+    body = {"requests": lines, "endpoint": ENDPOINT, "completion_window": "24h"}
+    give(nightlane, stored_bytes=len(line))
+    inline = nightlane.answer("POST", "/batches", json.dumps(body).encode())
+    assert inline["statusCode"] == 403, inline["body"]
+    begun = {"filename": "a", "purpose": "user_data", "bytes": 400, "mime_type": "text/plain"}
+    _, upload = nightlane.call("POST", "/uploads", json.dumps(begun).encode())
+    path = f"/uploads/{upload['id']}"
+    part = b'--x\r\nContent-Disposition: form-data; name="data"; filename="a"\r\n\r\n%b\r\n--x--\r\n'
+    added = nightlane.answer("POST", f"{path}/parts", part % (b"x" * 400), headers=[("Content-Type", FORM)])
+    complete = json.dumps({"part_ids": [id_of(added)]}).encode()
+    assert nightlane.call("POST", f"{path}/complete", complete)[0] == 403
+    assert use(nightlane) == TenantUse()
+    stored = nightlane.clients.s3.list_objects_v2(
+        Bucket=nightlane.ports.settings.bucket_name, Prefix="files/"
+    )
+    assert stored["KeyCount"] == 0
+    # The parts are still there, and the upload is completed once there is room.
+    give(nightlane, stored_bytes=400)
+    assert nightlane.call("POST", f"{path}/complete", complete)[0] == 200
+    assert nightlane.call("POST", f"{path}/complete", complete)[0] == 200
+    assert use(nightlane).stored_bytes == 400
+
+
+def test_a_retry_counts_as_a_new_batch(nightlane: World) -> None:
+    give(nightlane, batches_per_hour=1)
+    batch_id = id_of(create(nightlane, nightlane.upload(requests(2))))
+    nightlane.deliver("plan")
+    assert nightlane.call("POST", f"/batches/{batch_id}/cancel")[0] == 200
+    nightlane.run()
+    assert nightlane.batch(batch_id).error_file_id is not None
+    assert nightlane.call("POST", f"/batches/{batch_id}/retry")[0] == 429
+
+
 def test_results_count_as_stored_bytes_but_are_never_refused(nightlane: World) -> None:
     data = requests(2)
     give(nightlane, stored_bytes=len(data))

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import functions.api.handler as api
@@ -15,7 +16,9 @@ from nightlane.domain.file import FilePurpose, StoredFile
 from nightlane.domain.files import record_file
 from nightlane.domain.ports import Ports
 from nightlane.domain.quotas import NO_QUOTA
+from nightlane.domain.received import InMemory
 from nightlane.domain.stores import Admission, list_key
+from nightlane.domain.uploads import add_part, cancel_upload, complete_upload, create_upload
 from nightlane.entry import Handler
 from nightlane.settings import Settings
 from tests.store.examples import BUSY, NOW, new_batch
@@ -47,6 +50,7 @@ class Victim:
         self.ids = {
             "file_id": [each.id for each in (*files, deleted)],
             "batch_id": [each.id for each in (*batches, self._by_token)],
+            "upload_id": [self._upload(steps) for steps in ("", "p", "c", "pd")],
         }
 
     def _file(self, purpose: FilePurpose) -> StoredFile:
@@ -99,6 +103,21 @@ class Victim:
                 case "q":
                     assert store.request_cancel(batch.id, now, now + 60)
         return batch
+
+    def _upload(self, steps: str) -> str:
+        """Return the id of a new upload that was taken through steps: part, cancel, complete (d)."""
+        ports, parts = self._ports, []
+        begin = partial(create_upload, ports, VICTIM, filename=f"{MARK}.txt", purpose=FilePurpose.USER_DATA)
+        upload_id = begin(size=len(MARK), lifetime=None).id
+        for step in steps:
+            match step:
+                case "p":
+                    parts.append(add_part(ports, VICTIM, upload_id, InMemory(MARK.encode())).id)
+                case "c":
+                    cancel_upload(ports, VICTIM, upload_id)
+                case "d":
+                    complete_upload(ports, VICTIM, upload_id, parts, None, NO_QUOTA)
+        return upload_id
 
     def _look(self, batch: Batch) -> Batch:
         found = self._ports.batches.get_batch(batch.id)
