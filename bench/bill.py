@@ -3,8 +3,9 @@
 from collections import Counter
 
 from bench.scale_model import DAY, ONE_WORKER, Shape, run_of
-from infra import cost, prices
-from infra.cost import (
+from nightlane.aws import bill as aws_bill
+from nightlane.aws import prices
+from nightlane.aws.bill import (
     CALL_SECONDS,
     INDEX_WRITES,
     PER_BATCH,
@@ -13,10 +14,10 @@ from infra.cost import (
     WORKER_START_SECONDS,
     checkpoint_units,
 )
-from infra.prices import ITEM_WRITE_UNITS, TRANSACTION
-from infra.resources import worker_memory
+from nightlane.aws.prices import ITEM_WRITE_UNITS, TRANSACTION
 from nightlane.domain.metrics import Metric
 from nightlane.settings import Settings
+from nightlane.worker_memory import worker_memory
 from tests.rig.ledger import FunctionUse
 
 BILLED_LINES = 10_000
@@ -33,7 +34,7 @@ def bill(shape: Shape) -> dict[str, float]:
     """US dollars per million requests in batches of this shape, by service."""
     million = prices.MILLION / shape.lines
     memory = worker_memory(shape.settings.requests_in_flight_per_worker)
-    return {each.item: each.dollars * million for each in cost.bill(run_of(shape), memory)}
+    return {each.item: each.dollars * million for each in aws_bill.bill(run_of(shape), memory)}
 
 
 def unit_prices(settings: Settings = ONE_WORKER) -> dict[str, float]:

@@ -8,7 +8,7 @@ factor, so the calls are those of a batch whose requests take 5 s. Only infer's 
 from bench.batches import input_file, run_batch, start_rig
 from bench.result import Figure, Result
 from infra.cli.mock.process import MockUpstream
-from infra.prices import (
+from nightlane.aws.prices import (
     API_GATEWAY_REQUEST,
     LAMBDA_GB_SECOND_ARM64,
     LAMBDA_REQUEST,

@@ -21,8 +21,8 @@ from bench.result import Result
 from bench.widgets import Source, chart_of, source, widgets_of
 from infra.cli.mock.process import MockUpstream
 from infra.deploy import camel_case
-from infra.prices import DYNAMODB_READ_UNIT, DYNAMODB_WRITE_UNIT, WRITES, call_price
 from nightlane.aws.clients import Clients
+from nightlane.aws.prices import DYNAMODB_READ_UNIT, DYNAMODB_WRITE_UNIT, WRITES, call_price
 from tests.rig.ledger import FunctionUse
 from tests.rig.provision import queue_urls
 from tests.rig.rig import Rig

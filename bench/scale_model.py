@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from bench.lane_model import lane_pace
-from infra.cost import Pace, Run, build_run
+from infra.cost import Pace, build_run
+from nightlane.aws.bill import Run
 from nightlane.settings import Settings
 
 DAY = 86_400

@@ -6,9 +6,9 @@ from bench.bill import bill, billed_shape, unit_prices
 from bench.limits import Load, demand, max_batches_per_day
 from bench.scale_model import Shape, attempts_per_transaction
 from bench.simulation import Overheads, Simulation
-from infra.prices import MILLION
-from infra.resources import worker_memory
+from nightlane.aws.prices import MILLION
 from nightlane.settings import Settings
+from nightlane.worker_memory import worker_memory
 
 LATENCIES = (0.5, 2.0, 5.0, 20.0, 60.0)
 IN_FLIGHT = (1, 10, 50, 100, 300)

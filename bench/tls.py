@@ -9,8 +9,8 @@ from pathlib import Path
 from bench.batches import batch_of, run_batch, start_rig
 from bench.endpoint import embedding_answer, endpoint
 from bench.result import Figure, Result
-from infra.resources import worker_memory
 from nightlane.settings import KIB, MIB, Settings
+from nightlane.worker_memory import worker_memory
 from tests.certificates import make_certificate
 from tests.rig.rig import Rig
 from tests.upstream import only

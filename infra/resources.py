@@ -23,6 +23,7 @@ from nightlane.settings import (
 )
 from nightlane.settings_group import SettingsGroup
 from nightlane.webhook_settings import WebhookSettings
+from nightlane.worker_memory import worker_memory
 
 TABLE_KEY = ("pk", "sk")
 TTL_ATTRIBUTE = "ttl"
@@ -79,10 +80,6 @@ QUEUES = (PLAN, INFER, ASSEMBLE, NOTIFY)
 
 # The prefix of objects that clients store themselves.
 DIRECT_UPLOADS = "direct/"
-
-# infer's memory: what it needs itself and for large answers, and for each connection over TLS.
-WORKER_MB, MB_PER_REQUEST = 304, 0.8
-MIN_WORKER_MB, MEMORY_STEP_MB = 384, 64
 
 # Included in the price; a larger one is not.
 LAMBDA_DISK_MIB = 512
@@ -159,12 +156,6 @@ class FunctionSpec:
     def connects_elsewhere(self) -> bool:
         """Whether it connects to more than AWS: to the upstream, or to webhook endpoints."""
         return issubclass(self.settings, EndpointSettings | WebhookSettings)
-
-
-def worker_memory(requests_in_flight: int) -> int:
-    """The memory of infer in MB. `python -m bench tls` measures it; docs/cost-and-scale.md has the table."""
-    needed = WORKER_MB + MB_PER_REQUEST * requests_in_flight
-    return max(MIN_WORKER_MB, math.ceil(needed / MEMORY_STEP_MB) * MEMORY_STEP_MB)
 
 
 def functions(settings: Settings) -> tuple[FunctionSpec, ...]:

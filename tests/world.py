@@ -7,7 +7,7 @@ everything happens in the same order each time.
 import asyncio
 import json
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
@@ -33,6 +33,7 @@ from nightlane.aws.table import DynamoKeys
 from nightlane.domain.batch import Batch, BatchRequest, BatchStatus
 from nightlane.domain.dispatch import read_manifest
 from nightlane.domain.file import FilePurpose, StoredFile
+from nightlane.domain.files import record_file
 from nightlane.domain.grouping import MIN_SAVED_BYTES
 from nightlane.domain.inference.delivery import Ending
 from nightlane.domain.inference.journal import save_results
@@ -170,8 +171,22 @@ class World:
     ) -> Any:
         """Call the API as an authorized tenant; return the response as API Gateway gets it."""
         header_list = [(name.replace("_", "-"), value) for name, value in headers.items()]
-        authorizer = {"principalId": tenant, "tenant": tenant}
-        event = proxy_event(method, path, list((query or {}).items()), header_list, body, authorizer)
+        return self.answer(method, path, body, query=query, headers=header_list, context={"tenant": tenant})
+
+    def answer(
+        self,
+        method: str,
+        path: str,
+        body: bytes = b"",
+        *,
+        query: dict[str, str] | None = None,
+        headers: Sequence[tuple[str, str]] = (),
+        context: Mapping[str, str] | None = None,
+    ) -> Any:
+        """Call the API with this context of the authorizer; return the response as API Gateway gets it."""
+        event = proxy_event(
+            method, path, list((query or {}).items()), headers, body, {"tenant": TENANT, **(context or {})}
+        )
         return self.invoke("api", json.loads(json.dumps(event)))
 
     def upload(self, data: bytes, tenant: str = TENANT, file_id: str | None = None) -> str:
@@ -188,8 +203,7 @@ class World:
             listed=f"{int(now * 1000):013d}#{file_id}",
         )
         self.ports.blobs.put(file.blob_key, data)
-        self.ports.files.put_file(file)
-        return file_id
+        return record_file(self.ports, file, self.ports.settings.quota).id
 
     def create(
         self,
@@ -210,6 +224,7 @@ class World:
             listed=f"{int(now * 1000):013d}#{batch_id}",
             created_at=int(now),
             expires_at=int(now) + window_seconds(self.ports.settings, window),
+            quota=self.ports.settings.quota,
         )
         self.ports.batches.create_batch(batch, wake_at=int(now) + self.ports.settings.redrive_seconds)
         self.ports.queues.send_plan(batch_id)

@@ -5,6 +5,7 @@ from aws_lambda_powertools.event_handler.router import APIGatewayRouter
 
 from functions.api.http import body_of, json_response, tenant_of
 from functions.api.operation import Operation
+from functions.api.quotas import quota_headers, quota_of
 from nightlane.domain.batches import cancel_batch, create_batch, get_batch, list_batches
 from nightlane.domain.inline import create_inline
 from nightlane.domain.ports import Ports
@@ -32,9 +33,12 @@ def routes(ports: Ports[ApiSettings]) -> APIGatewayRouter:
         event = router.current_event
         request, lines = read_create_batch(body_of(event), ports.settings.extra_endpoints)
         tenant, token = tenant_of(event), request.token(event.headers.get("idempotency-key"))
+        quota = quota_of(event, ports.settings)
         if lines is None:
-            return json_response(batch_object(create_batch(ports, tenant, request.to_domain(), token)))
-        return json_response(batch_object(create_inline(ports, tenant, request.to_domain(), lines, token)))
+            batch = create_batch(ports, tenant, request.to_domain(), token, quota)
+        else:
+            batch = create_inline(ports, tenant, request.to_domain(), lines, token, quota)
+        return json_response(batch_object(batch), headers=quota_headers(ports, event))
 
     @router.get("/")
     @Operation(

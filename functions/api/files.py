@@ -8,11 +8,12 @@ from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
 
 from functions.api.http import absolute_url, body_of, form_of, has_json, json_response, tenant_of
 from functions.api.operation import BINARY, Operation
+from functions.api.quotas import quota_of
 from nightlane.domain.file import FilePurpose, StoredFile
 from nightlane.domain.files import create_file, delete_file, get_file, list_files, read_content
 from nightlane.domain.pending_files import begin_direct_upload, complete_direct_upload
 from nightlane.domain.ports import Ports
-from nightlane.settings import ApiSettings, UploadSettings
+from nightlane.settings import ApiSettings
 from nightlane.wire import objects
 from nightlane.wire.forms import read_upload
 from nightlane.wire.headers import content_disposition
@@ -31,6 +32,7 @@ def routes(ports: Ports[ApiSettings]) -> APIGatewayRouter:
         file="file",
         body=CreatePendingFile,
         returns=objects.File | objects.PendingFile,
+        errors=(403,),
     )
     def create() -> Response[str]:
         event = router.current_event
@@ -86,17 +88,18 @@ def routes(ports: Ports[ApiSettings]) -> APIGatewayRouter:
     return router
 
 
-def _create(ports: Ports[UploadSettings], event: APIGatewayProxyEvent) -> StoredFile:
+def _create(ports: Ports[ApiSettings], event: APIGatewayProxyEvent) -> StoredFile:
     request, upload = read_upload(form_of(event))
     lifetime = request.expires_after.seconds if request.expires_after else None
-    return create_file(
-        ports, tenant_of(event), upload.filename, upload.content, request.file_purpose, lifetime
-    )
+    purpose, quota = request.file_purpose, quota_of(event, ports.settings)
+    return create_file(ports, tenant_of(event), upload.filename, upload.content, purpose, lifetime, quota)
 
 
-def _create_pending(ports: Ports[UploadSettings], event: APIGatewayProxyEvent) -> objects.PendingFile:
+def _create_pending(ports: Ports[ApiSettings], event: APIGatewayProxyEvent) -> objects.PendingFile:
     request = read(CreatePendingFile, read_json(body_of(event)))
     lifetime = request.expires_after.seconds if request.expires_after else None
-    purpose = FilePurpose(request.purpose)
-    pending = begin_direct_upload(ports, tenant_of(event), request.filename, purpose, request.bytes, lifetime)
+    purpose, quota = FilePurpose(request.purpose), quota_of(event, ports.settings)
+    pending = begin_direct_upload(
+        ports, tenant_of(event), request.filename, purpose, request.bytes, lifetime, quota
+    )
     return pending_file_object(pending, absolute_url(event, pending.put.url))

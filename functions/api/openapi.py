@@ -28,6 +28,7 @@ PATTERNS = {"batch_id": {"pattern": BATCH_ID_PATTERN}}
 ERRORS = {
     "400": "The request is invalid",
     "401": "The key is missing or unknown",
+    "403": "A quota of the tenant is used up",
     "404": "It does not exist, or belongs to another tenant",
     "409": "It conflicts with the current state; a retry does not help",
     "413": "The body is too large",

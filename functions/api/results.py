@@ -5,6 +5,7 @@ from aws_lambda_powertools.event_handler.router import APIGatewayRouter
 
 from functions.api.http import body_of, json_response, tenant_of
 from functions.api.operation import Operation
+from functions.api.quotas import quota_of
 from nightlane.domain.ports import Ports
 from nightlane.domain.results import read_results
 from nightlane.domain.retry import retry_batch
@@ -51,6 +52,7 @@ def routes(ports: Ports[ApiSettings]) -> APIGatewayRouter:
         event = router.current_event
         request = read(RetryBatch, read_json(body_of(event) or b"{}"))
         token = request.token(event.headers.get("idempotency-key"))
-        return json_response(batch_object(retry_batch(ports, tenant_of(event), batch_id, token)))
+        quota = quota_of(event, ports.settings)
+        return json_response(batch_object(retry_batch(ports, tenant_of(event), batch_id, token, quota)))
 
     return router

@@ -5,6 +5,7 @@ from aws_lambda_powertools.event_handler.router import APIGatewayRouter
 
 from functions.api.http import body_of, form_of, json_response, tenant_of
 from functions.api.operation import Operation
+from functions.api.quotas import quota_of
 from nightlane.domain.ports import Ports
 from nightlane.domain.uploads import add_part, cancel_upload, complete_upload, create_upload
 from nightlane.settings import ApiSettings
@@ -39,11 +40,24 @@ def routes(ports: Ports[ApiSettings]) -> APIGatewayRouter:
         return json_response(part_object(add_part(ports, tenant_of(event), upload_id, part.content)))
 
     @router.post("/<upload_id>/complete")
-    @Operation("completeUpload", "Make a file of the parts", body=CompleteUpload, returns=objects.Upload)
+    @Operation(
+        "completeUpload",
+        "Make a file of the parts",
+        body=CompleteUpload,
+        returns=objects.Upload,
+        errors=(403,),
+    )
     def complete(upload_id: str) -> Response[str]:
         event = router.current_event
         request = read(CompleteUpload, read_json(body_of(event)))
-        completed = complete_upload(ports, tenant_of(event), upload_id, request.part_ids, request.md5)
+        completed = complete_upload(
+            ports,
+            tenant_of(event),
+            upload_id,
+            request.part_ids,
+            request.md5,
+            quota_of(event, ports.settings),
+        )
         return json_response(upload_object(completed.upload, completed.file))
 
     @router.post("/<upload_id>/cancel")

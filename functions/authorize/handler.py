@@ -3,6 +3,7 @@
 from typing import Any
 
 from nightlane.aws.table import DynamoKeys
+from nightlane.domain.quotas import NO_QUOTA, quota_to_text
 from nightlane.domain.stores import Tenants
 from nightlane.entry import Handler, on_aws
 from nightlane.settings import AuthorizeSettings
@@ -17,11 +18,13 @@ def make_handler(keys: Tenants) -> Handler:
             # API Gateway returns 401 for exactly this message.
             raise Exception("Unauthorized")
         # No key has other characters, and some of them cannot be encoded.
-        tenant = keys.tenant_of(key.strip()) if key.isascii() else None
-        if tenant is None:
+        found = keys.find_key(key.strip()) if key.isascii() else None
+        if found is None:
             message = f"Incorrect API key provided: {_mask(key.strip())}. {HOW_TO_CREATE_A_KEY}"
             return _policy(event, "Deny", {"message": message})
-        return _policy(event, "Allow", {"tenant": tenant})
+        # The context can only have strings, numbers and booleans.
+        quota = {} if found.quota == NO_QUOTA else {"quota": quota_to_text(found.quota)}
+        return _policy(event, "Allow", {"tenant": found.tenant} | quota)
 
     return handler
 

@@ -12,6 +12,7 @@ COMMANDS = {
     "mock-upstream": "mock.command:mock_upstream",
     "run": "run:run",
     "upload": "upload:upload",
+    "estimate": "estimate:estimate",
     "demo": "demo:demo",
     "backup": "backup:backup",
     "keys": "keys:keys",

@@ -15,6 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from nightlane.domain.keys import ID_DIGITS, ApiKey, issue
+from nightlane.domain.quotas import NO_QUOTA, Quota, parse_quota, show_quota
 from nightlane.domain.stores import KeyStore
 
 from ..gateway import AUTHORIZER_CACHE_SECONDS
@@ -48,6 +49,14 @@ TableName = Annotated[
 def create(
     tenant: Annotated[str, typer.Option(help="Owner of the files and batches created with the key.")],
     name: Annotated[str, typer.Option(help="What the key is for; shown in the list.")] = "",
+    quota: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=NUMBER",
+            help="What the tenant may use, in place of the settings `quota_…`; may be repeated. Names: "
+            f"{', '.join(Quota.__struct_fields__)}. Give all keys of a tenant the same.",
+        ),
+    ] = None,
     stack: Stack = "Nightlane",
     table: TableName = None,
     data: Data = None,
@@ -55,7 +64,7 @@ def create(
 ) -> None:
     """Create an API key and print it. It cannot be shown again: only its SHA-256 is stored."""
     try:
-        secret, key = issue(tenant, name, int(time.time()))
+        secret, key = issue(tenant, name, int(time.time()), parse_quota(quota or ()))
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     with _store(stack, table, _folder(data, local=local), create=True) as store:
@@ -126,9 +135,13 @@ def _rows(found: list[ApiKey]) -> Table:
         table.add_column(heading, overflow="fold")
     table.add_column("ends with", no_wrap=True)
     table.add_column("created (UTC)", no_wrap=True)
+    has_quotas = any(key.quota != NO_QUOTA for key in found)
+    if has_quotas:
+        table.add_column("quota", overflow="fold")
     for key in found:
         created = datetime.fromtimestamp(key.created_at, UTC).strftime("%Y-%m-%d %H:%M")
-        table.add_row(key.id, escape(key.tenant), escape(key.name), escape(key.ends_with), created)
+        quota = [show_quota(key.quota)] if has_quotas else []
+        table.add_row(key.id, escape(key.tenant), escape(key.name), escape(key.ends_with), created, *quota)
     return table
 
 

@@ -1,6 +1,5 @@
 """nightlane run: runs an input file on any OpenAI-compatible Batch API."""
 
-import json
 import signal
 import sys
 import time
@@ -17,6 +16,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from .first_url import first_url
 from .follow import Results
 from .server_errors import explain
 from .uploading import upload_file
@@ -74,7 +74,7 @@ def run_batch(
     follow: bool = False,
 ) -> ExitCode:
     """Run a batch. Error lines are written to a file beside the output; `follow` prints all lines."""
-    endpoint = endpoint or _first_url(input_path)
+    endpoint = endpoint or first_url(input_path)
     if endpoint is None:
         console.print(f"[red]{input_path} has no request in its first line; pass --endpoint")
         return ExitCode.USAGE
@@ -91,14 +91,6 @@ def run_batch(
     except (openai.APIStatusError, openai.APIConnectionError) as error:
         console.print(explain(error, base_url))
     return ExitCode.UNFINISHED
-
-
-def _first_url(path: Path) -> str | None:
-    with path.open(encoding="utf-8-sig") as lines:
-        try:
-            return str(json.loads(next(line for line in lines if line.strip()))["url"])
-        except (StopIteration, ValueError, KeyError, TypeError):
-            return None
 
 
 def _start(client: openai.OpenAI, path: Path, endpoint: str, console: Console) -> Batch:

@@ -36,7 +36,7 @@ class Grant:
 
 
 BATCH, FILE, KEY, UPLOAD, UPSTREAM = "BATCH#", "FILE#", "KEY#", "UPLOAD#", "UPSTREAM#"
-WAITING, ADMISSION = "WAITING", "ADMISSION"
+WAITING, ADMISSION, TENANT = "WAITING", "ADMISSION", "TENANT#"
 EVENT, WEBHOOKS = "EVENT#", "WEBHOOKS#"
 FILES, UPLOADS, WORK, DIRECT = "files/", "uploads/", "work/", DIRECT_UPLOADS
 
@@ -90,6 +90,7 @@ _GRANTS: dict[str, tuple[Grant, ...]] = {
         _table("GetItem BatchGetItem PutItem UpdateItem", BATCH, FILE),
         _table("Query", BATCH),
         _table("GetItem", UPSTREAM),
+        _table("GetItem UpdateItem", TENANT),
         _table("GetItem Query PutItem UpdateItem DeleteItem", WEBHOOKS),
         _index("by_tenant"),
         _table("GetItem PutItem UpdateItem", UPLOAD),
@@ -105,9 +106,9 @@ _GRANTS: dict[str, tuple[Grant, ...]] = {
         _LIST_BUCKET,
     ),
     "plan": (
-        _table("GetItem", BATCH, FILE, ADMISSION),
+        _table("GetItem", BATCH, FILE, ADMISSION, TENANT),
         _table("Query", BATCH, WAITING),
-        _table("UpdateItem", BATCH, ADMISSION),
+        _table("UpdateItem", BATCH, ADMISSION, TENANT),
         _table("PutItem DeleteItem", WAITING),
         _table("PutItem", EVENT),
         _objects("GetObject", FILES, DIRECT, WORK),
@@ -126,7 +127,7 @@ _GRANTS: dict[str, tuple[Grant, ...]] = {
     "assemble": (
         _table("GetItem", BATCH, ADMISSION),
         _table("Query", BATCH, WAITING),
-        _table("UpdateItem", BATCH, ADMISSION),
+        _table("UpdateItem", BATCH, ADMISSION, TENANT),
         _table("PutItem", EVENT, FILE),
         _table("DeleteItem", BATCH, WAITING),
         _objects("GetObject DeleteObject", WORK),
@@ -137,7 +138,7 @@ _GRANTS: dict[str, tuple[Grant, ...]] = {
     "sweep": (
         _table("GetItem", BATCH, FILE, ADMISSION),
         _table("Query", BATCH, WAITING),
-        _table("UpdateItem", BATCH, EVENT, FILE, ADMISSION),
+        _table("UpdateItem", BATCH, EVENT, FILE, ADMISSION, TENANT),
         _table("DeleteItem", WAITING),
         _index("by_wake"),
         _objects("GetObject", WORK),

@@ -5,11 +5,14 @@ from dataclasses import replace
 
 import msgspec
 
+from nightlane.domain import quota_counts
 from nightlane.domain.admission_order import Slots, Waiting
 from nightlane.domain.batch import Batch, BatchStatus, Outcome
+from nightlane.domain.quotas import QuotaReached
 from nightlane.domain.stores import Admission, Due
 from nightlane.domain.trouble import Trouble
 
+from . import quotas
 from .database import Database
 from .drains import SqliteDrains
 from .rows import LAST, batch_from_json, find_batch, is_active, to_json, update_batch, write_batch
@@ -50,6 +53,7 @@ class SqliteBatches:
                     "INSERT INTO batches (id, tenant, listed, wake_at, data) VALUES (?, ?, ?, ?, ?)",
                     (batch.id, batch.tenant, batch.listed, wake_at, to_json(batch)),
                 )
+                quotas.count_creation(connection, batch)
         return stored
 
     def get_batch(self, batch_id: str) -> Batch | None:
@@ -94,6 +98,10 @@ class SqliteBatches:
             if admitted >= limit:
                 return Admission.FULL
             begun = replace(stored, status=BatchStatus.IN_PROGRESS, in_progress_at=at)
+            try:
+                quotas.count(connection, begun.tenant, quota_counts.admitted(begun))
+            except QuotaReached:
+                return Admission.TENANT_FULL
             write_batch(connection, begun, wake_at=wake_at, waiting=False, admitted=True)
             connection.execute(
                 "INSERT INTO admission VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET recent = excluded.recent",

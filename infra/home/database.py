@@ -83,6 +83,16 @@ CREATE TABLE drains (
     until INTEGER NOT NULL, forget_at INTEGER NOT NULL, PRIMARY KEY (batch_id, lane, holder)
 ) WITHOUT ROWID
 """,
+    """
+CREATE TABLE tenant_use (
+    tenant TEXT PRIMARY KEY, requests INTEGER NOT NULL DEFAULT 0, tokens INTEGER NOT NULL DEFAULT 0,
+    tokens_until INTEGER NOT NULL DEFAULT 0, in_flight INTEGER NOT NULL DEFAULT 0,
+    bytes INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+CREATE TABLE tenant_hours (
+    tenant TEXT NOT NULL, hour INTEGER NOT NULL, batches INTEGER NOT NULL, PRIMARY KEY (tenant, hour)
+) WITHOUT ROWID
+""",
 )
 
 

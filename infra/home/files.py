@@ -8,11 +8,13 @@ import msgspec
 from nightlane.domain.file import FilePurpose, StoredFile
 from nightlane.domain.keys import ApiKey, digest
 from nightlane.domain.learned import LearnedLimit
+from nightlane.domain.quota_counts import deleted, stored
 from nightlane.domain.shares import Shares
 from nightlane.domain.stores import UpstreamState
 from nightlane.domain.trouble import Rest
 
 from .database import Database
+from .quotas import count
 from .rows import LAST, insert_file, to_json
 
 _decode_file = msgspec.json.Decoder(StoredFile).decode
@@ -27,15 +29,17 @@ class SqliteFiles:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def put_file(self, file: StoredFile) -> None:
+    def put_file(self, file: StoredFile, max_stored_bytes: int | None = None) -> None:
         with self._database.write() as connection:
             insert_file(connection, file)
+            count(connection, file.tenant, stored(file, max_stored_bytes))
 
-    def add_file(self, file: StoredFile) -> bool:
+    def add_file(self, file: StoredFile, max_stored_bytes: int | None = None) -> bool:
         with self._database.write() as connection:
             known = connection.execute("SELECT 1 FROM files WHERE id = ?", (file.id,)).fetchone()
             if known is None:
                 insert_file(connection, file)
+                count(connection, file.tenant, stored(file, max_stored_bytes))
         return known is None
 
     def get_file(self, file_id: str, *, deleted: bool = False) -> StoredFile | None:
@@ -76,12 +80,14 @@ class SqliteFiles:
 
     def delete_file(self, file: StoredFile, at: int) -> bool:
         with self._database.write() as connection:
-            deleted = connection.execute(
+            marked = connection.execute(
                 "UPDATE files SET deleted_at = ?, wake_at = ? WHERE id = ? AND deleted_at IS NULL"
                 " AND NOT (? AND json_extract(data, '$.pending_until') IS NULL)",
                 (at, at, file.id, file.is_pending),
             )
-        return deleted.rowcount > 0
+            if marked.rowcount:
+                count(connection, file.tenant, deleted(file))
+        return marked.rowcount > 0
 
     def complete_file(self, file: StoredFile) -> bool:
         complete = replace(file, pending_until=None, problem=None)
@@ -181,12 +187,14 @@ class SqliteKeys:
 
     def tenant_of(self, secret: str) -> str | None:
         """The tenant of a key; None if the key is unknown."""
-        row = (
-            self._database.read()
-            .execute("SELECT tenant FROM keys WHERE sha256 = ?", (digest(secret),))
-            .fetchone()
-        )
-        return row[0] if row else None
+        key = self.find_key(secret)
+        return key.tenant if key else None
+
+    def find_key(self, secret: str) -> ApiKey | None:
+        """The record of a key; None if the key is unknown."""
+        query = "SELECT data FROM keys WHERE sha256 = ?"
+        row = self._database.read().execute(query, (digest(secret),)).fetchone()
+        return _decode_key(row[0]) if row else None
 
     def list_keys(self, tenant: str | None = None, digits: str = "") -> Iterator[ApiKey]:
         """The keys whose SHA-256 begins with `digits`, by tenant and time."""

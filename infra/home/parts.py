@@ -23,6 +23,7 @@ from .deliveries import Deliveries
 from .files import SqliteFiles, SqliteKeys, SqliteUpstreams
 from .folders import make_folder
 from .queues import SqliteQueues
+from .quotas import SqliteQuotas
 from .uploads import FolderCompositions, SqliteUploads
 from .webhooks import SqliteEndpoints, SqliteEvents
 
@@ -71,6 +72,7 @@ def open_data(
         batches=SqliteBatches(database),
         upstreams=SqliteUpstreams(database),
         files=SqliteFiles(database),
+        quotas=SqliteQuotas(database),
         uploads=SqliteUploads(database),
         blobs=blobs,
         compositions=FolderCompositions(blobs),

@@ -13,6 +13,7 @@ from typing import Any, Self
 from aiohttp import web
 
 from nightlane.domain.errors import StorageFull
+from nightlane.domain.keys import ApiKey
 from nightlane.domain.stores import Tenants
 from nightlane.domain.sweeping import sweep
 from nightlane.settings import Settings
@@ -55,8 +56,9 @@ class Keys:
     given: Mapping[str, str]
     stored: Tenants
 
-    def tenant_of(self, secret: str) -> str | None:
-        return self.given.get(secret) or self.stored.tenant_of(secret)
+    def find_key(self, secret: str) -> ApiKey | None:
+        tenant = self.given.get(secret)
+        return ApiKey.of(secret, tenant, created_at=0) if tenant else self.stored.find_key(secret)
 
 
 class Handler:

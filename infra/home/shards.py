@@ -123,6 +123,7 @@ def _counted(batch: Batch, checkpoint: Checkpoint) -> Batch:
         completed=batch.completed + checkpoint.completed,
         failed=batch.failed + checkpoint.failed,
         usage=batch.usage + checkpoint.usage,
+        tally=batch.tally + checkpoint.tally,
         shards_done=batch.shards_done + checkpoint.finished,
         model=checkpoint.model or batch.model,
         trouble=None if checkpoint.completed else batch.trouble,

@@ -4,10 +4,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from nightlane.domain import quota_counts
 from nightlane.domain.batch import Batch, BatchError, BatchStatus, Outcome
 from nightlane.domain.file import StoredFile
+from nightlane.domain.quotas import NO_SIZE, BatchSize
 from nightlane.domain.webhook import event_of
 
+from . import quotas
 from .database import Database
 from .rows import (
     find_batch,
@@ -51,26 +54,33 @@ class SqliteSteps:
         return self._was_ended_by(batch)
 
     def record_plan(
-        self, batch: Batch, *, manifest_key: str, shards: int, total: int, model: str | None, at: int
+        self,
+        batch: Batch,
+        *,
+        manifest_key: str,
+        shards: int,
+        total: int,
+        model: str | None,
+        at: int,
+        size: BatchSize = NO_SIZE,
     ) -> bool:
-        def is_ours(stored: Batch) -> bool:
-            return is_unplanned(stored) and stored.epoch == batch.epoch
-
-        def plan(stored: Batch) -> Batch:
-            return replace(
+        with self._database.write() as connection:
+            stored = find_batch(connection, batch.id)
+            if stored is None or not is_unplanned(stored) or stored.epoch != batch.epoch:
+                return stored is not None and stored.manifest_key == manifest_key
+            planned = replace(
                 stored,
                 manifest_key=manifest_key,
                 shards_total=shards,
                 total=total,
                 validated_at=at,
+                size=size,
                 model=model or stored.model,
             )
-
-        planned = update_batch(
-            self._database, batch.id, is_ours, plan, wake_at=batch.expires_at, waiting=True
-        )
-        stored = planned or find_batch(self._database.read(), batch.id)
-        return stored is not None and stored.manifest_key == manifest_key
+            write_batch(connection, planned, wake_at=batch.expires_at, waiting=True)
+            counts = quota_counts.planned(planned, total, size)
+            quotas.count(connection, planned.tenant, counts, tokens_until=planned.expires_at)
+        return True
 
     def note_output_problem(self, batch: Batch, problem: str | None) -> None:
         def is_ours(stored: Batch) -> bool:
@@ -101,9 +111,11 @@ class SqliteSteps:
                     **times,
                 )
                 write_batch(connection, ended, wake_at=None, waiting=False, admitted=False)
-                for file in filter(None, (output, error)):
+                files = [file for file in (output, error) if file is not None]
+                for file in files:
                     insert_file(connection, file)
                 insert_event(connection, event_of(batch, ended.status, at))
+                quotas.count(connection, ended.tenant, quota_counts.ended(ended, files))
                 return True
         return self._was_ended_by(batch)
 

@@ -6,12 +6,14 @@ from hashlib import md5 as new_md5
 
 import msgspec
 
+from nightlane.domain import quota_counts
 from nightlane.domain.compositions import Composed, Source
 from nightlane.domain.file import StoredFile
 from nightlane.domain.upload import MAX_PARTS, Completion, Upload, UploadPart, UploadStatus
 
 from .blobs import FolderBlobs
 from .database import Database
+from .quotas import count
 from .rows import insert_file, to_json
 
 _decode = msgspec.json.Decoder(Upload).decode
@@ -54,11 +56,20 @@ class SqliteUploads:
 
         return self._update(upload_id, lambda stored: _accepted(stored, completion), withdraw) is not None
 
-    def finish_upload(self, upload_id: str, completion: Completion, file: StoredFile) -> bool:
+    def finish_upload(
+        self,
+        upload_id: str,
+        completion: Completion,
+        file: StoredFile,
+        max_stored_bytes: int | None = None,
+    ) -> bool:
         def finish(stored: Upload) -> Upload:
             return replace(stored, status=UploadStatus.COMPLETED, parts=())
 
-        return self._update(upload_id, lambda stored: _accepted(stored, completion), finish, file) is not None
+        def is_accepted(stored: Upload) -> bool:
+            return _accepted(stored, completion)
+
+        return self._update(upload_id, is_accepted, finish, file, max_stored_bytes) is not None
 
     def cancel_upload(self, upload_id: str) -> Upload | None:
         def cancel(stored: Upload) -> Upload:
@@ -72,6 +83,7 @@ class SqliteUploads:
         condition: Callable[[Upload], bool],
         change: Callable[[Upload], Upload],
         file: StoredFile | None = None,
+        max_stored_bytes: int | None = None,
     ) -> Upload | None:
         """Update an upload if a condition holds, and add a file. Returns the new upload, or None."""
         with self._database.write() as connection:
@@ -82,6 +94,7 @@ class SqliteUploads:
             connection.execute("UPDATE uploads SET data = ? WHERE id = ?", (to_json(changed), upload_id))
             if file is not None:
                 insert_file(connection, file)
+                count(connection, file.tenant, quota_counts.stored(file, max_stored_bytes))
         return changed
 
 

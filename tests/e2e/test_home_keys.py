@@ -45,6 +45,25 @@ def test_a_key_works_as_soon_as_it_is_created_and_never_after_it_is_revoked(tmp_
         assert list(server.client.files.list()) == []
 
 
+def test_a_client_with_a_used_up_quota_gets_a_rate_limit_error(tmp_path: Path) -> None:
+    with MockUpstream() as upstream, running(tmp_path, upstream.url) as server:
+        quota = ("--quota", "batches_per_hour=1", "--quota", "stored_bytes=100")
+        secret = keys("create", "--tenant", "acme", *quota, data=tmp_path).stdout.strip()
+        assert "quota" in keys("list", data=tmp_path).stdout
+        with openai.OpenAI(base_url=server.client.base_url, api_key=secret, max_retries=0) as client:
+            file = client.files.create(file=b"{}", purpose="batch")
+            with pytest.raises(openai.PermissionDeniedError) as refused:
+                client.files.create(file=b"{}" + b"\n" * 99, purpose="batch")
+            assert refused.value.code == "insufficient_quota"
+            create = client.batches.with_raw_response.create
+            answer = create(input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h")
+            assert answer.headers["x-ratelimit-remaining-requests"] == "0"
+            with pytest.raises(openai.RateLimitError) as limited:
+                create(input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h")
+            assert limited.value.code == "rate_limit_exceeded"
+            assert 1 <= int(limited.value.response.headers["retry-after"]) <= 60
+
+
 def test_keys_created_without_a_server_are_valid_when_one_starts(tmp_path: Path) -> None:
     secret = keys("create", "--tenant", "acme", data=tmp_path / "new").stdout.strip()
     command = [*LOCAL, "--data", str(tmp_path / "new"), "--host", "127.0.0.2", "--upstream", NOWHERE]

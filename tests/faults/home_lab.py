@@ -36,11 +36,13 @@ from tests.faults.home_client import Client
 from tests.faults.home_faults import HomeFault, HomeFaults, do_nothing, faulty_connect
 from tests.faults.hostile import HostileUpstream
 from tests.faults.inbox import Inbox, create_missing_endpoints
+from tests.faults.quotas import GENEROUS, check_counters
 from tests.faults.stored import OnDisk
 from tests.faults.wal import committed_end
 from tests.faults.watch import Watch
 from tests.store.machine import NoModels
 from tests.upstream import only
+from tests.world import TENANT
 
 SETTINGS = Settings(
     upstreams=only("http://127.0.0.1:9/v1"),
@@ -54,6 +56,7 @@ SETTINGS = Settings(
     stall_seconds=20,
     completion_window_seconds=3_600,
     max_inline_content_bytes=0,
+    **GENEROUS,
 )
 # Longer than a disk stays full, but short: a waiting worker renews its lease every second, and each renewal
 # is a crash point.
@@ -278,6 +281,7 @@ class HomeLab:
         assert self.ports.batches.slots().running == {}
         assert list(self.ports.batches.waiting_batches()) == []
         assert self.stored.messages() == 0
+        check_counters(self.ports, TENANT, [self.batch(batch_id) for batch_id in self.watch.batches])
         left = self.stored.objects() - {file.blob_key for file in self.stored.files()}
         assert not left, f"left behind: {left}"
         assert self._incomplete() == []

@@ -26,12 +26,13 @@ from tests.faults.clock import TestLease, VirtualClock
 from tests.faults.faults import Crash, Faults
 from tests.faults.hostile import HostileUpstream
 from tests.faults.inbox import Inbox, create_missing_endpoints
+from tests.faults.quotas import GENEROUS, check_counters
 from tests.faults.stored import OnMoto
 from tests.faults.watch import Watch
 from tests.rig.events import scheduled_event, sqs_event
 from tests.rig.moto import limit_memory, repair_multipart_uploads
 from tests.upstream import only
-from tests.world import World, acting_as, build_world, new_clients, requests, with_system_prompts
+from tests.world import TENANT, World, acting_as, build_world, new_clients, requests, with_system_prompts
 
 LIMIT = 4
 SETTINGS = Settings(
@@ -42,6 +43,7 @@ SETTINGS = Settings(
     redrive_seconds=30,
     stall_seconds=60,
     completion_window_seconds=3_600,
+    **GENEROUS,
 )
 LONG = 43_200
 PARAMETERS = {"endpoint": "/v1/chat/completions", "completion_window": "24h"}
@@ -309,6 +311,7 @@ class Lab:
         assert list(self.bare.batches.waiting_batches()) == []
         left = [name for name in self.queue_names() if self.world.count(self.world.urls[name])]
         assert left == []
+        check_counters(self.bare, TENANT, [self.batch(batch_id) for batch_id in self.batches])
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from nightlane.domain.inference.delivery import Delivery, Verdict
 from nightlane.domain.inference.ports import Answer
 from nightlane.domain.inference.worker import run_lane
 from nightlane.domain.planning import plan_batch
+from nightlane.domain.quotas import NO_QUOTA
 from nightlane.domain.stores import list_key
 from nightlane.domain.sweeping import sweep
 from nightlane.settings import MIB, Settings
@@ -227,7 +228,7 @@ class Relay:
         request = BatchRequest(
             input_file_id=file_id, endpoint="/v1/chat/completions", completion_window="24h"
         )
-        batch_id = create_batch(self.ports, "acme", request, None).id
+        batch_id = create_batch(self.ports, "acme", request, None, NO_QUOTA).id
         plan_batch(self.ports, NoModels(), batch_id)
         self.batches.append(batch_id)
         return batch_id

@@ -11,8 +11,8 @@ from bench.dashboard import LAMBDA, QUEUE, TABLE
 from bench.result import RESULTS, load
 from bench.widgets import Json, Source, chart_of, evaluate, source, source_of, statistic_of, widgets_of
 from infra.deploy import camel_case
-from infra.prices import lambda_price
 from infra.resources import QUEUES, functions
+from nightlane.aws.prices import lambda_price
 from nightlane.domain.metrics import Metric
 from nightlane.settings import Settings
 from tests.infra.conftest import Template

@@ -27,6 +27,7 @@ from nightlane.domain.lines import request_lines, response_line
 from nightlane.domain.parts import Record
 from nightlane.domain.planning import plan_batch
 from nightlane.domain.ports import Ports
+from nightlane.domain.quotas import NO_QUOTA
 from nightlane.domain.received import InMemory
 from nightlane.domain.results import ResultsPage, read_results
 from nightlane.domain.shard import DoneLines
@@ -114,9 +115,9 @@ def _result(batch_id: str, numbers: range, number: int, data: bytes, size: int) 
 
 
 def start(ports: Ports[Settings], data: bytes) -> Running:
-    file = create_file(ports, TENANT, "in.jsonl", InMemory(data), FilePurpose.BATCH, None)
+    file = create_file(ports, TENANT, "in.jsonl", InMemory(data), FilePurpose.BATCH, None, NO_QUOTA)
     request = BatchRequest(input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h")
-    batch = create_batch(ports, TENANT, request, None)
+    batch = create_batch(ports, TENANT, request, None, NO_QUOTA)
     plan_batch(ports, _NoModels(), batch.id)
     return Running(ports, batch.id)
 

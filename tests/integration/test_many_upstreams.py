@@ -7,15 +7,17 @@ from dataclasses import replace
 import pytest
 from aiohttp import web
 
-from nightlane.domain.batch import BatchStatus
+from nightlane.domain.batch import BatchRequest, BatchStatus
+from nightlane.domain.batches import create_batch
 from nightlane.domain.dispatch import read_manifest
 from nightlane.domain.inference import fair_share, upstream_monitor
+from nightlane.domain.quotas import Quota
 from nightlane.domain.shares import Share, Shares
 from nightlane.settings import Settings
 from nightlane.upstream_settings import UpstreamSettings
 from tests.integration.test_progress import get_progress
 from tests.upstream import Body, Upstream, refusal, serving
-from tests.world import World, moto_world, requests
+from tests.world import ENDPOINT, TENANT, World, moto_world, requests
 
 SMALL = [0, 3, 6, 9]
 
@@ -213,3 +215,32 @@ def test_an_upstream_that_was_removed_counts_as_down(nightlane: World) -> None:
     nightlane.sweep()
     nightlane.run()
     assert answered(nightlane, batch_id) == EXPECTED
+
+
+@pytest.mark.parametrize(("in_flight", "capacities"), [(5, [2, 2]), (3, [1, 1])])
+def test_the_requests_in_flight_of_a_tenant_are_divided_among_the_upstreams(
+    nightlane: World, in_flight: int, capacities: list[int]
+) -> None:
+    batch_id = create_with(nightlane, Quota(requests_in_flight=in_flight))
+    nightlane.deliver("plan")
+    batch = nightlane.batch(batch_id)
+    lanes = read_manifest(nightlane.ports, batch).lanes
+    totals = [sum(each.capacity for each in lanes if each.upstream == name) for name in ("small", "large")]
+    assert totals == capacities
+    assert batch.size.requests_in_flight == sum(capacities) <= in_flight
+
+
+def test_a_batch_with_more_upstreams_than_requests_in_flight_fails(nightlane: World) -> None:
+    batch_id = create_with(nightlane, Quota(requests_in_flight=1))
+    nightlane.deliver("plan")
+    batch = nightlane.batch(batch_id)
+    assert batch.status is BatchStatus.FAILED
+    (error,) = batch.errors
+    assert error.code == "invalid_request"
+    assert "2 endpoints" in error.message
+    assert nightlane.ports.batches.slots().running == {}
+
+
+def create_with(world: World, quota: Quota) -> str:
+    request = BatchRequest(input_file_id=world.upload(mixed()), endpoint=ENDPOINT, completion_window="24h")
+    return create_batch(world.ports, TENANT, request, None, quota).id

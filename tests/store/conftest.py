@@ -15,6 +15,7 @@ from infra.home.batches import SqliteBatches
 from infra.home.blobs import FolderBlobs
 from infra.home.database import Database
 from infra.home.files import SqliteFiles, SqliteKeys, SqliteUpstreams
+from infra.home.quotas import SqliteQuotas
 from infra.home.uploads import SqliteUploads
 from infra.home.webhooks import SqliteEndpoints, SqliteEvents
 from nightlane.aws.blobs import S3Blobs
@@ -25,10 +26,12 @@ from nightlane.aws.table import (
     DynamoEvents,
     DynamoFiles,
     DynamoKeys,
+    DynamoQuotas,
     DynamoUploads,
     DynamoUpstreams,
 )
 from nightlane.domain.ports import Blobs
+from nightlane.domain.quotas import QuotaStore
 from nightlane.domain.stores import BatchStore, FileStore, KeyStore, UpstreamStore
 from nightlane.domain.upload_store import UploadStore
 from nightlane.domain.webhook_ports import EndpointStore, EventStore
@@ -52,6 +55,7 @@ class Stores:
     uploads: UploadStore
     endpoints: EndpointStore
     events: EventStore
+    quotas: QuotaStore
 
 
 @pytest.fixture(params=["SQLite", *DYNAMODB_ENGINES])
@@ -98,6 +102,7 @@ def on_sqlite(database: Database) -> Stores:
         SqliteUploads(database),
         SqliteEndpoints(database),
         SqliteEvents(database),
+        SqliteQuotas(database),
     )
 
 
@@ -111,6 +116,7 @@ def on_dynamodb(clients: Clients, table: str) -> Stores:
         DynamoUploads(client, table),
         DynamoEndpoints(client, table),
         DynamoEvents(client, table),
+        DynamoQuotas(client, table),
     )
 
 
@@ -137,6 +143,11 @@ def keys(stores: Stores) -> KeyStore:
 @pytest.fixture
 def uploads(stores: Stores) -> UploadStore:
     return stores.uploads
+
+
+@pytest.fixture
+def quotas(stores: Stores) -> QuotaStore:
+    return stores.quotas
 
 
 @pytest.fixture(params=["S3", "folder"])

@@ -14,6 +14,7 @@ from infra.home.database import Database
 from infra.home.deliveries import Deliveries
 from infra.home.files import SqliteFiles, SqliteUpstreams
 from infra.home.queues import Queue, SqliteQueues
+from infra.home.quotas import SqliteQuotas
 from infra.home.uploads import FolderCompositions, SqliteUploads
 from infra.home.webhooks import SqliteEndpoints, SqliteEvents
 from nightlane.domain.batch import Batch, BatchRequest
@@ -23,6 +24,7 @@ from nightlane.domain.files import create_file
 from nightlane.domain.inference.budget import ByteBudget
 from nightlane.domain.inference.ports import Answer
 from nightlane.domain.ports import Ports
+from nightlane.domain.quotas import NO_QUOTA
 from nightlane.domain.received import InMemory
 from nightlane.domain.webhook_ports import Webhooks
 from nightlane.observability import EmbeddedMetrics, log_event
@@ -90,6 +92,7 @@ class OneMachine:
             upstreams=SqliteUpstreams(database),
             files=SqliteFiles(database),
             uploads=SqliteUploads(database),
+            quotas=SqliteQuotas(database),
             blobs=FolderBlobs(self.folder),
             compositions=FolderCompositions(FolderBlobs(self.folder)),
             queues=self.queues,
@@ -116,11 +119,12 @@ class OneMachine:
         return time.time() + self.clock_offset
 
     def create(self, lines: int) -> str:
-        file = create_file(self.ports, "acme", "in.jsonl", InMemory(requests(lines)), FilePurpose.BATCH, None)
+        data = InMemory(requests(lines))
+        file = create_file(self.ports, "acme", "in.jsonl", data, FilePurpose.BATCH, None, NO_QUOTA)
         request = BatchRequest(
             input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h"
         )
-        return create_batch(self.ports, "acme", request, None).id
+        return create_batch(self.ports, "acme", request, None, NO_QUOTA).id
 
     def work(self) -> None:
         """Deliver messages until there are none left."""

@@ -15,6 +15,7 @@ from infra.home.retention import purge_expired
 from nightlane.domain.batch import BatchStatus, Outcome
 from nightlane.domain.file import FilePurpose
 from nightlane.domain.files import delete_file
+from nightlane.domain.quotas import NO_QUOTA
 from nightlane.domain.received import InMemory
 from nightlane.domain.sweeping import sweep
 from nightlane.domain.trouble import Rest
@@ -152,7 +153,7 @@ def test_parts_are_deleted_when_their_upload_ends_or_is_forgotten(machine: OneMa
     lost = [f"uploads/acme/{open_id}/part_unrecorded", "uploads/acme/upload_unknown/part_1"]
     for key in lost:
         ports.blobs.put(key, b"x")
-    complete_upload(ports, "acme", done_id, [done_part], None)
+    complete_upload(ports, "acme", done_id, [done_part], None, NO_QUOTA)
     # As after a crash just before the parts are deleted.
     ports.blobs.put(f"uploads/acme/{done_id}/{done_part}", b"xxxx")
     machine.clock_offset += 2 * 3_600

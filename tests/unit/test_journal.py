@@ -97,9 +97,12 @@ def build_journal(
         metrics=table,  # type: ignore[arg-type]
         settings=Settings(**settings),
         monotonic=lambda: 0.0,
-        **dict.fromkeys(
-            ("upstreams", "files", "uploads", "compositions", "queues", "webhooks", "log", "now", "new_id")
-        ),  # type: ignore[arg-type]
+        **dict.fromkeys(  # type: ignore[arg-type]
+            (
+                *("upstreams", "files", "uploads", "quotas", "compositions", "queues", "webhooks"),
+                *("log", "now", "new_id"),
+            )
+        ),
     )
     return Journal(ports, table.shard, LINES, budget, lambda: {7: Suspicion(failures=2)}, on_due)
 

@@ -20,15 +20,9 @@ from bench.scale_model import (
     waiting_seconds,
 )
 from bench.simulation import Overheads, Simulation
-from infra import cost
-from infra.cost import (
-    WORKER_START_SECONDS,
-    assemble_seconds,
-    calls_of,
-    checkpoints_per_shard,
-    observed_run,
-    shard_item_bytes,
-)
+from infra.cost import checkpoints_per_shard, observed_run
+from nightlane.aws import bill as aws_bill
+from nightlane.aws.bill import WORKER_START_SECONDS, assemble_seconds, calls_of, shard_item_bytes
 from nightlane.settings import Settings
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "cost-and-scale.md"
@@ -81,8 +75,8 @@ def test_an_observed_run_costs_as_much_as_the_same_run_predicted() -> None:
         MEASURED.lines, MEASURED.input_bytes, MEASURED.output_bytes, MEASURED.settings, seconds
     )
     assert calls_of(observed) == calls_of(predicted)
-    assert sum(each.dollars for each in cost.bill(observed, 512)) == pytest.approx(
-        sum(each.dollars for each in cost.bill(predicted, 512))
+    assert sum(each.dollars for each in aws_bill.bill(observed, 512)) == pytest.approx(
+        sum(each.dollars for each in aws_bill.bill(predicted, 512))
     )
 
 

@@ -4,8 +4,9 @@ import pytest
 
 from bench.result import RESULTS, load
 from bench.tls import IN_FLIGHT
-from infra.resources import functions, worker_memory
+from infra.resources import functions
 from nightlane.settings import Settings
+from nightlane.worker_memory import worker_memory
 
 # Lambda's own processes, which the rig does not have.
 RUNTIME_MB = 40

@@ -5,15 +5,15 @@ from collections.abc import Mapping
 from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 
-from nightlane.domain.metrics import Metric
-
-from ...prices import (
+from nightlane.aws.prices import (
     API_GATEWAY_REQUEST,
     DYNAMODB_READ_UNIT,
     DYNAMODB_WRITE_UNIT,
     LAMBDA_GB_SECOND_ARM64,
     LAMBDA_REQUEST,
 )
+from nightlane.domain.metrics import Metric
+
 from ...resources import QUEUES, FunctionSpec
 from .metrics import AVERAGE, MAXIMUM, MINUTE, Watched
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints, field_validator
 
+from nightlane.domain.quotas import MAX_QUOTA, Quota
 from nightlane.s3_settings import S3InputSettings, S3OutputSettings
 from nightlane.settings_group import SettingsGroup
 from nightlane.upstream_settings import UpstreamSettings, check_upstreams
@@ -129,6 +130,21 @@ class BatchEndpointSettings(SettingsGroup):
         return tuple(dict.fromkeys(paths))
 
 
+class QuotaSettings(SettingsGroup):
+    """What each tenant may use, unless its key has another number; None is unlimited."""
+
+    quota_batches_per_hour: int | None = Field(default=None, ge=1, le=MAX_QUOTA)
+    quota_enqueued_requests: int | None = Field(default=None, ge=1, le=MAX_QUOTA)
+    quota_enqueued_tokens: int | None = Field(default=None, ge=1, le=MAX_QUOTA)
+    quota_stored_bytes: int | None = Field(default=None, ge=1, le=MAX_QUOTA)
+    quota_requests_in_flight: int | None = Field(default=None, ge=1, le=MAX_QUOTA)
+
+    @property
+    def quota(self) -> Quota:
+        """The default of all tenants."""
+        return Quota(**{name: getattr(self, f"quota_{name}") for name in Quota.__struct_fields__})
+
+
 class RetentionSettings(SettingsGroup):
     batch_file_retention_seconds: int = Field(default=2_592_000, ge=1)
 
@@ -174,14 +190,17 @@ class ShardSettings(SettingsGroup):
     shard_max_lines: int = Field(default=4_800, ge=1, le=4_800)
     shard_max_bytes: int = Field(default=16 * MIB, ge=1)
 
-    def lane_capacities(self, upstream_limit: int | None = None) -> tuple[int, ...]:
+    def lane_capacities(
+        self, upstream_limit: int | None = None, tenant_limit: int | None = None
+    ) -> tuple[int, ...]:
         """The requests in flight that each lane (SQS FIFO message group) of a batch may have on one upstream.
 
-        Their sum is exactly the lower of the batch's limit and the upstream's.
+        Their sum is exactly the lowest of the batch's limit, the upstream's and the tenant's.
         """
-        limit = min(self.max_concurrent_requests_per_batch, upstream_limit or math.inf)
+        limits = (self.max_concurrent_requests_per_batch, upstream_limit, tenant_limit)
+        limit = min(limit for limit in limits if limit is not None)
         lanes = math.ceil(limit / self.requests_in_flight_per_worker)
-        base, extra = divmod(int(limit), lanes)
+        base, extra = divmod(limit, lanes)
         return tuple(base + (lane < extra) for lane in range(lanes))
 
 
@@ -257,6 +276,7 @@ class ApiSettings(
     BatchEndpointSettings,
     BrowserSettings,
     WebhookSettings,
+    QuotaSettings,
 ): ...
 
 

@@ -18,6 +18,7 @@ from nightlane.aws.table import (
     DynamoEndpoints,
     DynamoEvents,
     DynamoFiles,
+    DynamoQuotas,
     DynamoUploads,
     DynamoUpstreams,
 )
@@ -46,6 +47,7 @@ def ports_on_aws(settings: Stored, clients: Clients) -> Ports[Stored]:
         upstreams=DynamoUpstreams(clients.dynamodb, settings.table_name),
         files=DynamoFiles(clients.dynamodb, settings.table_name),
         uploads=DynamoUploads(clients.dynamodb, settings.table_name),
+        quotas=DynamoQuotas(clients.dynamodb, settings.table_name),
         blobs=S3Blobs(clients.s3, settings.bucket_name),
         compositions=S3Compositions(clients.s3, settings.bucket_name),
         queues=SqsQueues(clients.sqs, settings),

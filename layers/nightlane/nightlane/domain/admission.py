@@ -22,20 +22,25 @@ def admit_waiting(ports: Ports[AdmissionSettings]) -> None:
         if waiting is None:
             waiting = {each.batch_id: each for each in ports.batches.waiting_batches()}
         chosen = next_batch(waiting.values(), slots)
-        if chosen is None or not _admit(ports, chosen, slots):
+        if chosen is None:
+            return
+        admission = _admit(ports, chosen, slots)
+        if admission is Admission.FULL:
             return
         del waiting[chosen.batch_id]
+        if admission is Admission.TENANT_FULL:
+            waiting = {key: each for key, each in waiting.items() if each.tenant != chosen.tenant}
 
 
-def _admit(ports: Ports[AdmissionSettings], chosen: Waiting, slots: Slots) -> bool:
-    """Admit a batch if it is still waiting, or close it if it has expired. False if there is no room left."""
+def _admit(ports: Ports[AdmissionSettings], chosen: Waiting, slots: Slots) -> Admission:
+    """Admit a batch if it is still waiting, or close it if it has expired."""
     batch, settings = ports.batches.get_batch(chosen.batch_id), ports.settings
     if batch is None or not batch.is_waiting:
-        return True
+        return Admission.NOT_WAITING
     now = int(ports.now())
     if now >= batch.expires_at:
         close_if_due(ports, batch.id)
-        return True
+        return Admission.NOT_WAITING
     admission = ports.batches.admit_batch(
         batch,
         settings.max_concurrent_batches,
@@ -46,7 +51,7 @@ def _admit(ports: Ports[AdmissionSettings], chosen: Waiting, slots: Slots) -> bo
     if admission is Admission.ADMITTED:
         ports.metrics.add(Metric.ADMISSION_WAIT, _milliseconds_since_creation(ports, batch))
         dispatch(ports, batch)
-    return admission is not Admission.FULL
+    return admission
 
 
 def _milliseconds_since_creation(ports: Ports, batch: Batch) -> int:

@@ -105,6 +105,7 @@ def _file(ports: Ports[RetentionSettings], batch: Batch, kind: str) -> StoredFil
         created_at=int(now),
         expires_at=int(now) + lifetime,
         listed=list_key(now, file_id),
+        is_counted=batch.quota.stored_bytes is not None,
     )
 
 

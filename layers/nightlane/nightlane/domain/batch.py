@@ -11,6 +11,8 @@ from enum import StrEnum
 
 import msgspec
 
+from nightlane.domain.quotas import NO_QUOTA, NO_SIZE, BatchSize, Quota
+from nightlane.domain.tally import NO_TALLY, Tally
 from nightlane.domain.trouble import Trouble
 
 
@@ -114,6 +116,8 @@ class Batch:
     """Sort key of the tenant's list: creation in milliseconds, then the id."""
     created_at: int
     expires_at: int
+    quota: Quota = NO_QUOTA
+    """Of its tenant, when it was created."""
 
     validated_at: int | None = None
     """When it passed validation. It may then have to wait for a slot."""
@@ -129,9 +133,12 @@ class Batch:
     model: str | None = None
     errors: tuple[BatchError, ...] = ()
     total: int = 0
+    size: BatchSize = NO_SIZE
+    """Set when the batch is planned."""
     completed: int = 0
     failed: int = 0
     usage: Usage = NO_USAGE
+    tally: Tally = NO_TALLY
     output_file_id: str | None = None
     error_file_id: str | None = None
 

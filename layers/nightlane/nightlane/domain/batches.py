@@ -8,6 +8,8 @@ from nightlane.domain.errors import BadRequest, Conflict, NotFound
 from nightlane.domain.ids import is_possible, shorten
 from nightlane.domain.metrics import Metric
 from nightlane.domain.ports import Ports
+from nightlane.domain.quota_errors import too_many_batches
+from nightlane.domain.quotas import Quota, QuotaReached
 from nightlane.domain.s3_locations import check_input_url, check_output_prefix, is_s3_url
 from nightlane.domain.steps import redrive_at
 from nightlane.domain.stores import list_key
@@ -16,13 +18,18 @@ from nightlane.settings import NewBatchSettings, StepSettings
 
 
 def create_batch(
-    ports: Ports[NewBatchSettings], tenant: str, request: BatchRequest, token: str | None
+    ports: Ports[NewBatchSettings],
+    tenant: str,
+    request: BatchRequest,
+    token: str | None,
+    quota: Quota,
 ) -> Batch:
     """Create a batch, or return the one that was created with the same idempotency token.
 
     Raises:
         Conflict: the token was used with different parameters.
         BadRequest: the tenant may not use a location in S3.
+        RateLimited: the tenant may create no more batches in this hour.
     """
     _check_locations(ports, tenant, request)
     now = ports.now()
@@ -35,8 +42,12 @@ def create_batch(
         listed=list_key(now, batch_id),
         created_at=int(now),
         expires_at=int(now) + window_seconds(ports.settings, request.completion_window),
+        quota=quota,
     )
-    existing = ports.batches.create_batch(batch, wake_at=redrive_at(ports))
+    try:
+        existing = ports.batches.create_batch(batch, wake_at=redrive_at(ports))
+    except QuotaReached as error:
+        raise too_many_batches(ports.quotas, tenant, quota, now) from error
     if existing is None:
         ports.metrics.add(Metric.BATCHES_CREATED)
         _send(ports, ports.queues.send_plan, batch_id)

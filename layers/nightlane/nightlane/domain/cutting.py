@@ -15,13 +15,18 @@ from nightlane.settings import PlanningSettings, ShardSettings
 SHARDS_LEFT_PER_LANE = 2
 
 
-def lanes_to(settings: PlanningSettings, upstreams: Container[str]) -> tuple[Lane, ...]:
-    """Return the lanes of a batch with lines for these upstreams. Each upstream has lanes of its own."""
+def lanes_to(
+    settings: PlanningSettings, upstreams: Container[str], max_in_flight: int | None = None
+) -> tuple[Lane, ...]:
+    """Return the lanes of a batch with lines for these upstreams. Each upstream has lanes of its own.
+
+    The batch may have at most `max_in_flight` requests in flight at each of them.
+    """
     return tuple(
         Lane(upstream.name, capacity)
         for upstream in settings.upstreams
         if upstream.name in upstreams
-        for capacity in settings.lane_capacities(upstream.max_concurrent_requests)
+        for capacity in settings.lane_capacities(upstream.max_concurrent_requests, max_in_flight)
     )
 
 

@@ -5,6 +5,8 @@ Source of types, codes and statuses: https://platform.openai.com/docs/guides/err
 
 from collections.abc import Sequence
 
+from nightlane.domain.quotas import Allowances
+
 INVALID_REQUEST = "invalid_request_error"
 
 
@@ -37,6 +39,12 @@ class NotFound(ApiError):
     status = 404
 
 
+class Forbidden(ApiError):
+    """403: a quota of the tenant is used up, and a retry does not help."""
+
+    status = 403
+
+
 class MethodNotAllowed(ApiError):
     """405: the path exists, but not with this method. `allowed` are those that it has."""
 
@@ -57,6 +65,18 @@ class TooLarge(ApiError):
     """413: the body is larger than the limit."""
 
     status = 413
+
+
+class RateLimited(ApiError):
+    """429: too many requests; another one may be sent after `retry_after` seconds."""
+
+    status = 429
+    type = "requests"
+
+    def __init__(self, message: str, allowances: Allowances, retry_after: int) -> None:
+        super().__init__(message, code="rate_limit_exceeded")
+        self.allowances = allowances
+        self.retry_after = retry_after
 
 
 class ServerError(ApiError):

@@ -46,6 +46,8 @@ class StoredFile:
     """Until when its content is awaited; None once it is complete. See `pending_files`."""
     problem: str | None = None
     """Why the content of a pending file was refused."""
+    is_counted: bool = False
+    """Whether its size counts against the quota of its tenant."""
 
     @property
     def blob_key(self) -> str:

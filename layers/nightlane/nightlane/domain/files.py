@@ -1,7 +1,7 @@
 """What clients do with files: upload, retrieve, list, download, delete."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -11,6 +11,8 @@ from nightlane.domain.ids import is_possible, shorten
 from nightlane.domain.large_files import LARGE_FILE_WAYS
 from nightlane.domain.lines import BYTE_ORDER_MARK, is_blank, is_json, split_lines
 from nightlane.domain.ports import BlobMissing, Ports
+from nightlane.domain.quota_errors import too_many_bytes
+from nightlane.domain.quotas import Quota, QuotaReached
 from nightlane.domain.received import Received
 from nightlane.domain.stores import list_key
 from nightlane.domain.utf8 import CHECKED_BYTES, check_utf8, explain_surrogate
@@ -39,8 +41,9 @@ def create_file(
     content: Received,
     purpose: FilePurpose,
     lifetime: int | None,
+    quota: Quota,
 ) -> StoredFile:
-    """Store an upload; `lifetime` in seconds. Raises: BadRequest, TooLarge."""
+    """Store an upload; `lifetime` in seconds. Raises: BadRequest, TooLarge, Forbidden."""
     settings = ports.settings
     if content.size > settings.max_upload_bytes:
         raise TooLarge(
@@ -50,7 +53,21 @@ def create_file(
         check_batch_input(content.size, content.chunks, settings)
     file = new_file(ports, tenant, filename, purpose, content.size, lifetime)
     ports.blobs.put_received(file.blob_key, content)
-    ports.files.put_file(file)
+    return record_file(ports, file, quota)
+
+
+def record_file(ports: Ports, file: StoredFile, quota: Quota) -> StoredFile:
+    """Store the record of a new file, and return it.
+
+    Raises:
+        Forbidden: the tenant may not store that much. An object that was stored has been deleted.
+    """
+    file = replace(file, is_counted=quota.stored_bytes is not None)
+    try:
+        ports.files.put_file(file, quota.stored_bytes)
+    except QuotaReached as error:
+        ports.blobs.delete([file.blob_key])
+        raise too_many_bytes(quota) from error
     return file
 
 

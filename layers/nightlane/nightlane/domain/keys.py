@@ -3,7 +3,9 @@
 import hashlib
 import re
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from nightlane.domain.quotas import NO_QUOTA, Quota
 
 PREFIX = "sk-nightlane-"
 RANDOM_BYTES = 32
@@ -26,6 +28,8 @@ class ApiKey:
     created_at: int
     ends_with: str
     """The key's last four characters; empty for a short key."""
+    quota: Quota = NO_QUOTA
+    """What its tenant may use, in place of the settings."""
 
     @property
     def id(self) -> str:
@@ -54,7 +58,7 @@ def digest(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-def issue(tenant: str, name: str, created_at: int) -> tuple[str, ApiKey]:
+def issue(tenant: str, name: str, created_at: int, quota: Quota = NO_QUOTA) -> tuple[str, ApiKey]:
     """Return a new random key, to be shown once, and its record.
 
     Raises: ValueError, if the tenant or the name is invalid.
@@ -65,4 +69,4 @@ def issue(tenant: str, name: str, created_at: int) -> tuple[str, ApiKey]:
     if not name.isprintable() or len(name) > MAX_NAME_LENGTH:
         raise ValueError(f"a name must be at most {MAX_NAME_LENGTH} printable characters")
     secret = PREFIX + secrets.token_urlsafe(RANDOM_BYTES)
-    return secret, ApiKey.of(secret, tenant, created_at, name)
+    return secret, replace(ApiKey.of(secret, tenant, created_at, name), quota=quota)

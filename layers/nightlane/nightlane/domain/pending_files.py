@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from nightlane.domain.errors import BadRequest, NotFound
 from nightlane.domain.file import FilePurpose, StoredFile
-from nightlane.domain.files import check_batch_input, get_file, new_file, too_large_for_a_batch
+from nightlane.domain.files import check_batch_input, get_file, new_file, record_file, too_large_for_a_batch
 from nightlane.domain.ports import BlobMissing, Ports, PresignedPut
+from nightlane.domain.quotas import Quota
 from nightlane.settings import UploadSettings
 
 PENDING_SECONDS = 3_600
@@ -30,13 +31,14 @@ def begin_direct_upload(
     purpose: FilePurpose,
     size: int,
     lifetime: int | None,
+    quota: Quota,
 ) -> PendingUpload:
-    """Record a pending file; `size` in bytes, `lifetime` in seconds. Raises: BadRequest."""
+    """Record a pending file; `size` in bytes, `lifetime` in seconds. Raises: BadRequest, Forbidden."""
     if purpose is FilePurpose.BATCH and size > ports.settings.max_batch_bytes:
         raise too_large_for_a_batch(ports.settings)
     file = new_file(ports, tenant, filename, purpose, size, lifetime, pending_seconds=PENDING_SECONDS)
     # The record comes first: an object without one is deleted when it arrives.
-    ports.files.put_file(file)
+    file = record_file(ports, file, quota)
     return PendingUpload(file, ports.blobs.presigned_put(file.blob_key, size, PENDING_SECONDS))
 
 

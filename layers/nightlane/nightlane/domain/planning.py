@@ -1,7 +1,5 @@
 """plan: reads the input, validates every line, orders the lines and divides the batch into shards."""
 
-from collections.abc import Iterable
-
 import msgspec
 
 from nightlane.domain.admission import admit_waiting
@@ -9,21 +7,21 @@ from nightlane.domain.batch import Batch, BatchStatus
 from nightlane.domain.cutting import cut_shards, lanes_to
 from nightlane.domain.dispatch import dispatch
 from nightlane.domain.file import FilePurpose
-from nightlane.domain.grouping import Grouping
 from nightlane.domain.line_checks import ErrorList, Invalid, LineChecker, ModelChecker
-from nightlane.domain.lines import BYTE_ORDER_MARK, Lines, is_blank, split_lines
 from nightlane.domain.metrics import Metric
 from nightlane.domain.order import encode_order
-from nightlane.domain.ordering import Arrangement, arrange, write_ordered
+from nightlane.domain.ordering import arrange, write_ordered
 from nightlane.domain.pending_files import not_uploaded
 from nightlane.domain.ports import BlobMissing, Ports, UpstreamModels
-from nightlane.domain.prefixes import prefix_of
+from nightlane.domain.quota_errors import too_few_in_flight, too_much_enqueued
+from nightlane.domain.quotas import BatchSize, Quota, QuotaReached, in_flight_per_upstream
+from nightlane.domain.reading import ReadInput, check_size, read_input
 from nightlane.domain.retry_input import write_failed_lines
 from nightlane.domain.s3_locations import LocationUnavailable, find_input, is_s3_url
-from nightlane.domain.shard import Manifest, input_key, plan_keys
+from nightlane.domain.shard import Lane, Manifest, input_key, plan_keys
 from nightlane.domain.steps import Hold, held, redrive_at
 from nightlane.domain.webhook_delivery import announce
-from nightlane.settings import BatchSizeSettings, DispatchSettings, PlanningSettings
+from nightlane.settings import DispatchSettings, PlanningSettings
 
 
 def plan_batch(ports: Ports[PlanningSettings], models: UpstreamModels, batch_id: str) -> None:
@@ -49,7 +47,7 @@ def _validate_and_plan(ports: Ports[PlanningSettings], models: UpstreamModels, b
 
 
 def _read_and_plan(ports: Ports[PlanningSettings], models: UpstreamModels, batch: Batch, hold: Hold) -> None:
-    errors, lines, grouping = ErrorList(), Lines(), Grouping()
+    errors = ErrorList()
     found = ModelChecker(
         ports.settings.upstreams, models.is_missing, only_one=ports.settings.one_model_per_batch
     )
@@ -57,14 +55,14 @@ def _read_and_plan(ports: Ports[PlanningSettings], models: UpstreamModels, batch
     try:
         _pin_input(ports, batch, hold)
         chunks = hold.during(ports.blobs.stream(input_key(batch.id)))
-        _read(ports.settings, chunks, checker, lines, grouping, errors)
+        read = read_input(ports.settings, chunks, checker, errors)
+        if not errors:
+            _record(ports, batch, read, checker.model, hold)
     except Invalid as error:
         errors = ErrorList()
         errors.add(error)
     if errors:
         _fail(ports, batch, errors)
-    else:
-        _record(ports, batch, lines, arrange(grouping.groups()), checker.model, hold)
 
 
 def _fail(ports: Ports, batch: Batch, errors: ErrorList) -> None:
@@ -76,13 +74,11 @@ def _fail(ports: Ports, batch: Batch, errors: ErrorList) -> None:
 
 
 def _record(
-    ports: Ports[PlanningSettings],
-    batch: Batch,
-    lines: Lines,
-    arrangement: Arrangement,
-    model: str | None,
-    hold: Hold,
+    ports: Ports[PlanningSettings], batch: Batch, read: ReadInput, model: str | None, hold: Hold
 ) -> None:
+    """Cut the shards and store the plan. Raises: Invalid, if the tenant's quota does not allow the batch."""
+    lines, arrangement = read.lines, arrange(read.grouping.groups())
+    lanes = _lanes(ports.settings, batch.quota, set(arrangement.routes.values()))
     keys = manifest_key, ordered_key, order_key = plan_keys(batch.id, batch.epoch)
     if arrangement.order is None:
         source, stored_order = input_key(batch.id), None
@@ -90,19 +86,35 @@ def _record(
         lines = write_ordered(ports.blobs, input_key(batch.id), ordered_key, lines, arrangement.order, hold)
         ports.blobs.put(order_key, encode_order(arrangement.order))
         source, stored_order = ordered_key, order_key
-    lanes = lanes_to(ports.settings, set(arrangement.routes.values()))
     shards = cut_shards(lines, lanes, ports.settings, arrangement.routes)
     manifest = Manifest(source, lanes, shards, stored_order)
     ports.blobs.put(manifest_key, msgspec.json.encode(manifest))
-    if not ports.batches.record_plan(
-        batch,
-        manifest_key=manifest_key,
-        shards=len(shards),
-        total=len(lines),
-        model=model,
-        at=int(ports.now()),
-    ):
+    in_flight = sum(lane.capacity for lane in lanes)
+    per_worker = ports.settings.requests_in_flight_per_worker
+    size = BatchSize(read.request_bytes, read.prompt_tokens, len(lanes), in_flight, per_worker)
+    try:
+        is_ours = ports.batches.record_plan(
+            batch,
+            manifest_key=manifest_key,
+            shards=len(shards),
+            total=len(lines),
+            model=model,
+            at=int(ports.now()),
+            size=size,
+        )
+    except QuotaReached as error:
         ports.blobs.delete(keys)
+        raise too_much_enqueued(ports.quotas, batch, len(lines), size, model) from error
+    if not is_ours:
+        ports.blobs.delete(keys)
+
+
+def _lanes(settings: PlanningSettings, quota: Quota, upstreams: set[str]) -> tuple[Lane, ...]:
+    """Return the lanes of a batch. Raises: Invalid, if its tenant may not have enough requests in flight."""
+    try:
+        return lanes_to(settings, upstreams, in_flight_per_upstream(quota, len(upstreams)))
+    except QuotaReached as error:
+        raise too_few_in_flight(quota, len(upstreams)) from error
 
 
 def _pin_input(ports: Ports[PlanningSettings], batch: Batch, hold: Hold) -> None:
@@ -127,7 +139,7 @@ def _pin_input(ports: Ports[PlanningSettings], batch: Batch, hold: Hold) -> None
     if file.purpose is not FilePurpose.BATCH:
         message = f"The file {file_id} has purpose '{file.purpose}'; an input file needs purpose 'batch'."
         raise Invalid("invalid_request", message, "file_id")
-    _check_size(ports.settings, file.size)
+    check_size(ports.settings, file.size)
     try:
         if batch.request.retry_of is None:
             ports.blobs.copy(file.blob_key, input_key(batch.id))
@@ -144,49 +156,9 @@ def _pin_s3_input(ports: Ports[PlanningSettings], batch: Batch) -> None:
     if location is None or ports.s3 is None:
         raise Invalid("invalid_request", f"Not allowed to read {url}.", "input_file_id")
     try:
-        _check_size(ports.settings, ports.s3.size(location))
+        check_size(ports.settings, ports.s3.size(location))
         ports.s3.copy_in(location, input_key(batch.id))
         # It may have been replaced by a larger one meanwhile.
-        _check_size(ports.settings, ports.blobs.size(input_key(batch.id)))
+        check_size(ports.settings, ports.blobs.size(input_key(batch.id)))
     except LocationUnavailable as error:
         raise Invalid("invalid_request", f"Cannot read {url}: {error}.", "input_file_id") from error
-
-
-def _check_size(limits: BatchSizeSettings, size: int) -> None:
-    if size > limits.max_batch_bytes:
-        message = (
-            f"The batch input file is larger than the {limits.max_batch_bytes} maximum. "
-            "Please try again with a smaller batch."
-        )
-        raise Invalid("invalid_request", message, "file_id")
-
-
-def _read(
-    limits: PlanningSettings,
-    chunks: Iterable[bytes],
-    checker: LineChecker,
-    lines: Lines,
-    grouping: Grouping,
-    errors: ErrorList,
-) -> None:
-    for number, (start, line) in enumerate(split_lines(chunks, limits.max_line_bytes), start=1):
-        if number == 1 and line is not None and line.startswith(BYTE_ORDER_MARK):
-            start, line = start + len(BYTE_ORDER_MARK), line[len(BYTE_ORDER_MARK) :]
-        if line is not None and is_blank(line):
-            continue
-        if len(lines) == limits.max_batch_lines:
-            message = f"The batch input file has more than the {limits.max_batch_lines} requests allowed."
-            raise Invalid("too_many_tasks", message)
-        lines.add(start, 0 if line is None else len(line))
-        try:
-            if line is None:
-                message = f"This line is longer than the maximum of {limits.max_line_bytes} bytes."
-                raise Invalid("invalid_request", message)
-            checked = checker.check(line)
-            prefix = prefix_of(checker.endpoint, checked.body) if limits.prefix_order else None
-            grouping.add(len(line), checked.upstream, prefix)
-        except Invalid as error:
-            errors.add(error, number)
-    if not lines:
-        message = "The input file is empty. Please ensure that the batch contains at least one request."
-        raise Invalid("empty_file", message)

@@ -9,6 +9,7 @@ from typing_extensions import TypeVar
 
 from nightlane.domain.compositions import Compositions
 from nightlane.domain.metrics import Meter
+from nightlane.domain.quotas import QuotaStore
 from nightlane.domain.received import Received
 from nightlane.domain.s3_locations import S3Objects
 from nightlane.domain.shard import LaneMessage
@@ -144,6 +145,7 @@ class Ports(Generic[Declared]):
     upstreams: UpstreamStore
     files: FileStore
     uploads: UploadStore
+    quotas: QuotaStore
     blobs: Blobs
     compositions: Compositions
     queues: Queues

@@ -7,6 +7,7 @@ from nightlane.domain.batches import create_batch, find_created, get_batch
 from nightlane.domain.errors import BadRequest, Conflict
 from nightlane.domain.file import StoredFile
 from nightlane.domain.ports import Ports
+from nightlane.domain.quotas import Quota
 from nightlane.domain.s3_locations import is_s3_url
 from nightlane.settings import NewBatchSettings
 
@@ -15,13 +16,16 @@ RETRY_OF = "retry_of"
 MAX_METADATA_PAIRS = 16
 
 
-def retry_batch(ports: Ports[NewBatchSettings], tenant: str, batch_id: str, token: str | None) -> Batch:
+def retry_batch(
+    ports: Ports[NewBatchSettings], tenant: str, batch_id: str, token: str | None, quota: Quota
+) -> Batch:
     """Create a batch of the lines in a batch's error file; `retry_input` writes its input.
 
     A repeat with the same idempotency token returns the same batch.
 
     Raises:
         Conflict: the batch has not ended, or the token was used with different parameters.
+        RateLimited: the tenant may create no more batches in this hour.
         BadRequest: it has no line to retry, or a file that is needed for it is gone.
         NotFound
     """
@@ -40,7 +44,7 @@ def retry_batch(ports: Ports[NewBatchSettings], tenant: str, batch_id: str, toke
     for kind, file_id in (("input", request.input_file_id), ("error", earlier.error_file_id)):
         if find_file(ports, tenant, file_id) is None:
             raise BadRequest(gone_message(earlier.id, kind), code="file_gone")
-    return create_batch(ports, tenant, request, token)
+    return create_batch(ports, tenant, request, token, quota)
 
 
 def _again(earlier: Batch) -> BatchRequest:

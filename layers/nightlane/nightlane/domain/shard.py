@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from nightlane.domain.batch import Usage
+from nightlane.domain.tally import NO_TALLY, Tally
 
 Content = TypeVar("Content")
 
@@ -190,3 +191,4 @@ class Checkpoint:
     suspicions: Mapping[int, Suspicion] = field(default_factory=dict)
     finished: bool
     """No further line of this shard will run."""
+    tally: Tally = NO_TALLY

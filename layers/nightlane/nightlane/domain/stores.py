@@ -14,6 +14,7 @@ from nightlane.domain.file import FilePurpose, StoredFile
 from nightlane.domain.handover import DrainStore
 from nightlane.domain.keys import ApiKey
 from nightlane.domain.learned import LearnedLimit
+from nightlane.domain.quotas import NO_SIZE, BatchSize
 from nightlane.domain.shard import Checkpoint, Shard, Suspicion
 from nightlane.domain.shares import Shares
 from nightlane.domain.trouble import Rest, Trouble
@@ -28,6 +29,8 @@ class Admission(Enum):
 
     ADMITTED = auto()
     FULL = auto()
+    TENANT_FULL = auto()
+    """The tenant has as many requests in flight as its quota allows."""
     NOT_WAITING = auto()
 
 
@@ -60,9 +63,21 @@ class StepStore(Protocol):
         """validating and unplanned → failed, with its event; False if it is not, or a newer epoch began."""
 
     def record_plan(
-        self, batch: Batch, *, manifest_key: str, shards: int, total: int, model: str | None, at: int
+        self,
+        batch: Batch,
+        *,
+        manifest_key: str,
+        shards: int,
+        total: int,
+        model: str | None,
+        at: int,
+        size: BatchSize = NO_SIZE,
     ) -> bool:
-        """Store the plan, after which the batch waits for admission; False as in `fail_batch`."""
+        """Store the plan, after which the batch waits for admission; False as in `fail_batch`.
+
+        Raises:
+            QuotaReached: its tenant may not enqueue that many requests or tokens.
+        """
 
     def note_output_problem(self, batch: Batch, problem: str | None) -> None:
         """Record why the results could not be copied, or that they were, unless a newer epoch began."""
@@ -72,6 +87,8 @@ class StepStore(Protocol):
     ) -> bool:
         """Set terminal status and file ids, add the file records and the event, free the slot, atomically.
 
+        What the batch counted against its tenant's quota is given back.
+
         False if the status changed or a newer epoch began.
         """
 
@@ -80,7 +97,11 @@ class BatchStore(StepStore, DrainStore, Protocol):
     """Batches. Each method is one conditional write. Times are seconds since 1970."""
 
     def create_batch(self, batch: Batch, wake_at: int) -> Batch | None:
-        """Store a new batch. If a batch with this id exists, return that and change nothing."""
+        """Store a new batch. If a batch with this id exists, return that and change nothing.
+
+        Raises:
+            QuotaReached: its tenant may create no more batches in this hour.
+        """
 
     def get_batch(self, batch_id: str) -> Batch | None:
         """Return a batch, read consistently."""
@@ -210,11 +231,18 @@ class PendingFileStore(Protocol):
 class FileStore(PendingFileStore, Protocol):
     """File records."""
 
-    def put_file(self, file: StoredFile) -> None:
-        """Store a new record."""
+    def put_file(self, file: StoredFile, max_stored_bytes: int | None = None) -> None:
+        """Store a new record, and count its size if it `is_counted`.
 
-    def add_file(self, file: StoredFile) -> bool:
-        """Store a record, unless there is or was one with this id; False then."""
+        Raises:
+            QuotaReached: the tenant's counted files would have more than `max_stored_bytes`.
+        """
+
+    def add_file(self, file: StoredFile, max_stored_bytes: int | None = None) -> bool:
+        """Store a record, unless there is or was one with this id; False then.
+
+        Counts it and raises as `put_file` does.
+        """
 
     def get_file(self, file_id: str, *, deleted: bool = False) -> StoredFile | None:
         """Return a file; None if it is unknown, or was deleted and `deleted` is false."""
@@ -245,14 +273,17 @@ class FileStore(PendingFileStore, Protocol):
 
 
 class Tenants(Protocol):
-    """Looks up the tenant of an API key."""
+    """Looks up API keys."""
 
-    def tenant_of(self, secret: str) -> str | None:
-        """Return the tenant of a key; None if the key is unknown."""
+    def find_key(self, secret: str) -> ApiKey | None:
+        """Return the record of a key; None if the key is unknown."""
 
 
 class KeyStore(Tenants, Protocol):
     """API keys, stored under their SHA-256."""
+
+    def tenant_of(self, secret: str) -> str | None:
+        """Return the tenant of a key; None if the key is unknown."""
 
     def create_key(self, key: ApiKey) -> None:
         """Store a key; one that exists is left unchanged."""

@@ -24,10 +24,19 @@ class UploadStore(Protocol):
     def withdraw_completion(self, upload_id: str, completion: Completion) -> bool:
         """Undo `begin_completion`; False if this completion is not the accepted one, or was finished."""
 
-    def finish_upload(self, upload_id: str, completion: Completion, file: StoredFile) -> bool:
+    def finish_upload(
+        self,
+        upload_id: str,
+        completion: Completion,
+        file: StoredFile,
+        max_stored_bytes: int | None = None,
+    ) -> bool:
         """pending → completed, without parts, and store the record of the file, atomically.
 
         False if the upload is not pending or this completion is not the accepted one.
+
+        Raises:
+            QuotaReached: as `FileStore.put_file`.
         """
 
     def cancel_upload(self, upload_id: str) -> Upload | None:

@@ -13,6 +13,8 @@ from nightlane.domain.file import FilePurpose, StoredFile, file_blob_key
 from nightlane.domain.files import check_batch_input, new_file_id, too_large_for_a_batch
 from nightlane.domain.ids import is_possible, shorten
 from nightlane.domain.ports import BlobMissing, Ports
+from nightlane.domain.quota_errors import too_many_bytes
+from nightlane.domain.quotas import Quota, QuotaReached
 from nightlane.domain.received import Received
 from nightlane.domain.stores import list_key
 from nightlane.domain.upload import (
@@ -93,7 +95,12 @@ def add_part(ports: Ports[UploadSettings], tenant: str, upload_id: str, content:
 
 
 def complete_upload(
-    ports: Ports[UploadSettings], tenant: str, upload_id: str, part_ids: Sequence[str], md5: str | None
+    ports: Ports[UploadSettings],
+    tenant: str,
+    upload_id: str,
+    part_ids: Sequence[str],
+    md5: str | None,
+    quota: Quota,
 ) -> CompletedUpload:
     """Compose a file from the parts, in this order. A repeated call continues, or returns the same file.
 
@@ -101,12 +108,13 @@ def complete_upload(
         NotFound
         BadRequest: sizes, `md5` or the content are wrong, or the upload is not pending.
         Unavailable: composing takes longer; repeat the call.
+        Forbidden: the tenant may not store that much.
     """
     upload, fingerprint = _find(ports, tenant, upload_id), fingerprint_of(part_ids, md5)
     if upload.accepts_parts(ports.now()):
         upload = _accept(ports, upload, part_ids, md5)
     if upload.is_completing(fingerprint):
-        _compose(ports, upload, part_ids, md5)
+        _compose(ports, upload, part_ids, md5, quota)
         upload = _find(ports, tenant, upload_id)
     return CompletedUpload(upload, _file_of(ports, upload, fingerprint))
 
@@ -145,7 +153,9 @@ def _content(ports: Ports, upload: Upload, parts: Sequence[UploadPart]) -> Itera
     return chain.from_iterable(ports.blobs.stream(upload.part_key(part.id)) for part in parts)
 
 
-def _compose(ports: Ports[UploadSettings], upload: Upload, part_ids: Sequence[str], md5: str | None) -> None:
+def _compose(
+    ports: Ports[UploadSettings], upload: Upload, part_ids: Sequence[str], md5: str | None, quota: Quota
+) -> None:
     completion = upload.completion
     assert completion is not None
     sources = [Source(upload.part_key(part.id), part.size) for part in upload.in_order(part_ids)]
@@ -166,10 +176,16 @@ def _compose(ports: Ports[UploadSettings], upload: Upload, part_ids: Sequence[st
         raise BadRequest(
             f"The content has the MD5 checksum {composed.md5}, not '{shorten(md5)}'.", param="md5"
         )
-    _finish(ports, upload, completion)
+    try:
+        _finish(ports, upload, completion, quota)
+    except QuotaReached as error:
+        _discard(ports, upload, completion)
+        ports.uploads.withdraw_completion(upload.id, completion)
+        raise too_many_bytes(quota) from error
 
 
-def _finish(ports: Ports[UploadSettings], upload: Upload, completion: Completion) -> None:
+def _finish(ports: Ports[UploadSettings], upload: Upload, completion: Completion, quota: Quota) -> None:
+    """Store the file's record, and end the upload. Raises: QuotaReached."""
     now, lifetime = ports.now(), upload.lifetime
     if upload.purpose is FilePurpose.BATCH:
         lifetime = lifetime or ports.settings.batch_file_retention_seconds
@@ -182,8 +198,9 @@ def _finish(ports: Ports[UploadSettings], upload: Upload, completion: Completion
         created_at=int(now),
         expires_at=int(now) + lifetime if lifetime else None,
         listed=list_key(now, completion.file_id),
+        is_counted=quota.stored_bytes is not None,
     )
-    if ports.uploads.finish_upload(upload.id, completion, file):
+    if ports.uploads.finish_upload(upload.id, completion, file, quota.stored_bytes):
         ports.blobs.delete(upload.part_keys())
         return
     stored = ports.uploads.get_upload(upload.id)

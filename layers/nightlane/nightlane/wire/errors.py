@@ -3,8 +3,16 @@
 Source: https://platform.openai.com/docs/guides/error-codes
 """
 
-from nightlane.domain.errors import ApiError, Conflict, MethodNotAllowed, Unavailable
+from nightlane.domain.errors import (
+    ApiError,
+    Conflict,
+    Forbidden,
+    MethodNotAllowed,
+    RateLimited,
+    Unavailable,
+)
 from nightlane.wire import objects
+from nightlane.wire.rate_limits import rate_limit_headers
 
 
 def envelope(error: ApiError) -> objects.Error:
@@ -19,5 +27,7 @@ def error_headers(error: ApiError) -> dict[str, str]:
         return {"Allow": ", ".join(error.allowed)}
     if isinstance(error, Unavailable):
         return {"Retry-After": "1"}
-    # The official clients retry a 409 unless this header forbids it.
-    return {"x-should-retry": "false"} if isinstance(error, Conflict) else {}
+    if isinstance(error, RateLimited):
+        return {"retry-after": str(error.retry_after)} | rate_limit_headers(error.allowances)
+    # The official clients retry a 409 unless this header forbids it; other clients may retry a 403.
+    return {"x-should-retry": "false"} if isinstance(error, Conflict | Forbidden) else {}

@@ -47,7 +47,7 @@ def batch_object(batch: Batch) -> objects.Batch:
             "completed": batch.completed,
             "failed": batch.failed,
         },
-        "usage": _usage(batch.usage),
+        "usage": usage_object(batch.usage),
         "metadata": None if batch.request.metadata is None else dict(batch.request.metadata),
     }
     if batch.request.output_prefix is not None:
@@ -91,7 +91,7 @@ def _refusal(trouble: Trouble) -> objects.Refusal:
     }
 
 
-def _usage(usage: Usage) -> objects.Usage:
+def usage_object(usage: Usage) -> objects.Usage:
     return {
         "input_tokens": usage.input_tokens,
         "input_tokens_details": {"cached_tokens": usage.cached_tokens},

@@ -1,9 +1,10 @@
-"""The DynamoDB table: batches, shards, upstreams, files, uploads, keys and webhooks."""
+"""The DynamoDB table: batches, shards, upstreams, files, uploads, quotas, keys and webhooks."""
 
 from nightlane.aws.table.batches import DynamoBatches
 from nightlane.aws.table.events import DynamoEvents
 from nightlane.aws.table.files import DynamoFiles
 from nightlane.aws.table.keys import DynamoKeys
+from nightlane.aws.table.quotas import DynamoQuotas
 from nightlane.aws.table.uploads import DynamoUploads
 from nightlane.aws.table.upstreams import DynamoUpstreams
 from nightlane.aws.table.webhooks import DynamoEndpoints
@@ -14,6 +15,7 @@ __all__ = [
     "DynamoEvents",
     "DynamoFiles",
     "DynamoKeys",
+    "DynamoQuotas",
     "DynamoUploads",
     "DynamoUpstreams",
 ]

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from nightlane.aws.table import quotas
 from nightlane.aws.table.connection import (
     ConditionFailed,
     Connection,
@@ -12,6 +13,7 @@ from nightlane.aws.table.connection import (
     Key,
     TransactionRefused,
     delete,
+    put,
     update,
 )
 from nightlane.aws.table.drains import DynamoDrains
@@ -35,6 +37,7 @@ from nightlane.aws.table.shards import DynamoShards
 from nightlane.aws.table.steps import DynamoSteps
 from nightlane.domain.admission_order import Slots, Waiting
 from nightlane.domain.batch import Batch, BatchStatus, Outcome
+from nightlane.domain.quota_counts import admitted
 from nightlane.domain.stores import Admission, Due
 from nightlane.domain.trouble import Trouble
 
@@ -69,10 +72,18 @@ class DynamoBatches:
         self.put_drain, self.end_drain, self.drains = drains.put_drain, drains.end_drain, drains.drains
 
     def create_batch(self, batch: Batch, wake_at: int) -> Batch | None:
+        item = batch_to_item(batch, wake_at)
         try:
-            self._table.insert(batch_to_item(batch, wake_at))
+            if batch.quota.batches_per_hour is None:
+                self._table.insert(item)
+            else:
+                new = put(item) | {"ConditionExpression": "attribute_not_exists(pk)"}
+                self._table.transact([("Put", new), quotas.count_creation(batch)])
         except ConditionFailed as refusal:
             return batch_from_item(refusal.old) if refusal.old else self.get_batch(batch.id)
+        except TransactionRefused as refusal:
+            quotas.raise_if_reached(refusal, 1)
+            return self.get_batch(batch.id)
         return None
 
     def get_batch(self, batch_id: str) -> Batch | None:
@@ -118,11 +129,14 @@ class DynamoBatches:
             f"#status = :validating AND attribute_exists(#manifest_key) AND {NOT_CLOSED}",
         )
         try:
+            entry = ("Delete", delete(waiting_key(batch)))
             self._table.transact(
-                [("Update", slot), ("Update", started), ("Delete", delete(waiting_key(batch)))]
+                [("Update", slot), ("Update", started), entry, *quotas.count(batch.tenant, admitted(batch))]
             )
         except TransactionRefused as refusal:
-            return Admission.NOT_WAITING if 1 in refusal.failed else Admission.FULL
+            if 1 in refusal.failed:
+                return Admission.NOT_WAITING
+            return Admission.FULL if 0 in refusal.failed else Admission.TENANT_FULL
         return Admission.ADMITTED
 
     def record_dispatch(self, batch_id: str, attempt: int, wake_at: int) -> None:

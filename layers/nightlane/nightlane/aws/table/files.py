@@ -7,7 +7,16 @@ from itertools import islice
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from nightlane.aws.table.connection import ConditionFailed, Connection, Item, Key
+from nightlane.aws.table import quotas
+from nightlane.aws.table.connection import (
+    ConditionFailed,
+    Connection,
+    Item,
+    Key,
+    TransactionRefused,
+    put,
+    update,
+)
 from nightlane.aws.table.items import (
     file_from_item,
     file_key,
@@ -16,6 +25,7 @@ from nightlane.aws.table.items import (
     wake_partition,
 )
 from nightlane.domain.file import TOMBSTONE_SECONDS, FilePurpose, StoredFile
+from nightlane.domain.quota_counts import deleted, stored
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -30,13 +40,22 @@ class DynamoFiles:
     def __init__(self, client: "DynamoDBClient", table: str) -> None:
         self._table = Connection(client, table)
 
-    def put_file(self, file: StoredFile) -> None:
-        self._table.insert(file_to_item(file))
-
-    def add_file(self, file: StoredFile) -> bool:
-        try:
+    def put_file(self, file: StoredFile, max_stored_bytes: int | None = None) -> None:
+        counted = quotas.count(file.tenant, stored(file, max_stored_bytes))
+        if not counted:
             self._table.insert(file_to_item(file))
-        except ConditionFailed:
+            return
+        new = put(file_to_item(file)) | {"ConditionExpression": "attribute_not_exists(pk)"}
+        try:
+            self._table.transact([("Put", new), *counted])
+        except TransactionRefused as refusal:
+            quotas.raise_if_reached(refusal, 1)
+            raise
+
+    def add_file(self, file: StoredFile, max_stored_bytes: int | None = None) -> bool:
+        try:
+            self.put_file(file, max_stored_bytes)
+        except (ConditionFailed, TransactionRefused):
             return False
         return True
 
@@ -81,12 +100,19 @@ class DynamoFiles:
         )
 
     def delete_file(self, file: StoredFile, at: int) -> bool:
-        return self._update_if(
-            file.id,
+        tombstone = (
+            file_key(file.id),
             "SET #deleted_at = :at, #ttl = :ttl, #active = :active, #wake_at = :at REMOVE #owner",
             {"at": at, "ttl": at + TOMBSTONE_SECONDS, "active": wake_partition(file.id)},
             PENDING if file.is_pending else STORED,
         )
+        if not file.is_counted:
+            return self._update_if(*tombstone)
+        try:
+            self._table.transact([("Update", update(*tombstone)), *quotas.count(file.tenant, deleted(file))])
+        except TransactionRefused:
+            return False
+        return True
 
     def complete_file(self, file: StoredFile) -> bool:
         complete = replace(file, pending_until=None, problem=None)
@@ -96,14 +122,14 @@ class DynamoFiles:
         else:
             values["ends_at"] = complete.ends_at
             expression = "SET #owner = :owner, #wake_at = :ends_at REMOVE #pending_until, #problem"
-        return self._update_if(file.id, expression, values, PENDING)
+        return self._update_if(file_key(file.id), expression, values, PENDING)
 
     def refuse_file(self, file_id: str, problem: str) -> bool:
-        return self._update_if(file_id, "SET #problem = :problem", {"problem": problem}, PENDING)
+        return self._update_if(file_key(file_id), "SET #problem = :problem", {"problem": problem}, PENDING)
 
-    def _update_if(self, file_id: str, expression: str, values: Item, condition: str) -> bool:
+    def _update_if(self, key: Key, expression: str, values: Item, condition: str) -> bool:
         try:
-            self._table.update(file_key(file_id), expression, values, condition)
+            self._table.update(key, expression, values, condition)
         except ConditionFailed:
             return False
         return True

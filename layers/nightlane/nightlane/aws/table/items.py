@@ -11,7 +11,9 @@ from nightlane.aws.table.connection import Item, Key
 from nightlane.domain.admission_order import Slots, Waiting
 from nightlane.domain.batch import Batch, BatchError, BatchRequest, BatchStatus, Outcome, Usage
 from nightlane.domain.file import FilePurpose, StoredFile
+from nightlane.domain.quotas import NO_QUOTA, BatchSize, Quota, quota_from_text, quota_to_text
 from nightlane.domain.shard import Part, Shard, Suspicion
+from nightlane.domain.tally import Tally
 from nightlane.domain.trouble import Rest, Trouble
 
 # The sweeper's index is spread over several partitions, so that its throughput is not limited to one.
@@ -113,6 +115,7 @@ def batch_to_item(batch: Batch, wake_at: int) -> Item:
         "output_expires_after": request.output_expires_after,
         "retry_of": request.retry_of,
         "output_prefix": request.output_prefix,
+        "quota": quota_to_item(batch.quota),
     }
 
 
@@ -147,9 +150,12 @@ def batch_from_item(item: Mapping[str, Any]) -> Batch:
         listed=item["listed"],
         created_at=int(item["created_at"]),
         expires_at=int(item["expires_at"]),
+        quota=quota_from_item(item),
+        size=BatchSize(**{name: int(item.get(name, 0)) for name in BatchSize.__struct_fields__}),
         model=item.get("model"),
         errors=tuple(_error_from_map(error) for error in item.get("errors", ())),
         usage=Usage(**{name: int(item.get(name, 0)) for name in _TOKENS}),
+        tally=Tally(**{name: int(item.get(name, 0)) for name in Tally.__struct_fields__}),
         output_file_id=item.get("output_file_id"),
         error_file_id=item.get("error_file_id"),
         output_problem=item.get("output_problem"),
@@ -161,6 +167,15 @@ def batch_from_item(item: Mapping[str, Any]) -> Batch:
         **_times(item),
         **_counts(item),
     )
+
+
+def quota_to_item(quota: Quota) -> str | None:
+    """Return the attribute `quota` of a batch or a key; None if nothing is limited."""
+    return None if quota == NO_QUOTA else quota_to_text(quota)
+
+
+def quota_from_item(item: Mapping[str, Any]) -> Quota:
+    return quota_from_text(item["quota"]) if "quota" in item else NO_QUOTA
 
 
 def _times(item: Mapping[str, Any]) -> dict[str, Any]:
@@ -256,6 +271,7 @@ def file_to_item(file: StoredFile) -> Item:
         "is_direct": file.is_direct or None,
         "pending_until": file.pending_until,
         "problem": file.problem,
+        "counted": True if file.is_counted else None,
     }
 
 
@@ -272,6 +288,7 @@ def file_from_item(item: Mapping[str, Any]) -> StoredFile:
         is_direct=item.get("is_direct", False),
         pending_until=_whole(item.get("pending_until")),
         problem=item.get("problem"),
+        is_counted=item.get("counted", False),
     )
 
 

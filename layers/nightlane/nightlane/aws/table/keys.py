@@ -12,6 +12,7 @@ from nightlane.aws.table.connection import (
     TransactionRefused,
     delete,
 )
+from nightlane.aws.table.items import quota_from_item, quota_to_item
 from nightlane.domain.keys import ApiKey, digest
 
 if TYPE_CHECKING:
@@ -40,8 +41,13 @@ class DynamoKeys:
 
     def tenant_of(self, secret: str) -> str | None:
         """Return the tenant of a key, or None if the key is unknown."""
+        key = self.find_key(secret)
+        return key.tenant if key else None
+
+    def find_key(self, secret: str) -> ApiKey | None:
+        """Return the record of a key, or None if the key is unknown."""
         item = self._table.get(_item_key(digest(secret)))
-        return str(item["tenant"]) if item else None
+        return _from_item(item) if item else None
 
     def list_keys(self, tenant: str | None = None, digits: str = "") -> Iterator[ApiKey]:
         """Return the keys whose SHA-256 begins with `digits`, by tenant and time. Eventually consistent."""
@@ -81,6 +87,7 @@ def _to_item(key: ApiKey) -> Item:
         "name": key.name,
         "created_at": key.created_at,
         "ends_with": key.ends_with,
+        "quota": quota_to_item(key.quota),
     }
 
 
@@ -91,4 +98,5 @@ def _from_item(item: Item) -> ApiKey:
         name=item["name"],
         created_at=int(item["created_at"]),
         ends_with=item["ends_with"],
+        quota=quota_from_item(item),
     )

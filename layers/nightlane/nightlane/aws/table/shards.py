@@ -146,7 +146,7 @@ def _shard_update(shard: Shard, checkpoint: Checkpoint) -> Item:
 
 def _batch_update(batch_id: str, checkpoint: Checkpoint) -> Item:
     counts: Item = {"completed": checkpoint.completed, "failed": checkpoint.failed}
-    counts |= msgspec.structs.asdict(checkpoint.usage)
+    counts |= msgspec.structs.asdict(checkpoint.usage) | msgspec.structs.asdict(checkpoint.tally)
     counts |= {"shards_done": int(checkpoint.finished)}
     counts = {name: count for name, count in counts.items() if count}
     values: Item = {

@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from contextlib import suppress
 
+import msgspec
+
+from nightlane.aws.table import quotas
 from nightlane.aws.table.connection import (
     ConditionFailed,
     Connection,
@@ -23,8 +26,10 @@ from nightlane.aws.table.items import (
     waiting_key,
     waiting_to_item,
 )
+from nightlane.domain import quota_counts
 from nightlane.domain.batch import Batch, BatchError, BatchStatus, Outcome
 from nightlane.domain.file import StoredFile
+from nightlane.domain.quotas import NO_SIZE, BatchSize
 from nightlane.domain.webhook import event_of
 
 UNPLANNED = "#status = :validating AND attribute_not_exists(#manifest_key) AND attribute_not_exists(#outcome)"
@@ -82,8 +87,17 @@ class DynamoSteps:
         return True
 
     def record_plan(
-        self, batch: Batch, *, manifest_key: str, shards: int, total: int, model: str | None, at: int
+        self,
+        batch: Batch,
+        *,
+        manifest_key: str,
+        shards: int,
+        total: int,
+        model: str | None,
+        at: int,
+        size: BatchSize = NO_SIZE,
     ) -> bool:
+        sizes = {name: number for name, number in msgspec.structs.asdict(size).items() if number}
         values: Item = {
             "manifest": manifest_key,
             "shards": shards,
@@ -92,10 +106,12 @@ class DynamoSteps:
             "expires_at": batch.expires_at,
             "validating": BatchStatus.VALIDATING.value,
             "epoch": batch.epoch,
+            **sizes,
         }
         assignments = (
             "#manifest_key = :manifest, #shards_total = :shards, #total = :total, #validated_at = :at"
         )
+        assignments += "".join(f", #{name} = :{name}" for name in sizes)
         if model is not None:
             values["model"] = model
             assignments += ", #model = :model"
@@ -106,9 +122,12 @@ class DynamoSteps:
             f"{UNPLANNED} AND {SAME_STEP}",
         )
         entry = put(waiting_to_item(batch))
+        counts = quota_counts.planned(batch, total, size)
+        enqueued = quotas.count(batch.tenant, counts, tokens_until=batch.expires_at)
         try:
-            self._table.transact([("Update", planned), ("Put", entry)])
-        except TransactionRefused:
+            self._table.transact([("Update", planned), ("Put", entry), *enqueued])
+        except TransactionRefused as refusal:
+            quotas.raise_if_reached(refusal, 2)
             stored = self._table.get(batch_key(batch.id)) or {}
             return stored.get("manifest_key") == manifest_key
         return True
@@ -145,6 +164,7 @@ class DynamoSteps:
         event = put(event_to_item(event_of(batch, BatchStatus(outcome.value), at)))
         actions += [("Update", finished), ("Update", slot), ("Delete", delete(waiting_key(batch)))]
         actions.append(("Put", event))
+        actions += quotas.count(batch.tenant, quota_counts.ended(batch, (output, error)))
         try:
             self._table.transact(actions)
         except TransactionRefused:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from nightlane.aws.table import quotas
 from nightlane.aws.table.connection import (
     ConditionFailed,
     Connection,
@@ -15,6 +16,7 @@ from nightlane.aws.table.connection import (
 )
 from nightlane.aws.table.items import file_to_item
 from nightlane.domain.file import FilePurpose, StoredFile
+from nightlane.domain.quota_counts import stored
 from nightlane.domain.upload import (
     FORGET_SECONDS,
     MAX_PARTS,
@@ -86,7 +88,14 @@ class DynamoUploads:
             was_written=lambda item: "file_id" not in item and item["status"] == UploadStatus.PENDING,
         )
 
-    def finish_upload(self, upload_id: str, completion: Completion, file: StoredFile) -> bool:
+    def finish_upload(
+        self,
+        upload_id: str,
+        completion: Completion,
+        file: StoredFile,
+        max_stored_bytes: int | None = None,
+    ) -> bool:
+        counted = quotas.count(file.tenant, stored(file, max_stored_bytes))
         change = update(
             _item_key(upload_id),
             "SET #status = :completed REMOVE #parts",
@@ -94,8 +103,9 @@ class DynamoUploads:
             IS_ACCEPTED,
         )
         try:
-            self._table.transact([("Update", change), ("Put", put(file_to_item(file)))])
-        except TransactionRefused:
+            self._table.transact([("Update", change), ("Put", put(file_to_item(file))), *counted])
+        except TransactionRefused as refusal:
+            quotas.raise_if_reached(refusal, 2)
             return False
         return True
 

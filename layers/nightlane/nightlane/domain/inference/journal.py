@@ -11,6 +11,7 @@ from nightlane.domain.parts import write_records
 from nightlane.domain.ports import Ports
 from nightlane.domain.shard import Checkpoint, DoneLines, Part, Shard, Suspicion
 from nightlane.domain.stores import Fenced
+from nightlane.domain.tally import NO_TALLY, Take, Tally
 from nightlane.settings import InferenceSettings
 
 FIRST_PAUSE_SECONDS = 0.2
@@ -34,6 +35,7 @@ class Journal:
         budget: ByteBudget | None = None,
         suspicions: Callable[[], Mapping[int, Suspicion]] = dict,
         on_due: Callable[[], None] = lambda: None,
+        take_tally: Take = lambda: NO_TALLY,
     ) -> None:
         self.shard = shard
         self.done = DoneLines(lines, shard.done)
@@ -41,9 +43,12 @@ class Journal:
         self._budget = budget or ByteBudget(ports.settings.checkpoint_bytes)
         self._suspicions = suspicions
         self._on_due = on_due
+        self._take_tally = take_tally
         self._pending: list[Result] = []
         self._pending_bytes = 0
         self._committing: list[Result] = []
+        self._tally = NO_TALLY
+        """Of the results in `_committing`."""
         self._lock = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -96,6 +101,7 @@ class Journal:
                 await self._commit(finished=False)
             self._committing, self._pending, self._pending_bytes = self._pending, [], 0
             if self._committing or (finished and not self.shard.finished):
+                self._tally = self._take_tally()
                 await self._commit(finished=finished)
 
     async def _commit(self, *, finished: bool) -> None:
@@ -110,6 +116,7 @@ class Journal:
             results,
             finished=finished,
             suspicions=suspicions,
+            tally=self._tally,
         )
         self._committing = []
         for result in results:
@@ -125,6 +132,7 @@ def save_results(
     *,
     finished: bool,
     suspicions: Mapping[int, Suspicion] | None = None,
+    tally: Tally = NO_TALLY,
 ) -> Shard:
     """Write the part, then commit it; `done` holds the lines finished before.
 
@@ -135,11 +143,13 @@ def save_results(
     """
     started_at = ports.monotonic()
     lines = [result.record.line for result in results]
-    part = None
+    part, tally = None, tally + Tally(checkpoints=1)
     if results:
         key = f"work/{shard.batch_id}/parts/{shard.index:05d}/{shard.epoch:05d}-{shard.commits:05d}.jsonl"
         part = Part(key, min(lines), max(lines))
-        ports.blobs.put(key, write_records(result.record for result in results))
+        records = write_records(result.record for result in results)
+        ports.blobs.put(key, records)
+        tally += Tally(output_bytes=len(records))
     done_after = DoneLines(done.size, bytes(done))
     for line in lines:
         done_after.add(line)
@@ -152,6 +162,7 @@ def save_results(
         model=next((result.model for result in reversed(results) if result.model), None),
         finished=finished,
         suspicions=suspicions or {},
+        tally=tally,
     )
     saved = ports.batches.commit_checkpoint(shard, checkpoint)
     ports.metrics.add(Metric.CHECKPOINT_TIME, round((ports.monotonic() - started_at) * 1000, 1))

@@ -10,6 +10,7 @@ from nightlane.domain.inference.quarantine import Quarantine
 from nightlane.domain.ports import Ports
 from nightlane.domain.shard import Shard, ShardSpec
 from nightlane.domain.stores import Fenced
+from nightlane.domain.tally import NO_TALLY, Take
 from nightlane.settings import InferenceSettings
 
 
@@ -27,11 +28,14 @@ class OpenShard:
 class OpenShards:
     """Commits the results of several shards. `open` may be called on another thread."""
 
-    def __init__(self, ports: Ports[InferenceSettings], budget: ByteBudget) -> None:
+    def __init__(
+        self, ports: Ports[InferenceSettings], budget: ByteBudget, take_tally: Take = lambda: NO_TALLY
+    ) -> None:
         self.is_due = asyncio.Event()
         """Set when there is enough for a checkpoint."""
         self._ports = ports
         self._budget = budget
+        self._take_tally = take_tally
         self._open: list[OpenShard] = []
         budget.on_pressure = self.is_due.set
 
@@ -39,7 +43,13 @@ class OpenShards:
         """Add a shard that has just begun."""
         quarantine = Quarantine(shard.suspicions)
         journal = Journal(
-            self._ports, shard, spec.lines, self._budget, quarantine.remembered, self.is_due.set
+            self._ports,
+            shard,
+            spec.lines,
+            self._budget,
+            quarantine.remembered,
+            self.is_due.set,
+            self._take_tally,
         )
         opened = OpenShard(spec, numbers, journal, quarantine)
         self._open.append(opened)

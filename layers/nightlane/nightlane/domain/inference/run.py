@@ -47,7 +47,8 @@ class LaneRun:
         self._ports, rest = ports, known.rest
         self._work, lane = work, work.lane
         self._started_at = ports.monotonic()
-        self._shards = OpenShards(ports, budget)
+        self._traffic = Traffic(lane.upstream, ports.monotonic)
+        self._shards = OpenShards(ports, budget, self._traffic.tally.take)
         self._lines = lines_of(ports, work, self._shards)
         self._feed = Feed(self._lines, lane.capacity, budget)
         self._health = Health(probing=rest is not None)
@@ -58,7 +59,6 @@ class LaneRun:
         limiter = self._shared_limit.limiter
         self._predecessors = predecessors
         self._remainder = Remainder(limiter, predecessors)
-        self._traffic = Traffic(lane.upstream, ports.monotonic)
         self._monitor = UpstreamMonitor(
             ports,
             lane.upstream,

@@ -7,6 +7,7 @@ from nightlane.domain.inference.outcomes import Outcome
 from nightlane.domain.inference.ports import Kind
 from nightlane.domain.inference.table import Verdict
 from nightlane.domain.metrics import Meter, Metric
+from nightlane.domain.tally import RunTally
 
 
 class Traffic:
@@ -17,6 +18,7 @@ class Traffic:
         self._monotonic = monotonic
         self._in_flight = 0
         self._since = monotonic()
+        self.tally = RunTally(monotonic, self._since)
         self._clear()
 
     def _clear(self) -> None:
@@ -43,7 +45,9 @@ class Traffic:
         """Count the outcome of a request that took `seconds`."""
         if outcome.answer is not None:
             self._latencies.append(seconds)
-        if outcome.verdict in (Verdict.REFUSED, Verdict.DENIED):
+        is_refused = outcome.verdict in (Verdict.REFUSED, Verdict.DENIED)
+        self.tally.add_request(seconds, is_refused=is_refused)
+        if is_refused:
             self._kinds[Metric.UPSTREAM_REFUSALS, outcome.kind] += 1
         elif outcome.verdict is Verdict.FAILED:
             self._kinds[Metric.UPSTREAM_FAILURES, outcome.kind] += 1

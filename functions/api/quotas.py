@@ -1,0 +1,21 @@
+"""The quota of a request, and the headers that show what is left of it."""
+
+from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
+
+from functions.api.http import tenant_of
+from nightlane.domain.ports import Ports
+from nightlane.domain.quotas import Quota, get_allowances, quota_from_text
+from nightlane.settings import QuotaSettings
+from nightlane.wire.rate_limits import rate_limit_headers
+
+
+def quota_of(event: APIGatewayProxyEvent, settings: QuotaSettings) -> Quota:
+    """Return what the tenant may use: as its key says, and otherwise as the settings say."""
+    own = event.request_context.authorizer.get("quota")
+    return quota_from_text(own).over(settings.quota) if own else settings.quota
+
+
+def quota_headers(ports: Ports[QuotaSettings], event: APIGatewayProxyEvent) -> dict[str, str]:
+    """Return OpenAI's rate limit headers; none if nothing that they show is limited."""
+    quota = quota_of(event, ports.settings)
+    return rate_limit_headers(get_allowances(ports.quotas, tenant_of(event), quota, ports.now()))
