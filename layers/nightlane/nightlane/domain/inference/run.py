@@ -60,13 +60,7 @@ class LaneRun:
         self._predecessors = predecessors
         self._remainder = Remainder(limiter, predecessors)
         self._monitor = UpstreamMonitor(
-            ports,
-            lane.upstream,
-            self._feed,
-            limiter,
-            self._health,
-            self._supervisor,
-            served=work.served,
+            ports, lane.upstream, self._feed, limiter, self._health, self._supervisor, served=work.served
         )
         tools = Tools(self._feed, self._monitor, self._health, self._supervisor, self._traffic, budget)
         self._sender = Sender(ports, upstream, work.batch.request.endpoint.removeprefix("/v1"), tools)
