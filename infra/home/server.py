@@ -34,6 +34,8 @@ START_SECONDS = 30
 THREADS = 32
 # Senders notify receivers. Polling is only for messages that become visible again.
 POLL_SECONDS = 0.5
+# An attempt to reach a dead webhook endpoint takes seconds, which must not delay the other endpoints.
+MORE_NOTIFIERS = 3
 SWEEP_SECONDS = 5.0
 PURGE_SECONDS = 3_600.0
 PAUSE_AFTER_ERROR_SECONDS = 1.0
@@ -114,7 +116,7 @@ class HomeServer:
         self._thread.stop()
 
     async def _serve(self, ready: Callable[[], None], stopping: asyncio.Event) -> None:
-        # asyncio's default on two cores is six threads, and the loops below take three of them.
+        # asyncio's default on two cores is six threads, and the loops below take seven of them.
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS))
         async with AsyncExitStack() as stack:
             stack.enter_context(exclusive(self._folder))
@@ -122,7 +124,8 @@ class HomeServer:
             stack.callback(parts.database.close)
             await self._listen(parts, stack)
             loops = [
-                asyncio.create_task(asyncio.to_thread(self._deliver, parts, queue)) for queue in self._sent
+                asyncio.create_task(asyncio.to_thread(self._deliver, parts, queue))
+                for queue in (*self._sent, *[Queue.NOTIFY] * MORE_NOTIFIERS)
             ]
             loops.append(asyncio.create_task(asyncio.to_thread(self._sweep, parts)))
             worker = asyncio.create_task(self._worker.keep())

@@ -1,5 +1,6 @@
 """The official client manages webhook endpoints, and unwraps what a real server receives."""
 
+import asyncio
 import queue
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,10 +23,19 @@ class Receiver:
 
     url: str = ""
     statuses: list[int] = field(default_factory=list)
+    silent: bool = False
+    """Whether it answers no request until this is false."""
+    hung_up: int = 0
+    """How many requests were given up by their sender before they had an answer."""
     received: "queue.Queue[tuple[dict[str, str], bytes]]" = field(default_factory=queue.Queue)
 
     async def receive(self, request: web.Request) -> web.Response:
         self.received.put((dict(request.headers), await request.read()))
+        while self.silent:
+            await asyncio.sleep(0.02)
+            if request.transport is None or request.transport.is_closing():
+                self.hung_up += 1
+                break
         return web.Response(status=self.statuses.pop(0) if self.statuses else 200)
 
     def next(self) -> tuple[dict[str, str], bytes]:
@@ -93,3 +103,27 @@ def test_the_client_unwraps_the_event_of_a_batch_and_of_a_test(instance: Instanc
         finally:
             client.webhooks.delete(endpoint.id)
         assert receiver.received.empty()
+
+
+def test_an_endpoint_that_does_not_answer_delays_no_other_event(instance: Instance) -> None:
+    clients = {tenant: instance.client_of(tenant) for tenant in ("acme", "other")}
+    with receiving() as silent, receiving() as good:
+        silent.silent = True
+        ids = {
+            tenant: clients[tenant]
+            .webhooks.create(name="ours", url=receiver.url, event_types=["batch.failed"])
+            .id
+            for tenant, receiver in (("other", silent), ("acme", good))
+        }
+        try:
+            for tenant, receiver in (("other", silent), ("acme", good)):
+                file = clients[tenant].files.create(file=b"{}\n", purpose="batch")
+                clients[tenant].batches.create(
+                    input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h"
+                )
+                receiver.next()
+            assert silent.hung_up == 0
+        finally:
+            silent.silent = False
+            for tenant, endpoint_id in ids.items():
+                clients[tenant].webhooks.delete(endpoint_id)
