@@ -3,9 +3,9 @@
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
 
 from functions.api.http import tenant_of
+from nightlane.client_settings import QuotaSettings
 from nightlane.domain.ports import Ports
 from nightlane.domain.quotas import Quota, get_allowances, quota_from_text
-from nightlane.settings import QuotaSettings
 from nightlane.wire.rate_limits import rate_limit_headers
 
 

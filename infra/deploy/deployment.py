@@ -7,16 +7,15 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from nightlane.domain.window import DAY_SECONDS
-from nightlane.settings import (
-    MAX_EVENT_SOURCE_CONCURRENCY,
+from nightlane.resource_settings import (
     AssembleQueueSettings,
     DeadLetterQueueSettings,
     InferQueueSettings,
     NotifyQueueSettings,
     PlanQueueSettings,
-    Settings,
     StorageSettings,
 )
+from nightlane.settings import MAX_EVENT_SOURCE_CONCURRENCY, Settings
 from nightlane.upstream_settings import PEM
 
 from ..environment import MAX_ENVIRONMENT_BYTES, environment_bytes

@@ -4,12 +4,12 @@ import pytest
 from pydantic import ValidationError
 
 from infra.resources import functions
+from nightlane.resource_settings import PlanQueueSettings
 from nightlane.settings import (
     ApiSettings,
     AuthorizeSettings,
     EndpointSettings,
     InferSettings,
-    PlanQueueSettings,
     Settings,
     SweepSettings,
 )

@@ -5,11 +5,20 @@ The last classes are the settings of the Lambda functions: each has exactly what
 
 import json
 import math
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import Field, StringConstraints, field_validator
+from pydantic import Field, field_validator
 
-from nightlane.domain.quotas import MAX_QUOTA, Quota
+from nightlane.client_settings import BatchEndpointSettings, BrowserSettings, QuotaSettings
+from nightlane.resource_settings import (
+    AssembleQueueSettings,
+    DeadLetterQueueSettings,
+    InferQueueSettings,
+    NotifyQueueSettings,
+    PlanQueueSettings,
+    StorageSettings,
+    TableSettings,
+)
 from nightlane.s3_settings import S3InputSettings, S3OutputSettings
 from nightlane.settings_group import SettingsGroup
 from nightlane.upstream_settings import UpstreamSettings, check_upstreams
@@ -19,41 +28,6 @@ KIB = 1024
 MIB = 1024 * KIB
 # Of MaximumConcurrency: https://docs.aws.amazon.com/lambda/latest/api/API_ScalingConfig.html
 MIN_EVENT_SOURCE_CONCURRENCY, MAX_EVENT_SOURCE_CONCURRENCY = 2, 1_000
-# Segments of letters, digits, "_", "-" and ".", none of which begins with a dot.
-Path = Annotated[str, StringConstraints(max_length=100, pattern=r"^/v1(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)+$")]
-
-
-class TableSettings(SettingsGroup):
-    table_name: str = "nightlane"
-
-
-class StorageSettings(TableSettings):
-    bucket_name: str = "nightlane"
-
-
-class PlanQueueSettings(SettingsGroup):
-    plan_queue_url: str = ""
-
-
-class InferQueueSettings(SettingsGroup):
-    infer_queue_url: str = ""
-
-
-class AssembleQueueSettings(SettingsGroup):
-    assemble_queue_url: str = ""
-
-
-class NotifyQueueSettings(SettingsGroup):
-    notify_queue_url: str = ""
-
-
-class DeadLetterQueueSettings(SettingsGroup):
-    """Identify which kind of message a dead letter is."""
-
-    plan_dead_letters_arn: str = ""
-    infer_dead_letters_arn: str = ""
-    assemble_dead_letters_arn: str = ""
-    notify_dead_letters_arn: str = ""
 
 
 class EndpointSettings(SettingsGroup):
@@ -109,42 +83,6 @@ class WindowSettings(StepSettings):
     )
 
 
-class BatchEndpointSettings(SettingsGroup):
-    extra_endpoints: tuple[Path, ...] = Field(
-        default=(),
-        max_length=20,
-        description="Paths that a batch may be for, besides OpenAI's; as JSON in an environment",
-    )
-
-    @field_validator("extra_endpoints", mode="before")
-    @classmethod
-    def _read_paths(cls, value: Any) -> Any:
-        try:
-            return json.loads(value) if isinstance(value, str) else value
-        except ValueError as error:
-            raise ValueError('this must be a JSON list of paths, such as ["/v1/rerank"]') from error
-
-    @field_validator("extra_endpoints")
-    @classmethod
-    def _each_once(cls, paths: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(paths))
-
-
-class QuotaSettings(SettingsGroup):
-    """What each tenant may use, unless its key has another number; None is unlimited."""
-
-    quota_batches_per_hour: int | None = Field(default=None, ge=1, le=MAX_QUOTA)
-    quota_enqueued_requests: int | None = Field(default=None, ge=1, le=MAX_QUOTA)
-    quota_enqueued_tokens: int | None = Field(default=None, ge=1, le=MAX_QUOTA)
-    quota_stored_bytes: int | None = Field(default=None, ge=1, le=MAX_QUOTA)
-    quota_requests_in_flight: int | None = Field(default=None, ge=1, le=MAX_QUOTA)
-
-    @property
-    def quota(self) -> Quota:
-        """The default of all tenants."""
-        return Quota(**{name: getattr(self, f"quota_{name}") for name in Quota.__struct_fields__})
-
-
 class RetentionSettings(SettingsGroup):
     batch_file_retention_seconds: int = Field(default=2_592_000, ge=1)
 
@@ -168,14 +106,6 @@ class UploadSettings(BatchSizeSettings, RetentionSettings):
 
 class ContentSettings(SettingsGroup):
     max_inline_content_bytes: int = Field(default=4 * MIB, ge=0)
-
-
-class BrowserSettings(SettingsGroup):
-    cors_origin: str | None = Field(
-        default=None,
-        pattern=r"^(\*|https?://[^\s/,*]+)$",
-        description="Browsers let pages of this origin use the API, e.g. https://ui.example.com; * for all",
-    )
 
 
 class ShardSettings(SettingsGroup):

@@ -25,7 +25,8 @@ from nightlane.aws.table import (
 from nightlane.domain.ports import Ports
 from nightlane.domain.webhook_ports import Webhooks
 from nightlane.observability import EmbeddedMetrics, log_event
-from nightlane.settings import EndpointSettings, NotifySettings, RequestSettings, StorageSettings
+from nightlane.resource_settings import StorageSettings
+from nightlane.settings import EndpointSettings, NotifySettings, RequestSettings
 from nightlane.upstream.connections import HttpConnections
 from nightlane.upstream.credentials import Credentials, FixedKey
 from nightlane.upstream.models import HttpModels

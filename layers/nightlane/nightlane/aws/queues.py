@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from nightlane.domain.shard import LaneMessage
-from nightlane.settings import (
+from nightlane.resource_settings import (
     AssembleQueueSettings,
     InferQueueSettings,
     NotifyQueueSettings,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from nightlane.domain.batch import Batch
 from nightlane.domain.batches import get_batch
 from nightlane.domain.ports import Ports
-from nightlane.settings import PlanQueueSettings
+from nightlane.resource_settings import PlanQueueSettings
 
 
 @dataclass(frozen=True, slots=True)

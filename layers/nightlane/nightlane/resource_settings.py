@@ -1,0 +1,36 @@
+"""The names of the resources that functions use."""
+
+from nightlane.settings_group import SettingsGroup
+
+
+class TableSettings(SettingsGroup):
+    table_name: str = "nightlane"
+
+
+class StorageSettings(TableSettings):
+    bucket_name: str = "nightlane"
+
+
+class PlanQueueSettings(SettingsGroup):
+    plan_queue_url: str = ""
+
+
+class InferQueueSettings(SettingsGroup):
+    infer_queue_url: str = ""
+
+
+class AssembleQueueSettings(SettingsGroup):
+    assemble_queue_url: str = ""
+
+
+class NotifyQueueSettings(SettingsGroup):
+    notify_queue_url: str = ""
+
+
+class DeadLetterQueueSettings(SettingsGroup):
+    """Identify which kind of message a dead letter is."""
+
+    plan_dead_letters_arn: str = ""
+    infer_dead_letters_arn: str = ""
+    assemble_dead_letters_arn: str = ""
+    notify_dead_letters_arn: str = ""
