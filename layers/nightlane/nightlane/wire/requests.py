@@ -1,4 +1,4 @@
-"""Requests of clients, and the mapping from validation errors to OpenAI's errors.
+"""Requests of clients.
 
 Source: https://platform.openai.com/docs/api-reference/batch/create, …/files/create, …/files/list
 """
@@ -18,17 +18,18 @@ from pydantic import (
     model_validator,
 )
 from pydantic.config import JsonDict
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic_core import PydanticCustomError
 
 from nightlane.domain.batch import BatchRequest
 from nightlane.domain.endpoints import ENDPOINTS
 from nightlane.domain.errors import BadRequest
-from nightlane.domain.file import UPLOADABLE, FilePurpose
-from nightlane.domain.ids import MAX_ID_CHARACTERS, shorten
+from nightlane.domain.file import FilePurpose
+from nightlane.domain.ids import MAX_ID_CHARACTERS
 from nightlane.domain.s3_locations import MAX_URL_CHARACTERS, SCHEME, is_s3_url
 from nightlane.domain.utf8 import explain_surrogate
 from nightlane.domain.window import SUPPORTED_WINDOWS, parse_window
 from nightlane.settings import MIB
+from nightlane.wire.problems import bad_request, list_values
 
 MAX_TOKEN_CHARACTERS = 512
 MetadataKey = Annotated[str, StringConstraints(max_length=64)]
@@ -42,16 +43,12 @@ CURSOR_PATTERN = f"{BATCH_ID_PATTERN}|^$"
 FILE_OR_S3: JsonDict = {"anyOf": [{"maxLength": MAX_ID_CHARACTERS}, {"pattern": f"^{SCHEME}"}]}
 WINDOW_PATTERN = "^(([1-9][0-9]?|1[0-5][0-9]|16[0-8])h|[1-7]d)$"
 MAX_FILE_BYTES = 512 * MIB
-SUPPORTED: Mapping[str, tuple[str, ...]] = {
-    "purpose": tuple(purpose.value for purpose in UPLOADABLE),
-    "order": ("asc", "desc"),
-}
 
 
 def _supported_endpoint(endpoint: str, info: ValidationInfo) -> str:
     endpoints = (*ENDPOINTS, *(info.context or ()))
     if endpoint not in endpoints:
-        raise _unsupported(_list(endpoints))
+        raise _unsupported(list_values(endpoints))
     return endpoint
 
 
@@ -228,97 +225,4 @@ def read(model: type[Model], values: Any, extra_endpoints: Sequence[str] = ()) -
     try:
         return model.model_validate(values, context=extra_endpoints)
     except ValidationError as error:
-        raise _bad_request(error.errors(include_url=False)[0]) from error
-
-
-def _bad_request(problem: ErrorDetails) -> BadRequest:
-    name = _param(problem["loc"])
-    code, message = _explain(problem, name)
-    return BadRequest(message, code=code, param=name or None)
-
-
-def _param(location: tuple[int | str, ...]) -> str:
-    if location[-1:] == ("[key]",):
-        # The key itself is what is wrong, and may be of any length.
-        location = location[:-2]
-    return shorten(".".join(str(part) for part in location))
-
-
-def _explain(problem: ErrorDetails, name: str) -> tuple[str, str]:
-    kind, context, value = problem["type"], problem.get("ctx", {}), problem["input"]
-    match kind:
-        case "missing":
-            return "missing_required_parameter", f"Missing required parameter: '{name}'."
-        case "extra_forbidden":
-            return "unknown_parameter", f"Unknown parameter: '{name}'."
-        case "literal_error" | "unsupported_value" if isinstance(value, str):
-            supported = context.get("supported") or _list(SUPPORTED.get(name, ("created_at",)))
-            return "invalid_value", _invalid_value(name, value, supported)
-        case "string_too_long" if problem["loc"][-1] == "[key]":
-            return "property_name_above_max_length", (
-                f"Invalid 'metadata': property name too long. Expected a property name with maximum length "
-                f"{context['max_length']}, but got one with length {len(value)} instead."
-            )
-        case "string_too_long":
-            return "string_above_max_length", (
-                f"Invalid '{name}': string too long. Expected a string with maximum length "
-                f"{context['max_length']}, but got a string with length {len(value)} instead."
-            )
-        case "string_too_short":
-            return "string_below_min_length", (
-                f"Invalid '{name}': empty string. Expected a string with minimum length "
-                f"{context['min_length']}, but got an empty string instead."
-            )
-        case "too_long":
-            return "object_above_max_properties", (
-                f"Invalid '{name}': too many properties. Expected an object with at most "
-                f"{context['max_length']} properties, but got an object with {len(value)} properties instead."
-            )
-        case "less_than_equal":
-            return "integer_above_max_value", (
-                f"Invalid '{name}': integer above maximum value. "
-                f"Expected a value <= {context['le']}, but got {value} instead."
-            )
-        case "greater_than_equal":
-            return "integer_below_min_value", (
-                f"Invalid '{name}': integer below minimum value. "
-                f"Expected a value >= {context['ge']}, but got {value} instead."
-            )
-    return "invalid_type", (
-        f"Invalid type for '{name}': expected {_expected(kind)}, but got {_kind_of(value)} instead."
-        if name
-        else "Invalid body: expected a JSON object."
-    )
-
-
-def _invalid_value(name: str, value: str, supported: str) -> str:
-    # The official clients show only the message, so it contains the code and the parameter, too.
-    return f"Invalid value: '{shorten(value)}'. Supported {supported}. (invalid_value for {name})"
-
-
-def _list(values: Sequence[str]) -> str:
-    *first, last = [f"'{each}'" for each in values]
-    return f"values are: {', '.join(first)}, and {last}" if first else f"value is: {last}"
-
-
-def _expected(kind: str) -> str:
-    if kind.startswith(("int", "greater", "less")):
-        return "an integer"
-    if kind.startswith("list"):
-        return "an array"
-    if kind.startswith(("dict", "model")):
-        return "an object"
-    return "a string"
-
-
-def _kind_of(value: Any) -> str:
-    if isinstance(value, bool):
-        return "a boolean"
-    kinds: tuple[tuple[type, str], ...] = (
-        (str, "a string"),
-        (int, "an integer"),
-        (float, "a number"),
-        (list, "an array"),
-        (dict, "an object"),
-    )
-    return next((name for kind, name in kinds if isinstance(value, kind)), "null")
+        raise bad_request(error.errors(include_url=False)[0]) from error
