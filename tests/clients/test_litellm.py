@@ -45,7 +45,7 @@ class Chain:
     through_proxy: openai.OpenAI
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
     folder, port = tmp_path_factory.mktemp("litellm"), free_port()
     url = f"http://127.0.0.1:{port}/v1"
