@@ -23,7 +23,7 @@ demo: $(VENV)/.demo ## Run a real batch on this machine
 
 test: check ## Check style and types, then run the tests
 	rm -rf .build/aws-calls
-	$(RUN) pytest -n 2 --dist loadgroup
+	$(RUN) pytest -n 3 --dist loadgroup
 	$(RUN) pytest tests/infra/policies.py
 
 crash-points: $(VENV)/.dev ## Inject faults into every call and step of every story (ten minutes)

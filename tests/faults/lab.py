@@ -339,7 +339,7 @@ class _NoModels:
         raise NotImplementedError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Bench:
     """moto with faulty and bare clients, made once because creating clients takes longer than a run."""
 

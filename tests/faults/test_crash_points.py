@@ -7,6 +7,7 @@ automatically becomes another crash point.
 import os
 import random
 from collections.abc import Callable, Iterator
+from functools import cache
 from itertools import takewhile
 from typing import Any
 
@@ -131,7 +132,7 @@ def retried(lab: Lab, deliveries: int = 1) -> None:
 
 # `make test` breaks one call in this many, each fault at different calls. `make crash-points` and
 # `make faults` break all of them.
-ONE_IN = {"completed": 12, "grouped": 30, "cancelled": 30, "expired": 30, "shared": 100, "retried": 60}
+ONE_IN = {"completed": 20, "grouped": 50, "cancelled": 50, "expired": 50, "shared": 150, "retried": 90}
 EVERY_CALL = "NIGHTLANE_EVERY_CALL" in os.environ
 # Others share most of their code with stories that `make test` breaks in every way.
 FAULTS = {"retried": (Fault.CRASH_BEFORE, Fault.CRASH_AFTER)}
@@ -178,6 +179,12 @@ def run_story(
     return bench.faults.names
 
 
+@cache
+def count_calls(bench: Bench, name: str) -> list[str]:
+    """Return the names of the calls of a story without a fault."""
+    return run_story(bench, name)
+
+
 def failure_of(bench: Bench, name: str, at: int, fault: Fault) -> str | None:
     try:
         run_story(bench, name, at, fault)
@@ -194,8 +201,8 @@ def failure_of(bench: Bench, name: str, at: int, fault: Fault) -> str | None:
 def test_every_call_may_fail(
     bench: Bench, name: str, fault: Fault, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    names = run_story(bench, name)
-    shared = count_shared(name, names, run_story(bench, "completed"))
+    names = count_calls(bench, name)
+    shared = count_shared(name, names, count_calls(bench, "completed"))
     points = [at for at in relevant_calls(names, fault) if at > shared]
     if not EVERY_CALL:
         one_in = min(ONE_IN[name], len(points))

@@ -7,8 +7,10 @@ the code is covered automatically.
 import os
 import random
 from dataclasses import dataclass
+from functools import cache
 from itertools import count, takewhile
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -53,6 +55,13 @@ def run_story(place: Path, name: str, at: int = 0, fault: HomeFault | None = Non
     return Outcome(faults.steps)
 
 
+@cache
+def count_steps(name: str) -> list[Step]:
+    """The steps of a story without a fault."""
+    with TemporaryDirectory() as folder:
+        return run_story(Path(folder), name).steps
+
+
 def chosen(steps: list[Step], fault: HomeFault) -> list[int]:
     """The steps at which a fault can occur."""
     return [
@@ -75,8 +84,8 @@ def shared_steps(name: str, steps: list[Step], first: list[Step]) -> int:
 def test_a_batch_survives_a_fault_at_every_step(
     place: Path, name: str, fault: HomeFault, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    steps = run_story(place, name).steps
-    shared = shared_steps(name, steps, run_story(place, "completed").steps)
+    steps = count_steps(name)
+    shared = shared_steps(name, steps, count_steps("completed"))
     points = [at for at in chosen(steps, fault) if at > shared]
     if not EVERY_STEP:
         points = points[list(HomeFault).index(fault) :: ONE_IN.get(name, USUALLY_ONE_IN)]

@@ -106,7 +106,7 @@ def test_metrics_have_a_unit_and_the_service_and_queue_waits_the_function(story:
     story.world.run()
     waits = story.points(Metric.QUEUE_WAIT)
     assert [point.dimensions for point in waits] == [
-        {"service": "nightlane", "function": name} for name in ("plan", "infer", "assemble")
+        {"service": "nightlane", "function": name} for name in ("plan", "infer", "assemble", "notify")
     ]
     assert story.points(Metric.LINES_COMPLETED)[0].dimensions == {"service": "nightlane"}
     for document in map(json.loads, story.printed):

@@ -7,10 +7,10 @@ import pytest
 from nightlane.domain.batch import BatchStatus
 from tests.faults.lab import Bench, Lab, laboratory
 
-# The index; the slots and, if one is free, the batches waiting for it; the two gauges.
-INDEX, GAUGES = ["dynamodb:Query"] * 8, ["dynamodb:Query", "dynamodb:GetItem"]
-ALL_SLOTS_USED = [*INDEX, "dynamodb:GetItem", *GAUGES]
-NOTHING_DUE = [*INDEX, "dynamodb:GetItem", "dynamodb:Query", *GAUGES]
+# The index; the slots and, if one is free, the batches waiting for it; the outbox; the two gauges.
+INDEX, EVENTS, GAUGES = ["dynamodb:Query"] * 8, "dynamodb:Query", ["dynamodb:Query", "dynamodb:GetItem"]
+ALL_SLOTS_USED = [*INDEX, "dynamodb:GetItem", EVENTS, *GAUGES]
+NOTHING_DUE = [*INDEX, "dynamodb:GetItem", "dynamodb:Query", EVENTS, *GAUGES]
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,8 @@ def test_a_saved_result_is_loaded_unchanged(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", sorted(RESULTS.glob("*.json")), ids=lambda path: path.stem)
 def test_every_saved_result_is_from_a_full_run_of_the_command_it_names(path: Path) -> None:
-    assert json.loads(path.read_text())["command"] == f"python -m bench {path.stem}"
+    bench, _, earlier_version = path.stem.partition("-")
+    command = f"bench.{bench} {earlier_version} CHECKOUT" if earlier_version else f"bench {bench}"
+    assert json.loads(path.read_text())["command"] == f"python -m {command}"
     result = load(path)
     assert result.figures or result.charts

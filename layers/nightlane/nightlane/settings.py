@@ -280,4 +280,5 @@ class Settings(
 
         Without room for the second, it begins when the first has ended.
         """
-        return max(MIN_EVENT_SOURCE_CONCURRENCY, min(2 * self.max_lanes, MAX_EVENT_SOURCE_CONCURRENCY))
+        with_successors = min(2 * self.max_lanes, MAX_EVENT_SOURCE_CONCURRENCY)
+        return max(MIN_EVENT_SOURCE_CONCURRENCY, self.max_lanes, with_successors)
