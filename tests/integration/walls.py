@@ -1,7 +1,7 @@
 """A tenant with objects in every state, behind the API on DynamoDB or on SQLite, for `test_walls`."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,11 +14,15 @@ from nightlane.domain.batch import Batch, BatchError, Outcome
 from nightlane.domain.batches import create_batch
 from nightlane.domain.file import FilePurpose, StoredFile
 from nightlane.domain.files import record_file
+from nightlane.domain.pending_files import begin_direct_upload
 from nightlane.domain.ports import Ports
 from nightlane.domain.quotas import NO_QUOTA
 from nightlane.domain.received import InMemory
 from nightlane.domain.stores import Admission, list_key
 from nightlane.domain.uploads import add_part, cancel_upload, complete_upload, create_upload
+from nightlane.domain.webhook import EventType
+from nightlane.domain.webhook_ports import Delivery, Receipt
+from nightlane.domain.webhooks import create_endpoint, rotate_secret
 from nightlane.entry import Handler
 from nightlane.settings import Settings
 from tests.store.examples import BUSY, NOW, new_batch
@@ -46,11 +50,14 @@ class Victim:
             self._batch(steps)
             for steps in ("", "f", "p", "pa", "pac", "pace", "paxe", "x", "xe", "pax", "paq")
         ]
-        self._by_token = create_batch(ports, VICTIM, batches[0].request, TOKEN, NO_QUOTA)
+        request = replace(batches[0].request, output_prefix=None)
+        self._by_token = create_batch(ports, VICTIM, request, TOKEN, NO_QUOTA)
         self.ids = {
-            "file_id": [each.id for each in (*files, deleted)],
+            "file_id": [each.id for each in (*files, deleted)]
+            + [self._pending(each) for each in ("", "c", "r")],
             "batch_id": [each.id for each in (*batches, self._by_token)],
             "upload_id": [self._upload(steps) for steps in ("", "p", "c", "pd")],
+            "endpoint_id": [self._endpoint(keep_old=each) for each in (None, False, True)],
         }
 
     def _file(self, purpose: FilePurpose) -> StoredFile:
@@ -67,6 +74,24 @@ class Victim:
         )
         self._ports.blobs.put(file.blob_key, MARK.encode())
         return record_file(self._ports, file, NO_QUOTA)
+
+    def _pending(self, steps: str) -> str:
+        """Return the id of a new file for a direct upload: awaited, with its content (c), or refused (r)."""
+        ports = self._ports
+        begin = partial(begin_direct_upload, ports, VICTIM, f"{MARK}.txt", FilePurpose.USER_DATA)
+        file = begin(size=len(MARK), lifetime=None, quota=NO_QUOTA).file
+        if steps == "c":
+            ports.blobs.put(file.blob_key, MARK.encode())
+        elif steps == "r":
+            assert ports.files.refuse_file(file.id, MARK)
+        return file.id
+
+    def _endpoint(self, *, keep_old: bool | None) -> str:
+        """Return the id of a new webhook endpoint, whose secret was replaced unless `keep_old` is None."""
+        endpoint = create_endpoint(self._ports, VICTIM, MARK, f"https://{MARK}.test/", list(EventType))
+        if keep_old is not None:
+            rotate_secret(self._ports, VICTIM, endpoint.id, keep_old=keep_old)
+        return endpoint.id
 
     def _batch(self, steps: str) -> Batch:
         """Take a new batch through steps: fail, plan, admit, close, expire (x), request cancel (q), end."""
@@ -179,7 +204,14 @@ def engine_on(kind: str, folder: Path) -> Iterator[Engine]:
         parts.database.close()
 
 
+def _receive(deliveries: Sequence[Delivery], *, allow_private: bool) -> Sequence[Receipt]:
+    """`domain.webhook_ports.Sender` to endpoints that accept everything."""
+    assert not allow_private
+    return [Receipt(200) for _ in deliveries]
+
+
 def _engine(ports: Ports[Settings], rows: Callable[[], list[str]]) -> Engine:
+    ports = replace(ports, webhooks=replace(ports.webhooks, send=_receive))
     return Engine(ports, api.make_handler(ports, NoModels()), Victim(ports), rows)
 
 
