@@ -59,10 +59,7 @@ class Storage(Construct):
                     id="unfinished-uploads", abort_incomplete_multipart_upload_after=Duration.days(1)
                 ),
             ],
-            # Large content is a redirect to the bucket, after which a browser says `Origin: null`.
-            cors=[s3.CorsRule(allowed_methods=[s3.HttpMethods.GET], allowed_origins=["*"])]
-            if deployment.settings.cors_origin
-            else None,
+            cors=_cors(deployment.settings.cors_origin),
             removal_policy=removal,
         )
         # In the template itself: CDK's own property for this adds a function that sets it.
@@ -73,6 +70,18 @@ class Storage(Construct):
                 event_bridge_enabled=True
             )
         )
+
+
+def _cors(origin: str | None) -> list[s3.CorsRule] | None:
+    """The rules for pages: content that is downloaded from the bucket, and direct uploads to it."""
+    if origin is None:
+        return None
+    return [
+        # Large content is a redirect to the bucket, after which a browser says `Origin: null`.
+        s3.CorsRule(allowed_methods=[s3.HttpMethods.GET], allowed_origins=["*"]),
+        # With If-None-Match, a browser asks first.
+        s3.CorsRule(allowed_methods=[s3.HttpMethods.PUT], allowed_origins=[origin], allowed_headers=["*"]),
+    ]
 
 
 def _key(name: str, kind: str = "S") -> dynamodb.Attribute:

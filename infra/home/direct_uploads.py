@@ -14,6 +14,7 @@ from nightlane.settings import MIB, Settings
 from nightlane.wire.errors import envelope
 
 from .blobs import FolderBlobs
+from .http_server import meet_expectation
 from .put_urls import PATH, Put
 
 # Each write to the disk is a switch of threads.
@@ -36,7 +37,7 @@ class DirectUploads:
         self._blobs = blobs
 
     def add_to(self, application: web.Application) -> None:
-        application.router.add_put(PATH, self.serve)
+        application.router.add_put(PATH, self.serve, expect_handler=meet_expectation)
 
     async def serve(self, request: web.Request) -> web.Response:
         try:

@@ -35,10 +35,12 @@ def test_pages_of_the_named_origin_may_use_the_api(synthesise: Synthesise) -> No
         assert allowed == f"'{ORIGIN}'"
     variables = template.function("api")["Environment"]["Variables"]
     assert variables["NIGHTLANE_CORS_ORIGIN"] == ORIGIN
-    # Large content is downloaded from the bucket.
+    # Large content is downloaded from the bucket, and direct uploads go to it.
     (bucket,) = template.of_type("AWS::S3::Bucket").values()
-    (rule,) = bucket["CorsConfiguration"]["CorsRules"]
-    assert (rule["AllowedMethods"], rule["AllowedOrigins"]) == (["GET"], ["*"])
+    download, upload = bucket["CorsConfiguration"]["CorsRules"]
+    assert (download["AllowedMethods"], download["AllowedOrigins"]) == (["GET"], ["*"])
+    assert (upload["AllowedMethods"], upload["AllowedOrigins"]) == (["PUT"], [ORIGIN])
+    assert upload["AllowedHeaders"] == ["*"]
 
 
 @pytest.mark.parametrize(

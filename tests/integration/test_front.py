@@ -14,10 +14,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from infra.home.direct_uploads import DirectUploads
 from infra.home.front import Front, FunctionFailed
 from infra.home.http_server import EnvelopeRunner
+from infra.home.parts import open_data
 from nightlane.aws.table import DynamoKeys
+from nightlane.settings import Settings
 from tests.serving import serving_application
+from tests.upstream import only
 from tests.world import World
 
 KEY = "sk-front-0123456789"
@@ -62,6 +66,19 @@ def browser_url(shared_world: World) -> Iterator[str]:
     DynamoKeys(shared_world.clients.dynamodb, "nightlane").put_key(KEY, "acme")
     with serving_front(shared_world, ORIGIN) as served:
         yield served
+
+
+@pytest.fixture(scope="module")
+def home_url(shared_world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A front that takes direct uploads, too."""
+    settings = Settings(upstreams=only("http://127.0.0.1:9/v1"))
+    parts = open_data(tmp_path_factory.mktemp("home"), settings)
+    api, authorize = Invoked(shared_world, "api"), Invoked(shared_world, "authorize")
+    application = Front(api, authorize, settings.max_upload_bytes, cors_origin=ORIGIN).application()
+    DirectUploads(parts.ports, parts.blobs).add_to(application)
+    with serving_application(application, runner_of=EnvelopeRunner) as served:
+        yield served
+    parts.database.close()
 
 
 def send(url: str, data: bytes, method: str = "GET") -> tuple[int, dict[str, str], bytes]:
@@ -200,3 +217,25 @@ def test_a_page_may_read_every_response_and_its_headers(browser_url: str, data: 
     assert response[0] == status
     assert response[1]["access-control-allow-origin"] == ORIGIN
     assert response[1]["access-control-expose-headers"] == "*"
+
+
+PUT = b"PUT /v1/direct?key=direct/acme/file-1"
+WITHOUT_KEY = b"Host: x\r\nOrigin: https://ui.acme.test\r\n"
+
+
+def test_a_page_may_send_a_direct_upload_to_one_machine(home_url: str) -> None:
+    asked = b"Access-Control-Request-Method: PUT\r\nAccess-Control-Request-Headers: if-none-match\r\n"
+    preflight = request(b"OPTIONS /v1/direct", asked, first=WITHOUT_KEY)
+    status, headers, _ = send(home_url, preflight, method="OPTIONS")
+    assert (status, headers["access-control-allow-origin"]) == (204, ORIGIN)
+    assert "PUT" in headers["access-control-allow-methods"]
+    assert headers["access-control-allow-headers"] == "Authorization, *"
+    response = send(home_url, request(PUT, b"Content-Length: 2\r\n", b"{}", first=WITHOUT_KEY))
+    assert error_of(response)[0] == 403
+    assert response[1]["access-control-allow-origin"] == ORIGIN
+
+
+def test_a_direct_upload_with_an_unknown_expectation_is_refused_in_the_envelope(home_url: str) -> None:
+    for expectation, status in ((b"tea", 417), (b"100-continue", 403)):
+        headers = b"Expect: %b\r\nContent-Length: 2\r\n" % expectation
+        assert error_of(send(home_url, request(PUT, headers, b"{}", first=WITHOUT_KEY)))[0] == status

@@ -2,10 +2,11 @@
 
 from urllib.parse import quote
 
-# For a browser that asks whether a page may send a request. A wildcard does not include Authorization.
+# For a browser that asks whether a page may send a request. A wildcard does not include Authorization. PUT is
+# for direct uploads to one machine; on AWS they go to the bucket, which has a rule of its own.
 # https://fetch.spec.whatwg.org/#http-cors-protocol
 PREFLIGHT_HEADERS = {
-    "Access-Control-Allow-Methods": "GET, POST, DELETE",
+    "Access-Control-Allow-Methods": "GET, POST, PUT, DELETE",
     "Access-Control-Allow-Headers": "Authorization, *",
     "Access-Control-Max-Age": "7200",
 }
