@@ -1,6 +1,7 @@
 """Facts about OpenAI's API that no other test is about: defaults, limits, and what is refused when."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -104,11 +105,46 @@ def test_every_response_has_the_headers_that_clients_read(nightlane: World) -> N
     assert content["Content-Disposition"][0].startswith('attachment; filename="in.jsonl"')
 
 
+def test_ids_have_openais_prefixes(nightlane: World) -> None:
+    batch, file = create(nightlane)[1], upload(nightlane, requests(1), purpose="batch")[1]
+    assert re.fullmatch("batch_[0-9a-f]{32}", batch["id"])
+    assert re.fullmatch("file-[0-9a-f]{24}", file["id"])
+
+
+def test_a_null_parameter_is_as_if_it_were_absent(nightlane: World) -> None:
+    status, batch = create(nightlane, metadata=None, output_expires_after=None)
+    assert (status, batch["metadata"]) == (200, None)
+
+
+def test_a_used_token_does_not_hide_an_invalid_parameter(nightlane: World) -> None:
+    assert create(nightlane, idem_tok="t")[0] == 200
+    assert error_of(create(nightlane, idem_tok="t", endpoint="/v1/no"), 400)["param"] == "endpoint"
+    # Null and an empty object differ.
+    assert "conflict" in error_of(create(nightlane, idem_tok="t", metadata={}), 409)["message"]
+
+
+def test_a_parameter_that_a_list_does_not_have_is_ignored(nightlane: World) -> None:
+    batch = create(nightlane)[1]
+    status, page = nightlane.call("GET", "/batches", query={"before": "batch_1", "order": "asc"})
+    assert (status, [each["id"] for each in page["data"]]) == (200, [batch["id"]])
+
+
 @pytest.mark.parametrize(
-    "path",
-    ["/batches/batch_1", "/uploads", "/fine_tuning/jobs", "/chat/completions", "/files/file-1/nothing"],
+    ("method", "path"),
+    [
+        ("DELETE", "/batches/batch_1"),
+        ("POST", "/batches/batch_1"),
+        ("GET", "/uploads"),
+        ("GET", "/uploads/upload_1"),
+        ("GET", "/uploads/upload_1/parts"),
+        ("POST", "/fine_tuning/jobs"),
+        ("POST", "/chat/completions"),
+        ("DELETE", "/files/file-1/nothing"),
+    ],
 )
-def test_what_openai_does_not_have_or_is_not_for_batches_is_an_error(nightlane: World, path: str) -> None:
-    status, body = nightlane.call("DELETE", path)
+def test_what_openai_does_not_have_or_is_not_for_batches_is_an_error(
+    nightlane: World, method: str, path: str
+) -> None:
+    status, body = nightlane.call(method, path)
     assert status in (404, 405)
     assert body["error"]["type"] == "invalid_request_error"

@@ -1,12 +1,11 @@
 """The lines of a batch that failed, were cancelled or expired run again as a new batch."""
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from nightlane.domain.batch import BatchStatus, Outcome
+from nightlane.domain.batch import BatchStatus
 from tests.upstream import Upstream, question, refusal
 from tests.world import World, requests
 
@@ -135,17 +134,3 @@ def test_a_retry_without_one_of_its_files_is_a_clear_error(
     assert failed["status"] == "failed"
     (error,) = failed["errors"]["data"]
     assert ("Cannot find file" if kind == "input" else "its error file was deleted") in error["message"]
-
-
-def test_a_batch_whose_input_is_in_a_bucket_is_not_retried(nightlane: World) -> None:
-    batch_id, store = nightlane.create("s3://inputs/acme/in.jsonl"), nightlane.ports.batches
-    batch = store.begin_planning(batch_id, 0)
-    assert batch is not None
-    assert store.close_batch(batch, Outcome.EXPIRED, 0, 0, drained=False)
-    closed = store.begin_assembly(batch_id, 0)
-    assert closed is not None
-    error = nightlane.ports.files.get_file(nightlane.upload(b"{}\n"))
-    assert error is not None
-    assert store.finish_batch(closed, Outcome.EXPIRED, 0, None, replace(error, id="file-errors"))
-    status, answer = retry(nightlane, batch_id)
-    assert (status, "read its input from S3" in answer["error"]["message"]) == (400, True)

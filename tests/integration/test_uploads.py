@@ -136,6 +136,17 @@ def test_eight_completes_at_once_make_one_file(nightlane: World) -> None:
     assert len(nightlane.call("GET", "/files")[1]["data"]) == 1
 
 
+def test_a_checksum_is_refused_above_the_size_that_can_be_read_in_time(
+    nightlane: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert nightlane.ports.compositions.max_checked_bytes == 2**30
+    monkeypatch.setattr(S3Compositions, "max_checked_bytes", 6)
+    upload_id = new_upload(nightlane)
+    ids = [part(nightlane, upload_id, b"abcdefg")]
+    assert error_of(complete(nightlane, upload_id, ids, md5="0" * 32), 400)["param"] == "md5"
+    assert complete(nightlane, upload_id, ids)[0] == 200
+
+
 def test_a_wrong_checksum_is_refused_and_may_be_corrected(nightlane: World) -> None:
     upload_id = new_upload(nightlane)
     ids = [part(nightlane, upload_id, b"abcdefg")]

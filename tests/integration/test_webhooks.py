@@ -222,6 +222,19 @@ def test_a_rotation_replaces_the_secret_and_keeps_the_old_one_for_a_day_if_asked
     assert len({each["signing_secret"] for each in (made, kept, last)}) == 3
 
 
+def test_after_a_second_rotation_within_a_day_only_the_latest_old_secret_signs(
+    aws: World, tenant: str, inbox: Inbox
+) -> None:
+    path = f"{EVENTS}/{create(aws, tenant)['id']}"
+    second, third = (
+        post(aws, tenant, f"{path}/rotate_secret", keep_old_secret_active_for_24_hours=True)[1]
+        for _ in range(2)
+    )
+    assert post(aws, tenant, f"{path}/test", event_type="batch.failed")[0] == 200
+    (sent,) = inbox.deliveries
+    assert sent.endpoint.secrets(sent.at) == (third["signing_secret"], second["signing_secret"])
+
+
 def test_a_rotation_needs_no_body(aws: World, tenant: str) -> None:
     made = create(aws, tenant)
     status, rotated = aws.call("POST", f"{EVENTS}/{made['id']}/rotate_secret", tenant=tenant)
