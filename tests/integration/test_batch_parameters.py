@@ -63,6 +63,12 @@ def expiry(**changes: Any) -> dict[str, Any]:
             "Invalid value: '/v1/invalid'. Supported values",
         ),
         (
+            {"endpoint": "/chat/completions"},
+            "invalid_value",
+            "endpoint",
+            "Invalid value: '/chat/completions'.",
+        ),
+        (
             {"endpoint": "/v1/videos"},
             "invalid_value",
             "endpoint",

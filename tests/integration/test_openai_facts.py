@@ -100,6 +100,7 @@ def test_every_response_has_the_headers_that_clients_read(nightlane: World) -> N
         assert headers["openai-version"] == ["2020-10-01"]
         # The official Node client returns text for anything else.
         assert headers["Content-Type"] == ["application/json"]
+        assert not {"openai-organization", "openai-project", "openai-processing-ms"} & set(headers)
     content = nightlane.respond("GET", f"/files/{file['id']}/content")["multiValueHeaders"]
     assert content["Content-Type"] == ["application/octet-stream"]
     assert content["Content-Disposition"][0].startswith('attachment; filename="in.jsonl"')
@@ -116,11 +117,35 @@ def test_a_null_parameter_is_as_if_it_were_absent(nightlane: World) -> None:
     assert (status, batch["metadata"]) == (200, None)
 
 
+def test_a_repeated_create_returns_the_batch_as_it_is_now(nightlane: World) -> None:
+    first = create(nightlane, idem_tok="t")[1]
+    nightlane.run()
+    again = create(nightlane, idem_tok="t")[1]
+    assert (first["status"], again["id"], again["status"]) == ("validating", first["id"], "failed")
+
+
 def test_a_used_token_does_not_hide_an_invalid_parameter(nightlane: World) -> None:
     assert create(nightlane, idem_tok="t")[0] == 200
     assert error_of(create(nightlane, idem_tok="t", endpoint="/v1/no"), 400)["param"] == "endpoint"
     # Null and an empty object differ.
     assert "conflict" in error_of(create(nightlane, idem_tok="t", metadata={}), 409)["message"]
+
+
+def test_a_message_has_the_code_and_the_parameter_because_clients_may_show_nothing_else(
+    nightlane: World,
+) -> None:
+    for parameter in ("endpoint", "completion_window"):
+        error = error_of(create(nightlane, **{parameter: "x"}), 400)
+        assert error["message"].endswith(f"(invalid_value for {parameter})")
+
+
+def test_a_custom_id_may_be_long(nightlane: World) -> None:
+    body = {"model": "mock-small", "messages": [{"role": "user", "content": "Hello"}]}
+    line = {"custom_id": "x" * 100_000, "method": "POST", "url": ENDPOINT, "body": body}
+    batch_id = nightlane.create(nightlane.upload(json.dumps(line).encode()))
+    nightlane.run()
+    (result,) = nightlane.lines(nightlane.batch(batch_id).output_file_id)
+    assert result["custom_id"] == line["custom_id"]
 
 
 def test_a_parameter_that_a_list_does_not_have_is_ignored(nightlane: World) -> None:

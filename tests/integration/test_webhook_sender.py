@@ -109,7 +109,7 @@ def test_a_receiver_gets_a_post_that_the_official_client_unwraps(receiver: Recei
     assert client.webhooks.unwrap(body, headers).type == "batch.expired"
     assert path == "/hooks?a=1"
     assert headers["content-type"] == "application/json"
-    assert headers["user-agent"].startswith("Nightlane/")
+    assert headers["user-agent"] == "Nightlane/1.0 (webhooks)"
     assert "authorization" not in headers
 
 
