@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from nightlane.domain.inference.budget import ByteBudget
 from nightlane.domain.inference.outcomes import judge
 from nightlane.domain.inference.ports import Answer, Kind, NoAnswer
 from nightlane.settings import Settings
+from nightlane.upstream.sessions import Sockets
 from nightlane.wiring import connections_to
 from tests.certificates import Certificate, make_certificate
 from tests.upstream import only
@@ -143,6 +145,12 @@ def test_the_upstreams_name_of_the_model_is_sent_and_nothing_else_changes() -> N
     assert request.body == BODY.replace(b'"fast"', b'"llama-3.1-8b"')
     assert request.headers["content-length"] == str(len(request.body))
     assert sent(rewrite={"slow": "llama"}).body == BODY
+
+
+def test_a_connection_stays_alive_while_it_waits_for_an_answer() -> None:
+    sockets = Sockets()
+    with sockets((socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", ("127.0.0.1", 9))) as made:
+        assert made.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
 
 
 def test_an_upstream_has_its_own_timeout() -> None:
