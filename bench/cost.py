@@ -5,6 +5,8 @@ factor, so the calls are those of a batch whose requests take 5 s. Only infer's 
 5 s and 100 requests in flight; the time of the other functions is as measured.
 """
 
+import time
+
 from bench.batches import input_file, run_batch, start_rig
 from bench.result import Figure, Result
 from infra.cli.mock.process import MockUpstream
@@ -70,4 +72,8 @@ def measure_use(lines: int) -> Ledger:
         ) as rig,
     ):
         run_batch(rig, input_file(lines))
+        # The event of the batch's end is delivered after it.
+        while not rig.ledger.functions["notify"].milliseconds:
+            time.sleep(0.05)
+        time.sleep(1)
         return rig.ledger

@@ -44,18 +44,19 @@ BATCH_FILES = 2
 PER_BATCH = Counter(
     {
         "dynamodb:PutItem": 2,
-        "dynamodb:UpdateItem": 4,
+        "dynamodb:UpdateItem": 5,
+        "dynamodb:DeleteItem": 1,
         "dynamodb:TransactWriteItems": 3,
-        "dynamodb:GetItem": 8,
-        "dynamodb:Query": 2,
+        "dynamodb:GetItem": 9,
+        "dynamodb:Query": 3,
         "s3:PutObject": 2,
         "s3:GetObject": 3,
         "s3:CopyObject": 1,
         "s3:HeadObject": 1,
         "s3:DeleteObjects": 2,
-        "sqs:SendMessage": 2,
-        "sqs:ReceiveMessage": 2,
-        "sqs:DeleteMessage": 2,
+        "sqs:SendMessage": 3,
+        "sqs:ReceiveMessage": 3,
+        "sqs:DeleteMessage": 3,
         "sqs:ChangeMessageVisibility": 2,
     }
 )
@@ -83,12 +84,13 @@ PER_HAND_BACK = Counter(
 )
 PER_LANE = Counter({"dynamodb:GetItem": 1, "sqs:DeleteMessage": 1})
 PER_CHECKPOINT = Counter({"dynamodb:TransactWriteItems": 1, "s3:PutObject": 1, "s3:GetObject": 1})
-# In three transactions: planning writes two items, admission three, the end four.
-TRANSACTED_ITEMS_PER_BATCH = 9
+# In three transactions: planning writes two items, admission three, the end five.
+TRANSACTED_ITEMS_PER_BATCH = 10
 # A change of `wake_at` deletes one entry of by_wake and puts another. It happens at most six times: planning
 # started, planned, admitted, dispatched, closed, assembly started (not if a step starts within the second in
-# which it was requested). Besides these: the first put, the last delete, and four writes per file.
-WAKE_WRITES = 1 + 6 * 2 + 1 + 4 * BATCH_FILES
+# which it was requested). Besides these: the first put, the last delete, four writes per file, and
+# four for the event of its end, which is claimed once.
+WAKE_WRITES = 1 + 6 * 2 + 1 + 4 * BATCH_FILES + 4
 TENANT_WRITES = 5
 INDEX_WRITES = WAKE_WRITES + TENANT_WRITES
 
@@ -243,10 +245,10 @@ def bill(run: Run, memory_mb: int) -> Iterator[Cost]:
     """What a batch costs, by service; `memory_mb` is the memory of `infer`."""
     calls, polls = calls_of(run), run.seconds / POLL_SECONDS
     planning = run.lines * run.input_bytes / PLANNED_BYTES_PER_SECOND
-    others = run.assemble_seconds + planning + (2 + polls) * CALL_SECONDS
+    others = run.assemble_seconds + planning + (3 + polls) * CALL_SECONDS
     infer = prices.lambda_price(run.invocations, run.worker_seconds, memory_mb)
     yield Cost("Lambda infer", run.invocations, infer)
-    yield Cost("Lambda, other functions", 4 + polls, prices.lambda_price(4 + polls, others, 1_024))
+    yield Cost("Lambda, other functions", 5 + polls, prices.lambda_price(5 + polls, others, 1_024))
     yield Cost("API Gateway", 2 + polls, (2 + polls) * prices.API_GATEWAY_REQUEST)
     requests = sum(number for name, number in calls.items() if name.startswith("dynamodb"))
     reads = calls["dynamodb:GetItem"] + calls["dynamodb:Query"] + polls
