@@ -112,7 +112,7 @@ class Lab:
         """Of the invocations that run."""
         self._held: list[Message] = []
         self._resting: list[Message] = []
-        faults.after_write, faults.meanwhile = self.watch.look, self._freeze
+        faults.after_write, faults.meanwhile = acting_as(None)(self.watch.look), self._freeze
 
     @asynccontextmanager
     async def _connect(self, _name: str, _budget: ByteBudget) -> AsyncIterator[HostileUpstream]:
