@@ -28,7 +28,8 @@ test: check ## Check style and types, then run the tests
 
 crash-points: $(VENV)/.dev ## Inject faults into every call and step of every story (ten minutes)
 	NIGHTLANE_EVERY_CALL=1 $(RUN) pytest -n 2 tests/faults/test_crash_points.py \
-		tests/faults/test_home_crash_points.py tests/faults/test_upload_faults.py --timeout 3000
+		tests/faults/test_home_crash_points.py tests/faults/test_upload_faults.py tests/faults/test_hostile_upstreams.py \
+		tests/faults/test_handover.py --timeout 3000
 
 faults: crash-points ## crash-points, then five thousand random schedules (an hour)
 	$(RUN) tests.faults.test_interleavings 0 2500 & first=$$!; \

@@ -132,7 +132,7 @@ def retried(lab: Lab, deliveries: int = 1) -> None:
 
 # `make test` breaks one call in this many, each fault at different calls. `make crash-points` and
 # `make faults` break all of them.
-ONE_IN = {"completed": 20, "grouped": 50, "cancelled": 50, "expired": 50, "shared": 150, "retried": 90}
+ONE_IN = {"completed": 30, "grouped": 80, "cancelled": 80, "expired": 80, "shared": 200, "retried": 150}
 EVERY_CALL = "NIGHTLANE_EVERY_CALL" in os.environ
 # Others share most of their code with stories that `make test` breaks in every way.
 FAULTS = {"retried": (Fault.CRASH_BEFORE, Fault.CRASH_AFTER)}

@@ -20,8 +20,8 @@ from tests.faults.home_lab import HomeLab
 from tests.faults.home_stories import SETTINGS, STORIES
 
 # `make test` injects each fault at one step in this many; `make crash-points` at every step.
-ONE_IN = {"completed": 20, "shared": 60}
-USUALLY_ONE_IN = 30
+ONE_IN = {"completed": 30, "shared": 120}
+USUALLY_ONE_IN = 60
 EVERY_STEP = "NIGHTLANE_EVERY_CALL" in os.environ
 
 

@@ -14,7 +14,7 @@ from tests.faults.faults import Fault
 from tests.faults.hostile import DENIALS, FAILURES, REFUSALS, SHAPES, Outage
 from tests.faults.lab import Bench, Lab, laboratory
 
-SEEDS = 40
+SEEDS = 16
 CHUNKS = 8
 STEPS = 30
 
