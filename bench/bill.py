@@ -1,5 +1,6 @@
 """The bill in closed form: for a million requests, and for an idle stack."""
 
+import math
 from collections import Counter
 
 from bench.scale_model import DAY, ONE_WORKER, Shape, run_of
@@ -61,7 +62,8 @@ def unit_prices(settings: Settings = ONE_WORKER) -> dict[str, float]:
 
 
 def _price(calls: Counter[str]) -> float:
-    return sum(prices.call_price(name, number, number) for name, number in calls.items())
+    # The same on every Python: from 3.12, `sum` rounds differently.
+    return math.fsum(prices.call_price(name, number, number) for name, number in calls.items())
 
 
 def billed_shape(latency: float, in_flight: int, sigma: float = 1.0) -> Shape:

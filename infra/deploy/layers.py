@@ -83,7 +83,8 @@ def size_of(folder: Path) -> int:
 def _copy(name: str, source: Path) -> Path:
     target = BUILD / name
     shutil.rmtree(target, ignore_errors=True)
-    shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+    # Two builds at once write the same files.
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
     return target
 
 

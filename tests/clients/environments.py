@@ -9,6 +9,7 @@ from pathlib import Path
 
 BIN = Path(sys.prefix) / "bin"
 BUILD = Path(__file__).parents[2] / ".build" / "clients"
+MAX_INSTALL_SECONDS = 150
 
 
 def python_with(*requirements: str) -> Path:
@@ -47,4 +48,8 @@ def _unless_complete(folder: Path) -> Iterator[bool]:
 
 
 def _run(*command: str | Path) -> None:
-    subprocess.run(command, check=True)
+    # An installation that takes seconds was once seen to wait for ever for its connection.
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        subprocess.run(command, check=True, stdin=subprocess.DEVNULL, timeout=MAX_INSTALL_SECONDS)
+        return
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL, timeout=MAX_INSTALL_SECONDS)
