@@ -30,6 +30,7 @@ CONTEXT = {
     "max_concurrent_batches": 1,
     "checkpoint_seconds": 1,
     "watch_seconds": 1,
+    "webhook_allow_private_addresses": True,
 }
 
 

@@ -16,7 +16,20 @@ from tests.e2e.test_command import (  # noqa: F401
     test_run_shows_why_a_file_is_invalid,
     test_run_writes_the_results,
 )
+
+# The emulator closes the connection on a presigned PUT, so the rig tests those that send one.
+from tests.e2e.test_direct_uploads import test_a_pending_file_is_not_usable_and_not_listed  # noqa: F401
 from tests.e2e.test_lifecycle import test_a_running_batch_is_cancelled_within_seconds  # noqa: F401
+from tests.e2e.test_results import *  # noqa: F403
+from tests.e2e.test_uploads import (  # noqa: F401
+    test_a_cancelled_upload_takes_no_more_parts,
+    test_a_file_uploaded_in_parts_runs_as_a_batch,
+    test_wrong_sizes_and_checksums_are_refused,
+)
+from tests.e2e.test_webhooks import (  # noqa: F401
+    test_the_client_manages_endpoints,
+    test_the_client_unwraps_the_event_of_a_batch_and_of_a_test,
+)
 from tests.rehearsal.conftest import BIN, SECOND_LIMIT, STACK, create_key, run
 from tests.world import requests
 
