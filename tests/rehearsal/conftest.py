@@ -13,6 +13,8 @@ import openai
 import pytest
 
 from infra.cli.mock.process import MockUpstream
+from tests.clients.environments import node_modules_with
+from tests.clients.test_official_clients import NODE
 from tests.e2e.conftest import Instance
 from tests.rehearsal.emulator import ACCOUNT, BUILD, REGION, Emulator, running
 
@@ -43,7 +45,13 @@ def run(*command: str | Path, cwd: Path | None = None) -> str:
 
 
 @pytest.fixture(scope="session")
-def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+def node_client() -> Path:
+    """The newest Node client, installed before the environment trusts the emulator's certificate alone."""
+    return node_modules_with(f"openai@{NODE[-1]}")
+
+
+@pytest.fixture(scope="session")
+def aws(node_client: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
     """An empty account."""
     with running(tmp_path_factory.mktemp("aws")) as emulator, pytest.MonkeyPatch.context() as patch:
         for name, value in emulator.environment().items():

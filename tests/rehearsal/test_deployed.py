@@ -1,14 +1,13 @@
 """All client tests, against the stack that `cdk deploy` made."""
 
 import json
+from pathlib import Path
 
 import openai
 import pytest
 
 from infra.cli.mock.process import MockUpstream
-from tests.clients.environments import node_modules_with
 from tests.clients.suites import run_node
-from tests.clients.test_official_clients import NODE
 from tests.e2e.conftest import Instance
 from tests.e2e.test_client import *  # noqa: F403
 from tests.e2e.test_command import (  # noqa: F401
@@ -34,8 +33,8 @@ from tests.rehearsal.conftest import BIN, SECOND_LIMIT, STACK, create_key, run
 from tests.world import requests
 
 
-def test_the_suite_of_the_official_node_client_passes(instance: Instance) -> None:
-    run_node(node_modules_with(f"openai@{NODE[-1]}"), "node_client.mjs", instance)
+def test_the_suite_of_the_official_node_client_passes(instance: Instance, node_client: Path) -> None:
+    run_node(node_client, "node_client.mjs", instance)
 
 
 def test_twelve_batches_queue_behind_one_slot_and_all_complete(instance: Instance) -> None:
