@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from infra.cost import FUNCTION_SECONDS
+from nightlane.aws.bill import FUNCTION_SECONDS
 from nightlane.domain.inference.supervisor import LAST_COMMIT_SECONDS, Limits, Supervisor
 
 

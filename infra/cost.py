@@ -8,13 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from nightlane.aws.bill import LaneRun, Run, ShardRun
+from nightlane.aws.bill import FUNCTION_SECONDS, LaneRun, Run, ShardRun
 from nightlane.domain.cutting import cut_shards
 from nightlane.domain.lines import Lines
 from nightlane.domain.shard import Lane
 from nightlane.settings import Settings
-
-FUNCTION_SECONDS = 900
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ def routes(ports: Ports[ApiSettings]) -> APIGatewayRouter:
             batch = create_batch(ports, tenant, request.to_domain(), token, quota)
         else:
             batch = create_inline(ports, tenant, request.to_domain(), lines, token, quota)
-        return json_response(batch_object(batch), headers=quota_headers(ports, event))
+        return json_response(batch_object(batch), headers=quota_headers(ports, tenant, quota))
 
     @router.get("/")
     @Operation(

@@ -6,7 +6,8 @@ from functools import cache
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.event_handler.router import APIGatewayRouter
 
-from functions.api.operation import HTML, JSON, Operation
+from functions.api.http import JSON
+from functions.api.operation import HTML, Operation
 from nightlane.settings import ApiSettings
 
 CACHE = {"Cache-Control": "public, max-age=300"}

@@ -17,7 +17,7 @@ from nightlane.settings import ApiSettings
 from nightlane.wire import objects
 from nightlane.wire.forms import read_upload
 from nightlane.wire.headers import content_disposition
-from nightlane.wire.requests import CreateFile, CreatePendingFile, ListFiles, read, read_json
+from nightlane.wire.requests import CreateFile, CreatePendingFile, ListFiles, lifetime_of, read, read_json
 from nightlane.wire.responses import deleted_file, file_object, page, pending_file_object
 
 
@@ -90,16 +90,14 @@ def routes(ports: Ports[ApiSettings]) -> APIGatewayRouter:
 
 def _create(ports: Ports[ApiSettings], event: APIGatewayProxyEvent) -> StoredFile:
     request, upload = read_upload(form_of(event))
-    lifetime = request.expires_after.seconds if request.expires_after else None
-    purpose, quota = request.file_purpose, quota_of(event, ports.settings)
-    return create_file(ports, tenant_of(event), upload.filename, upload.content, purpose, lifetime, quota)
+    tenant, quota = tenant_of(event), quota_of(event, ports.settings)
+    purpose, lifetime = request.file_purpose, lifetime_of(request.expires_after)
+    return create_file(ports, tenant, upload.filename, upload.content, purpose, lifetime, quota)
 
 
 def _create_pending(ports: Ports[ApiSettings], event: APIGatewayProxyEvent) -> objects.PendingFile:
     request = read(CreatePendingFile, read_json(body_of(event)))
-    lifetime = request.expires_after.seconds if request.expires_after else None
-    purpose, quota = FilePurpose(request.purpose), quota_of(event, ports.settings)
-    pending = begin_direct_upload(
-        ports, tenant_of(event), request.filename, purpose, request.bytes, lifetime, quota
-    )
+    tenant, quota = tenant_of(event), quota_of(event, ports.settings)
+    purpose, lifetime = FilePurpose(request.purpose), lifetime_of(request.expires_after)
+    pending = begin_direct_upload(ports, tenant, request.filename, purpose, request.bytes, lifetime, quota)
     return pending_file_object(pending, absolute_url(event, pending.put.url))

@@ -1,6 +1,7 @@
-"""Which methods a path has, for the response to any other."""
+"""The routes of the app: which methods a path has, for the response to any other."""
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
+from aws_lambda_powertools.event_handler.api_gateway import Route
 
 from nightlane.domain.errors import ApiError, MethodNotAllowed, NotFound
 
@@ -17,6 +18,11 @@ def no_route(app: APIGatewayRestResolver) -> ApiError:
 
 
 def _methods_of(app: APIGatewayRestResolver, path: str) -> list[str]:
-    # Powertools has no public list of its routes.
-    routes = app._static_routes + app._dynamic_routes
-    return sorted({str(route.method) for route in routes if route.rule.match(path)})
+    return sorted({str(route.method) for route in routes_of(app) if route.rule.match(path)})
+
+
+def routes_of(app: APIGatewayRestResolver) -> list[Route]:
+    """Return all routes."""
+    # Powertools has no public list of them.
+    routes: list[Route] = app._static_routes + app._dynamic_routes
+    return routes

@@ -8,11 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
-from aws_lambda_powertools.event_handler.api_gateway import Route
 from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import JsonSchemaMode
 
-from functions.api.operation import BINARY, JSON, Operation, operation_of
+from functions.api.http import JSON
+from functions.api.methods import routes_of
+from functions.api.operation import BINARY, Operation, operation_of
 from nightlane.domain.endpoints import ENDPOINTS
 from nightlane.wire import objects
 from nightlane.wire.requests import BATCH_ID_PATTERN, CreateBatch
@@ -73,9 +74,7 @@ def openapi_document(app: APIGatewayRestResolver, extra_endpoints: Sequence[str]
 
 def _operations(app: APIGatewayRestResolver) -> Iterator[tuple[str, str, Operation]]:
     """Path, method and operation of each route."""
-    # Powertools has no public list of routes.
-    routes: list[Route] = app._static_routes + app._dynamic_routes
-    for route in routes:
+    for route in routes_of(app):
         declared = operation_of(route.func)
         if declared is None:
             raise Undocumented(f"{route.method} {route.path}: declare an Operation at the route")

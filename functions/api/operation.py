@@ -4,10 +4,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from functions.api.http import JSON
+
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-JSON, HTML, BINARY = "application/json", "text/html", "application/octet-stream"
+HTML, BINARY = "text/html", "application/octet-stream"
 Route = TypeVar("Route", bound=Callable[..., Any])
 _ATTRIBUTE = "__operation__"
 

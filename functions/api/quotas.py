@@ -2,7 +2,6 @@
 
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
 
-from functions.api.http import tenant_of
 from nightlane.client_settings import QuotaSettings
 from nightlane.domain.ports import Ports
 from nightlane.domain.quotas import Quota, get_allowances, quota_from_text
@@ -15,7 +14,6 @@ def quota_of(event: APIGatewayProxyEvent, settings: QuotaSettings) -> Quota:
     return quota_from_text(own).over(settings.quota) if own else settings.quota
 
 
-def quota_headers(ports: Ports[QuotaSettings], event: APIGatewayProxyEvent) -> dict[str, str]:
+def quota_headers(ports: Ports, tenant: str, quota: Quota) -> dict[str, str]:
     """Return OpenAI's rate limit headers; none if nothing that they show is limited."""
-    quota = quota_of(event, ports.settings)
-    return rate_limit_headers(get_allowances(ports.quotas, tenant_of(event), quota, ports.now()))
+    return rate_limit_headers(get_allowances(ports.quotas, tenant, quota, ports.now()))

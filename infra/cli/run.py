@@ -18,7 +18,7 @@ from rich.table import Table
 
 from .first_url import first_url
 from .follow import Results
-from .server_errors import explain
+from .server_options import NO_API_KEY, ApiKey, BaseUrl, explain
 from .uploading import upload_file
 
 MIN_PAUSE_SECONDS = 0.2
@@ -41,10 +41,8 @@ class ExitCode(IntEnum):
 
 def run(
     input_path: Annotated[Path, typer.Argument(metavar="INPUT.jsonl", exists=True, dir_okay=False)],
-    base_url: Annotated[
-        str | None, typer.Option(envvar="OPENAI_BASE_URL", help="Base URL of the batch server, with /v1.")
-    ] = None,
-    api_key: Annotated[str | None, typer.Option(envvar="OPENAI_API_KEY")] = None,
+    base_url: BaseUrl = None,
+    api_key: ApiKey = None,
     endpoint: Annotated[str | None, typer.Option(help="Default: the url of the first line.")] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Default: INPUT.output.jsonl beside the input.")
@@ -79,7 +77,7 @@ def run_batch(
         console.print(f"[red]{input_path} has no request in its first line; pass --endpoint")
         return ExitCode.USAGE
     if not api_key:
-        console.print("[red]no API key: pass --api-key, or set OPENAI_API_KEY")
+        console.print(NO_API_KEY)
         return ExitCode.USAGE
     output = output or input_path.with_suffix(".output.jsonl")
     try:

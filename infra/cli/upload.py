@@ -7,7 +7,7 @@ import openai
 import typer
 from rich.console import Console
 
-from .server_errors import explain
+from .server_options import NO_API_KEY, ApiKey, BaseUrl, explain
 from .uploading import upload_file
 
 USAGE_ERROR = 2
@@ -16,10 +16,8 @@ SERVER_ERROR = 6
 
 def upload(
     path: Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False)],
-    base_url: Annotated[
-        str | None, typer.Option(envvar="OPENAI_BASE_URL", help="Base URL of the batch server, with /v1.")
-    ] = None,
-    api_key: Annotated[str | None, typer.Option(envvar="OPENAI_API_KEY")] = None,
+    base_url: BaseUrl = None,
+    api_key: ApiKey = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the file object, not only its id.")] = False,
 ) -> None:
     """Upload the input file of a batch, in parts if it is large, and print the id of the file.
@@ -28,7 +26,7 @@ def upload(
     """
     console = Console(stderr=True)
     if not api_key:
-        console.print("[red]no API key: pass --api-key, or set OPENAI_API_KEY")
+        console.print(NO_API_KEY)
         raise typer.Exit(USAGE_ERROR)
     try:
         with openai.OpenAI(base_url=base_url, api_key=api_key) as client:

@@ -20,6 +20,7 @@ from nightlane.domain.parts import PARTS_AHEAD
 from nightlane.domain.shard import Part
 from nightlane.settings import KIB, Settings
 
+FUNCTION_SECONDS = 900
 # Assumptions that have not been measured on a real account.
 CALL_SECONDS = 0.010
 S3_GET_SECONDS = 0.030

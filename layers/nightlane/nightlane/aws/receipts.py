@@ -1,11 +1,9 @@
 """The bill of a batch that has run, from what was counted while it ran."""
 
-from nightlane.aws.bill import Cost, LaneRun, Run, ShardRun, bill, calls_of
+from nightlane.aws.bill import FUNCTION_SECONDS, Cost, LaneRun, Run, ShardRun, bill, calls_of
 from nightlane.domain.receipts import Receipt
 from nightlane.settings import Settings
 from nightlane.worker_memory import worker_memory
-
-FUNCTION_SECONDS = 900
 
 
 def calls_and_costs(receipt: Receipt) -> tuple[dict[str, int], list[Cost]]:

@@ -56,15 +56,20 @@ def create_file(
     return record_file(ports, file, quota)
 
 
-def record_file(ports: Ports, file: StoredFile, quota: Quota) -> StoredFile:
-    """Store the record of a new file, and return it.
+def record_file(
+    ports: Ports,
+    file: StoredFile,
+    quota: Quota,
+    store: Callable[[StoredFile, int | None], object] | None = None,
+) -> StoredFile:
+    """Store the record of a new file, by default with `put_file`, and return it.
 
     Raises:
         Forbidden: the tenant may not store that much. An object that was stored has been deleted.
     """
     file = replace(file, is_counted=quota.stored_bytes is not None)
     try:
-        ports.files.put_file(file, quota.stored_bytes)
+        (store or ports.files.put_file)(file, quota.stored_bytes)
     except QuotaReached as error:
         ports.blobs.delete([file.blob_key])
         raise too_many_bytes(quota) from error
@@ -82,10 +87,12 @@ def new_file(
     purpose: FilePurpose,
     size: int,
     lifetime: int | None,
+    *,
+    file_id: str | None = None,
     pending_seconds: int | None = None,
 ) -> StoredFile:
     """Return the record of a new file. With `pending_seconds`, its content is awaited for so long."""
-    now, file_id = ports.now(), new_file_id(ports)
+    now, file_id = ports.now(), file_id or new_file_id(ports)
     if purpose is FilePurpose.BATCH:
         lifetime = lifetime or ports.settings.batch_file_retention_seconds
     return StoredFile(
@@ -102,8 +109,10 @@ def new_file(
     )
 
 
-def too_large_for_a_batch(limits: UploadSettings) -> BadRequest:
-    return BadRequest(f"File is too large: a batch input file may have {limits.max_batch_bytes} bytes.")
+def check_batch_size(size: int, limits: UploadSettings) -> None:
+    """Raises: BadRequest, if a batch input file may not have that many bytes."""
+    if size > limits.max_batch_bytes:
+        raise BadRequest(f"File is too large: a batch input file may have {limits.max_batch_bytes} bytes.")
 
 
 def check_batch_input(size: int, read: Callable[[], Iterator[bytes]], limits: UploadSettings) -> None:
@@ -114,8 +123,7 @@ def check_batch_input(size: int, read: Callable[[], Iterator[bytes]], limits: Up
     Raises:
         BadRequest
     """
-    if size > limits.max_batch_bytes:
-        raise too_large_for_a_batch(limits)
+    check_batch_size(size, limits)
     check_utf8(_beginning(read()), is_whole=size <= CHECKED_BYTES)
     for start, line in split_lines(read(), limits.max_line_bytes):
         if line is None:
@@ -139,10 +147,16 @@ def _beginning(chunks: Iterator[bytes]) -> bytes:
     return beginning
 
 
+def find_file(ports: Ports, tenant: str, file_id: str) -> StoredFile | None:
+    """Return a file of the tenant; None if it is unknown, deleted or expired."""
+    file = ports.files.get_file(file_id) if is_possible(file_id) else None
+    return None if file is None or file.tenant != tenant or file.is_expired(ports.now()) else file
+
+
 def get_file(ports: Ports, tenant: str, file_id: str) -> StoredFile:
     """Return a file of the tenant. Raises: NotFound, also for another tenant's, a deleted or expired file."""
-    file = ports.files.get_file(file_id) if is_possible(file_id) else None
-    if file is None or file.tenant != tenant or file.is_expired(ports.now()):
+    file = find_file(ports, tenant, file_id)
+    if file is None:
         raise _no_such_file(file_id)
     return file
 

@@ -6,11 +6,10 @@ from hashlib import sha256
 from nightlane.domain.batch import Batch, BatchRequest
 from nightlane.domain.batches import create_batch, derived_id, find_created
 from nightlane.domain.errors import Conflict
-from nightlane.domain.file import FilePurpose, StoredFile
+from nightlane.domain.file import FilePurpose
+from nightlane.domain.files import new_file, record_file
 from nightlane.domain.ports import Ports
-from nightlane.domain.quota_errors import too_many_bytes
-from nightlane.domain.quotas import Quota, QuotaReached
-from nightlane.domain.stores import list_key
+from nightlane.domain.quotas import Quota
 from nightlane.settings import InlineSettings
 
 
@@ -31,16 +30,15 @@ def create_inline(
         Conflict: the token was used with different parameters or lines.
         RateLimited, Forbidden: the tenant's quota does not allow the batch or the file.
     """
-    file = replace(_file(ports, tenant, lines, token), is_counted=quota.stored_bytes is not None)
+    file_id = _file_id(tenant, lines, token) if token else None
+    file = new_file(
+        ports, tenant, "requests.jsonl", FilePurpose.BATCH, len(lines), lifetime=None, file_id=file_id
+    )
     request = replace(request, input_file_id=file.id)
     if token and (existing := find_created(ports, tenant, token, request)):
         return existing
     ports.blobs.put(file.blob_key, lines)
-    try:
-        ports.files.add_file(file, quota.stored_bytes)
-    except QuotaReached as error:
-        ports.blobs.delete([file.blob_key])
-        raise too_many_bytes(quota) from error
+    file = record_file(ports, file, quota, ports.files.add_file)
     try:
         return create_batch(ports, tenant, request, token, quota)
     except Conflict:
@@ -51,17 +49,7 @@ def create_inline(
         raise
 
 
-def _file(ports: Ports[InlineSettings], tenant: str, lines: bytes, token: str | None) -> StoredFile:
-    now = ports.now()
-    digits = derived_id(tenant, f"{token}\0{sha256(lines).hexdigest()}") if token else ports.new_id()
-    file_id = f"file-{digits[:24]}"
-    return StoredFile(
-        id=file_id,
-        tenant=tenant,
-        filename="requests.jsonl",
-        purpose=FilePurpose.BATCH,
-        size=len(lines),
-        created_at=int(now),
-        expires_at=int(now) + ports.settings.batch_file_retention_seconds,
-        listed=list_key(now, file_id),
-    )
+def _file_id(tenant: str, lines: bytes, token: str) -> str:
+    """Return an id that is the same for the same lines with the same token."""
+    digits = derived_id(tenant, f"{token}\0{sha256(lines).hexdigest()}")
+    return f"file-{digits[:24]}"

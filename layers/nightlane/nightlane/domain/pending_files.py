@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from nightlane.domain.errors import BadRequest, NotFound
 from nightlane.domain.file import FilePurpose, StoredFile
-from nightlane.domain.files import check_batch_input, get_file, new_file, record_file, too_large_for_a_batch
+from nightlane.domain.files import check_batch_input, check_batch_size, get_file, new_file, record_file
 from nightlane.domain.ports import BlobMissing, Ports, PresignedPut
 from nightlane.domain.quotas import Quota
 from nightlane.settings import UploadSettings
@@ -34,8 +34,8 @@ def begin_direct_upload(
     quota: Quota,
 ) -> PendingUpload:
     """Record a pending file; `size` in bytes, `lifetime` in seconds. Raises: BadRequest, Forbidden."""
-    if purpose is FilePurpose.BATCH and size > ports.settings.max_batch_bytes:
-        raise too_large_for_a_batch(ports.settings)
+    if purpose is FilePurpose.BATCH:
+        check_batch_size(size, ports.settings)
     file = new_file(ports, tenant, filename, purpose, size, lifetime, pending_seconds=PENDING_SECONDS)
     # The record comes first: an object without one is deleted when it arrives.
     file = record_file(ports, file, quota)

@@ -7,6 +7,7 @@ from nightlane.domain.batch import Batch, BatchStatus
 from nightlane.domain.cutting import cut_shards, lanes_to
 from nightlane.domain.dispatch import dispatch
 from nightlane.domain.file import FilePurpose
+from nightlane.domain.files import find_file
 from nightlane.domain.line_checks import ErrorList, Invalid, LineChecker, ModelChecker
 from nightlane.domain.metrics import Metric
 from nightlane.domain.order import encode_order
@@ -131,8 +132,8 @@ def _pin_input(ports: Ports[PlanningSettings], batch: Batch, hold: Hold) -> None
         f"Cannot find file {file_id}, or organization {batch.tenant} does not have access to it.",
         "file_id",
     )
-    file = ports.files.get_file(file_id)
-    if file is None or file.tenant != batch.tenant or file.is_expired(ports.now()):
+    file = find_file(ports, batch.tenant, file_id)
+    if file is None:
         raise missing
     if file.is_pending:
         raise Invalid("invalid_request", not_uploaded(file), "file_id")

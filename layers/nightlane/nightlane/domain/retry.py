@@ -5,7 +5,7 @@ from dataclasses import replace
 from nightlane.domain.batch import Batch, BatchRequest, BatchStatus
 from nightlane.domain.batches import create_batch, find_created, get_batch
 from nightlane.domain.errors import BadRequest, Conflict
-from nightlane.domain.file import StoredFile
+from nightlane.domain.files import find_file
 from nightlane.domain.ports import Ports
 from nightlane.domain.quotas import Quota
 from nightlane.domain.s3_locations import is_s3_url
@@ -52,12 +52,6 @@ def _again(earlier: Batch) -> BatchRequest:
     if len(metadata) > MAX_METADATA_PAIRS:
         return replace(earlier.request, retry_of=earlier.id)
     return replace(earlier.request, metadata=metadata, retry_of=earlier.id)
-
-
-def find_file(ports: Ports, tenant: str, file_id: str) -> StoredFile | None:
-    """Return a file of the tenant; None if it is unknown, deleted or expired."""
-    file = ports.files.get_file(file_id)
-    return None if file is None or file.tenant != tenant or file.is_expired(ports.now()) else file
 
 
 def gone_message(earlier_id: str, kind: str) -> str:

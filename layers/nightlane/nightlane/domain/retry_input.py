@@ -7,10 +7,11 @@ import msgspec
 
 from nightlane.domain.batch import Batch
 from nightlane.domain.file import StoredFile
+from nightlane.domain.files import find_file
 from nightlane.domain.line_checks import Invalid
 from nightlane.domain.lines import BYTE_ORDER_MARK, split_lines
 from nightlane.domain.ports import Ports
-from nightlane.domain.retry import find_file, gone_message
+from nightlane.domain.retry import gone_message
 from nightlane.domain.shard import input_key
 from nightlane.domain.steps import Hold
 

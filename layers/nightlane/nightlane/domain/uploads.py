@@ -4,19 +4,18 @@ Source: https://platform.openai.com/docs/api-reference/uploads
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 
 from nightlane.domain.compositions import Source
 from nightlane.domain.errors import BadRequest, NotFound, TooLarge, Unavailable
 from nightlane.domain.file import FilePurpose, StoredFile, file_blob_key
-from nightlane.domain.files import check_batch_input, new_file_id, too_large_for_a_batch
+from nightlane.domain.files import check_batch_input, check_batch_size, new_file, new_file_id
 from nightlane.domain.ids import is_possible, shorten
 from nightlane.domain.ports import BlobMissing, Ports
 from nightlane.domain.quota_errors import too_many_bytes
 from nightlane.domain.quotas import Quota, QuotaReached
 from nightlane.domain.received import Received
-from nightlane.domain.stores import list_key
 from nightlane.domain.upload import (
     MAX_PART_BYTES,
     MAX_PARTS,
@@ -57,8 +56,8 @@ def create_upload(
     lifetime: int | None,
 ) -> Upload:
     """Begin an upload of `size` bytes in total; `lifetime` is the file's, in seconds. Raises: BadRequest."""
-    if purpose is FilePurpose.BATCH and size > ports.settings.max_batch_bytes:
-        raise too_large_for_a_batch(ports.settings)
+    if purpose is FilePurpose.BATCH:
+        check_batch_size(size, ports.settings)
     now = int(ports.now())
     upload = Upload(
         id=f"upload_{ports.new_id()}",
@@ -186,20 +185,16 @@ def _compose(
 
 def _finish(ports: Ports[UploadSettings], upload: Upload, completion: Completion, quota: Quota) -> None:
     """Store the file's record, and end the upload. Raises: QuotaReached."""
-    now, lifetime = ports.now(), upload.lifetime
-    if upload.purpose is FilePurpose.BATCH:
-        lifetime = lifetime or ports.settings.batch_file_retention_seconds
-    file = StoredFile(
-        id=completion.file_id,
-        tenant=upload.tenant,
-        filename=upload.filename,
-        purpose=upload.purpose,
-        size=upload.size,
-        created_at=int(now),
-        expires_at=int(now) + lifetime if lifetime else None,
-        listed=list_key(now, completion.file_id),
-        is_counted=quota.stored_bytes is not None,
+    file = new_file(
+        ports,
+        upload.tenant,
+        upload.filename,
+        upload.purpose,
+        upload.size,
+        upload.lifetime,
+        file_id=completion.file_id,
     )
+    file = replace(file, is_counted=quota.stored_bytes is not None)
     if ports.uploads.finish_upload(upload.id, completion, file, quota.stored_bytes):
         ports.blobs.delete(upload.part_keys())
         return

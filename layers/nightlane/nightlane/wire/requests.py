@@ -121,13 +121,12 @@ class CreateBatch(Repeatable):
     )
 
     def to_domain(self) -> BatchRequest:
-        expires = self.output_expires_after
         return BatchRequest(
             input_file_id=self.input_file_id,
             endpoint=self.endpoint,
             completion_window=self.completion_window,
             metadata=self.metadata,
-            output_expires_after=expires.seconds if expires else None,
+            output_expires_after=lifetime_of(self.output_expires_after),
             output_prefix=self.output_prefix,
         )
 
@@ -194,6 +193,11 @@ class CreateFile(Fields):
     @property
     def file_purpose(self) -> FilePurpose:
         return FilePurpose(self.purpose)
+
+
+def lifetime_of(expiry: ExpiresAfter | FileExpiry | None) -> int | None:
+    """Return how long a file is kept, in seconds; None if the client leaves that open."""
+    return expiry.seconds if expiry else None
 
 
 def read_token(header: str | None) -> str | None:

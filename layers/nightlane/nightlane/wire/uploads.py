@@ -14,7 +14,7 @@ from nightlane.domain.upload import MAX_TOTAL_BYTES, Upload
 from nightlane.domain.uploads import AddedPart
 from nightlane.wire import objects
 from nightlane.wire.multipart import HOW_TO_SEND_A_FILE, Form, FormFile
-from nightlane.wire.requests import ExpiresAfter, Purpose, Request
+from nightlane.wire.requests import ExpiresAfter, Purpose, Request, lifetime_of
 from nightlane.wire.responses import file_object
 
 
@@ -34,7 +34,7 @@ class CreateUpload(Request):
     @property
     def lifetime(self) -> int | None:
         """Of the file, in seconds."""
-        return self.expires_after.seconds if self.expires_after else None
+        return lifetime_of(self.expires_after)
 
 
 class CompleteUpload(Request):

@@ -213,8 +213,4 @@ class DynamoBatches:
                 yield Due(batch_id=identifier) if kind == "BATCH" else Due(file_id=identifier)
 
     def _update_if(self, batch_id: str, expression: str, values: Item, condition: str) -> bool:
-        try:
-            self._table.update(batch_key(batch_id), expression, values, condition)
-        except ConditionFailed:
-            return False
-        return True
+        return self._table.update_if(batch_key(batch_id), expression, values, condition)

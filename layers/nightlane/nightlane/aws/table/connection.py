@@ -163,6 +163,14 @@ class Connection:
         )
         return decode(response["Attributes"])
 
+    def update_if(self, key: Key, expression: str, values: Item, condition: str) -> bool:
+        """Update an item; False if the condition does not hold."""
+        try:
+            self.update(key, expression, values, condition)
+        except ConditionFailed:
+            return False
+        return True
+
     def delete(self, key: Key) -> None:
         """Delete an item, if it exists."""
         _retry(lambda: self._client.delete_item(TableName=self.name, **delete(key)))

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from nightlane.aws.table.connection import ConditionFailed, Connection, Item, Key
+from nightlane.aws.table.connection import Connection, Item, Key
 from nightlane.domain.webhook import EVENT_SECONDS, Attempts, Event, EventType
 from nightlane.domain.webhook_ports import DueEvent
 
@@ -28,14 +28,8 @@ class DynamoEvents:
     def save_event(self, event: Event) -> bool:
         values = _state_of(event)
         expression = "SET " + ", ".join(f"#{name} = :{name}" for name in values)
-        condition = "#version = :before"
-        try:
-            self._table.update(
-                event_key(event.id), expression, values | {"before": event.version - 1}, condition
-            )
-        except ConditionFailed:
-            return False
-        return True
+        values |= {"before": event.version - 1}
+        return self._table.update_if(event_key(event.id), expression, values, "#version = :before")
 
     def forget_event(self, event_id: str) -> None:
         self._table.delete(event_key(event_id))
@@ -52,10 +46,7 @@ class DynamoEvents:
 
     def postpone_event(self, due: DueEvent, wake_at: int) -> None:
         values = {"wake_at": wake_at, "seen": due.wake_at}
-        try:
-            self._table.update(event_key(due.id), "SET #wake_at = :wake_at", values, "#wake_at = :seen")
-        except ConditionFailed:
-            return
+        self._table.update_if(event_key(due.id), "SET #wake_at = :wake_at", values, "#wake_at = :seen")
 
 
 def event_key(event_id: str) -> Key:

@@ -107,7 +107,7 @@ class DynamoFiles:
             PENDING if file.is_pending else STORED,
         )
         if not file.is_counted:
-            return self._update_if(*tombstone)
+            return self._table.update_if(*tombstone)
         try:
             self._table.transact([("Update", update(*tombstone)), *quotas.count(file.tenant, deleted(file))])
         except TransactionRefused:
@@ -122,22 +122,14 @@ class DynamoFiles:
         else:
             values["ends_at"] = complete.ends_at
             expression = "SET #owner = :owner, #wake_at = :ends_at REMOVE #pending_until, #problem"
-        return self._update_if(file_key(file.id), expression, values, PENDING)
+        return self._table.update_if(file_key(file.id), expression, values, PENDING)
 
     def refuse_file(self, file_id: str, problem: str) -> bool:
-        return self._update_if(file_key(file_id), "SET #problem = :problem", {"problem": problem}, PENDING)
-
-    def _update_if(self, key: Key, expression: str, values: Item, condition: str) -> bool:
-        try:
-            self._table.update(key, expression, values, condition)
-        except ConditionFailed:
-            return False
-        return True
+        return self._table.update_if(
+            file_key(file_id), "SET #problem = :problem", {"problem": problem}, PENDING
+        )
 
     def forget_file(self, file_id: str) -> None:
-        try:
-            self._table.update(
-                file_key(file_id), "REMOVE #active, #wake_at", {}, "attribute_exists(#deleted_at)"
-            )
-        except ConditionFailed:
-            return
+        self._table.update_if(
+            file_key(file_id), "REMOVE #active, #wake_at", {}, "attribute_exists(#deleted_at)"
+        )

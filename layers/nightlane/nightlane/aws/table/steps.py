@@ -63,11 +63,7 @@ class DynamoSteps:
     def hold_step(self, batch: Batch, wake_at: int) -> bool:
         values = {"wake_at": wake_at, "epoch": batch.epoch, "seen": batch.status.value}
         condition = f"{SAME_STEP} AND #status = :seen AND attribute_exists(#active)"
-        try:
-            self._table.update(batch_key(batch.id), "SET #wake_at = :wake_at", values, condition)
-        except ConditionFailed:
-            return False
-        return True
+        return self._table.update_if(batch_key(batch.id), "SET #wake_at = :wake_at", values, condition)
 
     def fail_batch(self, batch: Batch, errors: Sequence[BatchError], at: int) -> bool:
         values = {

@@ -56,13 +56,9 @@ class DynamoUpstreams:
         unchanged = "#version = :before" if shares.version > 1 else "attribute_not_exists(#version)"
         if shares.version == 1:
             del values["before"]
-        try:
-            self._table.update(
-                shares_key(upstream), "SET #version = :version, #lanes = :lanes", values, unchanged
-            )
-        except ConditionFailed:
-            return False
-        return True
+        return self._table.update_if(
+            shares_key(upstream), "SET #version = :version, #lanes = :lanes", values, unchanged
+        )
 
     def begin_rest(self, upstream: str, rest: Rest, previous: Rest | None) -> Rest:
         values: Item = {

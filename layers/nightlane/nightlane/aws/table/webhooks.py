@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from nightlane.aws.table.connection import (
-    ConditionFailed,
     Connection,
     Item,
     Key,
@@ -64,7 +63,8 @@ class DynamoEndpoints:
         item = _to_item(endpoint)
         values = {name: item[name] for name in _CHANGEABLE} | {"before": endpoint.version - 1}
         expression = "SET " + ", ".join(f"#{name} = :{name}" for name in _CHANGEABLE)
-        return self._update_if(endpoint, expression, values, "#version = :before")
+        key = _key(endpoint.tenant, endpoint.id)
+        return self._table.update_if(key, expression, values, "#version = :before")
 
     def delete_endpoint(self, tenant: str, endpoint_id: str) -> bool:
         condition = {"ConditionExpression": "attribute_exists(pk)"}
@@ -85,19 +85,12 @@ class DynamoEndpoints:
             "seen_failures": seen.failures,
             "seen_rest": seen.rests_until,
         }
-        return self._update_if(
-            endpoint,
+        return self._table.update_if(
+            _key(endpoint.tenant, endpoint.id),
             "SET #failures = :failures, #rests_until = :rests_until",
             values,
             "#failures = :seen_failures AND #rests_until = :seen_rest",
         )
-
-    def _update_if(self, endpoint: WebhookEndpoint, expression: str, values: Item, condition: str) -> bool:
-        try:
-            self._table.update(_key(endpoint.tenant, endpoint.id), expression, values, condition)
-        except ConditionFailed:
-            return False
-        return True
 
 
 def _partition(tenant: str) -> str:
