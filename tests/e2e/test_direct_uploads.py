@@ -25,7 +25,9 @@ def begin(instance: Instance, data: bytes = DATA) -> Any:
 def put(upload: dict[str, Any], data: bytes = DATA, **changes: str) -> int:
     """Send the content as the server asks for it. Returns the status."""
     url = urlsplit(changes.get("url", upload["url"]))
-    connection = http.client.HTTPConnection(url.netloc, timeout=60)
+    is_secure = url.scheme == "https"
+    connection_to = http.client.HTTPSConnection if is_secure else http.client.HTTPConnection
+    connection = connection_to(url.netloc, timeout=60)
     connection.request(upload["method"], f"{url.path}?{url.query}", data, upload["headers"])
     answer = connection.getresponse()
     answer.read()

@@ -15,9 +15,11 @@ from tests.e2e.test_command import (  # noqa: F401
     test_run_shows_why_a_file_is_invalid,
     test_run_writes_the_results,
 )
-
-# The emulator closes the connection on a presigned PUT, so the rig tests those that send one.
-from tests.e2e.test_direct_uploads import test_a_pending_file_is_not_usable_and_not_listed  # noqa: F401
+from tests.e2e.test_direct_uploads import (  # noqa: F401
+    test_a_completed_file_cannot_be_changed_or_completed_otherwise,
+    test_a_file_that_was_put_is_completed_by_itself,
+    test_a_pending_file_is_not_usable_and_not_listed,
+)
 from tests.e2e.test_lifecycle import test_a_running_batch_is_cancelled_within_seconds  # noqa: F401
 from tests.e2e.test_results import *  # noqa: F403
 from tests.e2e.test_uploads import (  # noqa: F401
