@@ -9,11 +9,19 @@ import pytest
 from aiohttp import web
 
 from nightlane.domain.batch import BatchStatus
+from nightlane.domain.inference import attempt
 from nightlane.settings import KIB
 from tests.upstream import Body, Upstream, chat_answer, question
 from tests.world import World, requests
 
 AT_ONCE = {"retry-after": "0.001"}
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Probes count after these pauses in real time; how long they are is tested with the decisions."""
+    monkeypatch.setattr(attempt, "PROBE_PAUSES_SECONDS", (0.05,))
+    monkeypatch.setattr(attempt, "LAST_PROBE_PAUSE_SECONDS", 0.05)
 
 
 def json_response(body: bytes) -> web.Response:
