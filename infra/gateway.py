@@ -4,6 +4,7 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-r
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -12,10 +13,16 @@ from nightlane.domain.large_files import LARGE_FILE_WAYS
 STAGE = "v1"
 BINARY_MEDIA_TYPE = "multipart/form-data"
 AUTHORIZER_CACHE_SECONDS = 300
-# Anyone may GET these: they describe the API, and a browser's address bar sends no key.
-PUBLIC_PATHS = ("/openapi.json", "/docs")
+# Anyone may GET these: they are the same for everyone, and a browser's address bar sends no key.
+PUBLIC_PATHS = ("/openapi.json", "/docs", "/console", "/console/{file}")
+_PUBLIC_PATH = re.compile("|".join(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(each)) for each in PUBLIC_PATHS))
 # What a multipart upload may have besides the file: headers and the other fields.
 FORM_OVERHEAD_BYTES = 64 * 1024
+
+
+def is_public(path: str) -> bool:
+    """Whether a path below the stage is one of `PUBLIC_PATHS`, where `{name}` stands for one segment."""
+    return _PUBLIC_PATH.fullmatch(path) is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,17 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from functions.api import batches, documentation, files, models, receipts, results, uploads, webhooks
+from functions.api import (
+    batches,
+    console_files,
+    documentation,
+    files,
+    models,
+    receipts,
+    results,
+    uploads,
+    webhooks,
+)
 from functions.api.http import json_response
 from functions.api.methods import no_route
 from nightlane.domain.errors import ApiError, ServerError
@@ -49,6 +59,7 @@ def make_routes(ports: Ports[ApiSettings], upstream_models: UpstreamModels) -> A
     app.include_router(receipts.routes(ports), prefix="/batches")
     app.include_router(models.routes(upstream_models), prefix="/models")
     app.include_router(webhooks.routes(ports))
+    app.include_router(console_files.routes(ports))
     app.include_router(documentation.routes(app, ports.settings))
     app.exception_handler(ApiError)(_error_response)
     app.exception_handler(Exception)(_unexpected_error)

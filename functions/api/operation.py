@@ -9,7 +9,7 @@ from functions.api.http import JSON
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-HTML, BINARY = "text/html", "application/octet-stream"
+HTML, BINARY, ANY = "text/html", "application/octet-stream", "*/*"
 Route = TypeVar("Route", bound=Callable[..., Any])
 _ATTRIBUTE = "__operation__"
 

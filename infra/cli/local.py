@@ -95,6 +95,7 @@ def local(
         if uses_default_key:
             typer.echo(f"API key: {DEFAULT_KEY} (tenant {DEFAULT_TENANT})", err=True)
         typer.echo(f"data: {folder}" + (", deleted on exit" if is_temporary else ""), err=True)
+        typer.echo(f"console: {server.base_url}/console", err=True)
         typer.echo(f"ready {server.base_url}")
         wait_for_end()
 

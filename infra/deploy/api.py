@@ -6,7 +6,7 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-gateway
 
 from collections.abc import Mapping
 
-from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import Aws, Duration, RemovalPolicy
 from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_certificatemanager as acm
 from aws_cdk import aws_ec2 as ec2
@@ -32,7 +32,7 @@ ACCESS_LOG = apigateway.AccessLogFormat.custom(
 
 
 class Api(Construct):
-    """`rest_api`, and `url`, the base URL for clients."""
+    """`rest_api`, `url`, the base URL for clients, and `origins`, those of its pages."""
 
     def __init__(
         self,
@@ -70,8 +70,9 @@ class Api(Construct):
         if cors:
             _add_preflight(proxy, cors | PREFLIGHT_HEADERS)
         for path in PUBLIC_PATHS:
-            self.rest_api.root.add_resource(path.removeprefix("/")).add_method("GET", integration)
+            self.rest_api.root.resource_for_path(path).add_method("GET", integration)
         self.url = self._url(deployment.domain)
+        self.origins = self._origins(deployment)
         if deployment.web_acl_arn:
             wafv2.CfnWebACLAssociation(
                 self,
@@ -123,6 +124,18 @@ class Api(Construct):
                 response_headers={"x-request-id": "context.requestId"} | headers,
                 templates={"application/json": response.template},
             )
+
+    def _origins(self, deployment: Deployment) -> list[str]:
+        """The origins of pages that the API serves.
+
+        https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-private-api-test-invoke-url.html
+        """
+        if deployment.domain is not None:
+            return [f"https://{deployment.domain.name}"]
+        # Not from the stage's URL: the stage needs the functions, and they need the bucket that is told.
+        identifier = self.rest_api.rest_api_id
+        hosts = [identifier, *(f"{identifier}-{each}" for each in deployment.vpc_endpoint_ids)]
+        return [f"https://{host}.execute-api.{Aws.REGION}.{Aws.URL_SUFFIX}" for host in hosts]
 
     def _url(self, domain: CustomDomain | None) -> str:
         if domain is None:

@@ -53,6 +53,7 @@ class NightlaneStack(Stack):
             api=self.functions["api"],
             authorize=self.functions["authorize"],
         )
+        storage.allow_pages_of(api.origins, deployment.settings.cors_origin)
         watched = Watched(deployment.stack_name, self.functions, queues.by_name, storage.table, api.rest_api)
         Dashboard(self, "Dashboard", watched=watched, specs=specs)
         Alarms(self, "Alarms", watched=watched, specs=specs, topic_arn=deployment.alarm_topic_arn)

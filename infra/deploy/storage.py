@@ -1,6 +1,7 @@
 """The table and the bucket."""
 
 import math
+from collections.abc import Sequence
 
 from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_dynamodb as dynamodb
@@ -59,7 +60,6 @@ class Storage(Construct):
                     id="unfinished-uploads", abort_incomplete_multipart_upload_after=Duration.days(1)
                 ),
             ],
-            cors=_cors(deployment.settings.cors_origin),
             removal_policy=removal,
         )
         # In the template itself: CDK's own property for this adds a function that sets it.
@@ -71,17 +71,22 @@ class Storage(Construct):
             )
         )
 
+    def allow_pages_of(self, own: Sequence[str], other: str | None) -> None:
+        """Let pages download large content from the bucket, and upload to it by presigned URLs.
 
-def _cors(origin: str | None) -> list[s3.CorsRule] | None:
-    """The rules for pages: content that is downloaded from the bucket, and direct uploads to it."""
-    if origin is None:
-        return None
-    return [
-        # Large content is a redirect to the bucket, after which a browser says `Origin: null`.
-        s3.CorsRule(allowed_methods=[s3.HttpMethods.GET], allowed_origins=["*"]),
+        Args:
+            own: the API's origins, for its console.
+            other: the origin that the operator allows, see the setting `cors_origin`.
+        """
+        get, put = s3.HttpMethods.GET, s3.HttpMethods.PUT
         # With If-None-Match, a browser asks first.
-        s3.CorsRule(allowed_methods=[s3.HttpMethods.PUT], allowed_origins=[origin], allowed_headers=["*"]),
-    ]
+        self.bucket.add_cors_rule(
+            allowed_methods=[get, put], allowed_origins=list(own), allowed_headers=["*"]
+        )
+        if other is not None:
+            # Between two other origins, a browser follows a redirect with `Origin: null`.
+            self.bucket.add_cors_rule(allowed_methods=[get], allowed_origins=["*"])
+            self.bucket.add_cors_rule(allowed_methods=[put], allowed_origins=[other], allowed_headers=["*"])
 
 
 def _key(name: str, kind: str = "S") -> dynamodb.Attribute:

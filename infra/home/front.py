@@ -5,9 +5,10 @@ import base64
 import fnmatch
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Protocol
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -28,12 +29,12 @@ from ..gateway import (
     FAILURE,
     FORM_OVERHEAD_BYTES,
     NOT_FOUND,
-    PUBLIC_PATHS,
     STAGE,
     TIMEOUT,
     TOO_LARGE,
     UNAUTHORIZED,
     GatewayResponse,
+    is_public,
 )
 from .events import authorizer_event, proxy_event
 from .http_server import (
@@ -116,9 +117,12 @@ class Front:
         self._max_body_bytes = max_upload_bytes + FORM_OVERHEAD_BYTES
         self._policies: dict[str, Policy] = {}
 
-    def application(self) -> web.Application:
+    def application(self, redirects: Mapping[str, str] = MappingProxyType({})) -> web.Application:
+        """Return the application, with redirects by path for what is outside the stage."""
         application = web.Application(client_max_size=0, middlewares=[in_envelope])
         application.on_response_prepare.append(self._allow_origin)
+        for path, target in redirects.items():
+            application.router.add_get(path, _redirect_to(target))
         # Not `.*`, because a dot matches no newline, which a path may contain percent-encoded.
         application.router.add_route("*", r"/{path:[\s\S]*}", self.serve, expect_handler=meet_expectation)
         return application
@@ -149,10 +153,10 @@ class Front:
         # The raw path, because percent-encoding must not be changed.
         stage, _, rest = request.raw_path.split("?")[0].removeprefix("/").partition("/")
         path = f"/{rest}"
-        is_public = path in PUBLIC_PATHS
-        if stage != STAGE or not rest or (is_public and request.method != "GET"):
+        needs_no_key = is_public(path)
+        if stage != STAGE or not rest or (needs_no_key and request.method != "GET"):
             raise Refused(NOT_FOUND)
-        authorizer = {} if is_public else await self._authorized(request, path)
+        authorizer = {} if needs_no_key else await self._authorized(request, path)
         if self._spool is None or not _is_form(request):
             limit = min(self._max_body_bytes, MAX_BODY_BYTES) if self._spool else self._max_body_bytes
             body = b"".join([chunk async for chunk in _chunks(request, limit)])
@@ -224,6 +228,13 @@ class Front:
         seconds = self._cache_seconds if allows else min(1, self._cache_seconds)
         context = answer.get("context", {}) | {"principalId": answer["principalId"]}
         return Policy(allows, context, time.monotonic() + seconds)
+
+
+def _redirect_to(target: str) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def redirect(_: web.Request) -> web.Response:
+        raise web.HTTPFound(target)
+
+    return redirect
 
 
 def _is_form(request: web.Request) -> bool:

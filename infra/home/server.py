@@ -18,7 +18,7 @@ from nightlane.domain.stores import Tenants
 from nightlane.domain.sweeping import sweep
 from nightlane.settings import Settings
 
-from ..gateway import PUBLIC_PATHS, STAGE
+from ..gateway import STAGE
 from .direct_uploads import DirectUploads
 from .front import Front, FunctionFailed
 from .http_server import EnvelopeRunner
@@ -39,6 +39,15 @@ MORE_NOTIFIERS = 3
 SWEEP_SECONDS = 5.0
 PURGE_SECONDS = 3_600.0
 PAUSE_AFTER_ERROR_SECONDS = 1.0
+# What people type into the address bar.
+REDIRECTS = {
+    "/": f"/{STAGE}/console",
+    "/console": f"/{STAGE}/console",
+    "/console/": f"/{STAGE}/console",
+    f"/{STAGE}/console/": f"/{STAGE}/console",
+    "/docs": f"/{STAGE}/docs",
+    "/openapi.json": f"/{STAGE}/openapi.json",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,9 +169,7 @@ class HomeServer:
             cache_seconds=0,
             cors_origin=self._settings.cors_origin,
         )
-        application = front.application()
-        for path in PUBLIC_PATHS:
-            application.router.add_get(path, _redirect_to_stage)
+        application = front.application(REDIRECTS)
         DirectUploads(parts.ports, parts.blobs).add_to(application)
         runner = EnvelopeRunner(application, shutdown_timeout=0.1)
         stack.push_async_callback(runner.cleanup)
@@ -200,7 +207,3 @@ class HomeServer:
                     purge_at = ports.monotonic() + PURGE_SECONDS
             except Exception:
                 log.exception("the sweeper failed")
-
-
-async def _redirect_to_stage(request: web.Request) -> web.Response:
-    raise web.HTTPFound(f"/{STAGE}{request.path}")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from zipfile import ZipFile
 import pytest
 
 ROOT = Path(__file__).parents[2]
+CONSOLE = ROOT / "functions" / "api" / "console"
 UV = Path(sys.prefix) / "bin" / "uv"
 # Where the wheel's packages come from.
 SOURCES = {"functions": "functions", "nightlane": "layers/nightlane/nightlane", "nightlane/infra": "infra"}
@@ -53,12 +55,13 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return python.parent
 
 
-def test_the_wheel_has_every_module(wheel: Path) -> None:
+def test_the_wheel_has_every_module_and_the_console(wheel: Path) -> None:
     expected = {
         f"{package}/{file.relative_to(ROOT / folder)}"
         for package, folder in SOURCES.items()
         for file in (ROOT / folder).rglob("*.py")
     }
+    expected |= {str(file.relative_to(ROOT)) for file in CONSOLE.iterdir()}
     names = {name for name in ZipFile(wheel).namelist() if ".dist-info/" not in name}
     assert {name.split("/")[0] for name in names} == {"functions", "nightlane"}
     assert names == expected
@@ -72,7 +75,7 @@ def test_the_installed_command_runs_a_batch(installed: Path, tmp_path: Path) -> 
 
 def test_every_installed_module_can_be_imported(installed: Path, wheel: Path, tmp_path: Path) -> None:
     names = [name.removesuffix(".py").removesuffix("/__init__") for name in ZipFile(wheel).namelist()]
-    modules = [name.replace("/", ".") for name in names if ".dist-info/" not in name]
+    modules = [name.replace("/", ".") for name in names if not re.search(r"\.dist-info/|/console/", name)]
     # The CDK is not installed.
     modules = [name for name in modules if ".infra.deploy." not in name or name.endswith(".deployment")]
     script = f"import importlib, json, sys\nfor each in {modules!r}: importlib.import_module(each)\n"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.deploy.layers import HOST, MAX_DEPENDENCIES_BYTES, Code, Platform, build, size_of
+from infra.deploy.layers import HOST, MAX_DEPENDENCIES_BYTES, ROOT, Code, Platform, build, size_of
 from infra.resources import functions
 from nightlane.settings import Settings
 
@@ -39,6 +39,13 @@ def test_the_layers_have_everything_that_the_handlers_import() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_the_functions_have_the_files_of_the_console() -> None:
+    console = "functions/api/console"
+    built = {file.name for file in (build(HOST).functions / console).iterdir()}
+    assert built == {file.name for file in (ROOT / console).iterdir()}
+    assert "index.html" in built
 
 
 def test_sizes_are_printed_in_mb(tmp_path: Path) -> None:

@@ -218,16 +218,22 @@ def test_every_queue_keeps_a_message_for_the_longest_window(template: Template) 
         assert queue["MessageRetentionPeriod"] >= MAX_WINDOW_SECONDS
 
 
-def test_every_method_requires_the_authorizer_except_for_the_pages_that_describe_the_api(
+def test_every_method_requires_the_authorizer_except_for_the_public_paths(
     template: Template,
 ) -> None:
     resources = template.of_type("AWS::ApiGateway::Resource")
+
+    def path(identifier: str) -> str:
+        resource = resources[identifier]
+        above = resource["ParentId"].get("Ref")
+        return f"{path(above) if above else ''}/{resource['PathPart']}"
+
     methods = {
-        (each["HttpMethod"], resources[each["ResourceId"]["Ref"]]["PathPart"]): each["AuthorizationType"]
+        (each["HttpMethod"], path(each["ResourceId"]["Ref"])): each["AuthorizationType"]
         for each in template.of_type("AWS::ApiGateway::Method").values()
     }
-    public = {("GET", path.removeprefix("/")): "NONE" for path in PUBLIC_PATHS}
-    assert methods == {("ANY", "{proxy+}"): "CUSTOM"} | public
+    public = {("GET", path): "NONE" for path in PUBLIC_PATHS}
+    assert methods == {("ANY", "/{proxy+}"): "CUSTOM"} | public
     (authorizer,) = template.of_type("AWS::ApiGateway::Authorizer").values()
     assert (authorizer["Type"], authorizer["AuthorizerResultTtlInSeconds"]) == ("TOKEN", 300)
     (api,) = template.of_type("AWS::ApiGateway::RestApi").values()
