@@ -47,7 +47,7 @@ format: $(VENV)/.dev ## Format the code
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
 
-bench: $(VENV)/.bench ## Measure the figures in the docs; results go to bench/results, pictures to docs
+bench: $(VENV)/.bench ## Measure the figures in the docs; results go to bench/results, pictures to docs/figures
 	$(RUN) bench
 
 bootstrap synth diff deploy destroy: $(VENV)/.cdk $(CDK) ## Run the CDK CLI with cdk.json; ARGS are passed to it

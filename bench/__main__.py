@@ -54,7 +54,7 @@ def main() -> None:
     parser.add_argument("--lines", type=int, default=MAX_LINES, metavar="N", help=helps)
     arguments = parser.parse_args()
     quick = arguments.lines < MAX_LINES
-    results, pictures = (QUICK, QUICK) if quick else (RESULTS, ROOT / "docs")
+    results, pictures = (QUICK, QUICK) if quick else (RESULTS, ROOT / "docs" / "figures")
     for name in arguments.names or BENCHMARKS:
         if name == "tables":
             print(*(table() for table in tables.TABLES), sep="\n\n")

@@ -30,7 +30,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """Time series at a position on a grid of 24 columns; a heading if there are none."""
+    """Series at a position on a grid of 24 columns; a heading if there are none."""
 
     title: str
     unit: str
@@ -40,7 +40,12 @@ class Chart:
     height: int
     stacked: bool = False
     series: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
-    """Label → one value per minute, None if there is no data."""
+    """Label → one value per point, None if there is no data."""
+    points: Sequence[float | str] = field(default_factory=list)
+    """Where the values are on the x axis, or the names of groups of bars. By default, each minute."""
+    x_unit: str = ""
+    logarithmic: bool = False
+    """Both axes are; with bars, the axis of values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +56,8 @@ class Result:
     charts: Sequence[Chart] = ()
     caption: str = ""
     """What the charts show."""
+    command: str = ""
+    """What made a saved result; `save` sets it."""
 
 
 def save(result: Result, command: str, path: Path) -> None:

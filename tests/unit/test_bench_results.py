@@ -11,8 +11,10 @@ from bench.result import RESULTS, Chart, Figure, Result, load, save
 def test_a_saved_result_is_loaded_unchanged(tmp_path: Path) -> None:
     figures = [Figure("peak", 1.5, "MiB", "≤ 2"), Figure("calls", 3, "calls")]
     chart = Chart("Latency", "ms", 0, 2, 6, 6, stacked=True, series={"p50": [1.0, None], "p99": [2.0, 0.0]})
-    result = Result(figures, [chart], "One batch.")
-    save(result, "python -m bench cost", tmp_path / "new" / "cost.json")
+    bars = Chart("Memory", "MiB", 6, 2, 6, 6, series={"peak": [80.0]}, points=["server"], logarithmic=True)
+    command = "python -m bench cost"
+    result = Result(figures, [chart, bars], "One batch.", command)
+    save(result, command, tmp_path / "new" / "cost.json")
     assert load(tmp_path / "new" / "cost.json") == result
 
 
