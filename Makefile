@@ -13,13 +13,16 @@ CDK := .build/cdk/node_modules/.bin/cdk
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-extra crash-points faults check format bench clean bootstrap synth diff deploy destroy rehearse
+.PHONY: help demo demo-embeddings test test-extra crash-points faults check format bench clean bootstrap synth diff deploy destroy rehearse
 
 help: ## Show the targets
 	@grep -hE '^[a-z -]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-40s %s\n", $$1, $$2}'
 
 demo: $(VENV)/.demo ## Run a real batch on this machine
 	$(RUN) infra.cli.app demo
+
+demo-embeddings: $(VENV)/.embeddings ## Embed the documentation with a real model, and search it
+	$(RUN) infra.cli.embeddings
 
 test: check ## Check style and types, then run the tests
 	rm -rf .build/aws-calls
@@ -63,6 +66,10 @@ $(UV):
 $(VENV)/.demo: pyproject.toml uv.lock | $(UV)
 	$(UV) sync --frozen --quiet --inexact
 	@touch $@
+
+$(VENV)/.embeddings: pyproject.toml uv.lock | $(UV)
+	$(UV) sync --frozen --quiet --inexact --group embeddings
+	@touch $@ $(VENV)/.demo
 
 $(VENV)/.cdk: pyproject.toml uv.lock | $(UV)
 	$(UV) sync --frozen --quiet --inexact --group cdk

@@ -110,12 +110,16 @@ def completion(request: requests.Completion, key: int) -> Json:
 def embeddings(request: requests.Embeddings, _key: int) -> Json:
     inputs = _inputs(request.input)
     size = request.dimensions or EMBEDDING_DIMENSIONS
-    prompt_tokens = sum(map(_tokens, inputs))
+    vectors = [_vector(text, size) for text in inputs]
+    return embedding_list(request, vectors, sum(map(_tokens, inputs)))
+
+
+def embedding_list(request: requests.Embeddings, vectors: Sequence[list[float]], prompt_tokens: int) -> Json:
     return {
         "object": "list",
         "data": [
-            {"object": "embedding", "index": index, "embedding": _encode(_vector(text, size), request)}
-            for index, text in enumerate(inputs)
+            {"object": "embedding", "index": index, "embedding": _encode(vector, request)}
+            for index, vector in enumerate(vectors)
         ],
         "model": request.model,
         "usage": {"prompt_tokens": prompt_tokens, "total_tokens": prompt_tokens},
