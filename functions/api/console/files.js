@@ -1,0 +1,10 @@
+/** The page "Files". */
+
+import { element, replace } from "./dom.js";
+
+export const title = "Files";
+
+/** @type {import("./app.js").Page["show"]} */
+export async function show(main) {
+  replace(main, element("h1", {}, title));
+}
