@@ -118,6 +118,8 @@ function askForKey(problem) {
     "form",
     { class: "card key-form", onsubmit: (/** @type {Event} */ event) => useKey(event, input.value.trim()) },
     element("h1", {}, "Your API key"),
+    // For password managers.
+    element("input", { type: "text", autocomplete: "username", value: "Nightlane", hidden: true }),
     element("label", { for: "key" }, "Key"),
     input,
     problem && element("p", { class: "problem", id: "key-problem", role: "alert" }, icon("alert"), problem),

@@ -6,23 +6,24 @@ const MAX_PAUSE_SECONDS = 60;
  * Run something now, and again `seconds` after each time it is done, until the signal is aborted. It rests while
  * the tab is hidden, and waits longer after each error. Every run is reported by a `connection` event of `window`,
  * whose `detail` is null or the error.
- * @param {number} seconds
+ * @param {number | (() => number)} seconds
  * @param {() => Promise<void>} run
  * @param {AbortSignal} signal
  * @returns {Promise<void>} done when the signal is aborted
  */
 export async function every(seconds, run, signal) {
-  let pause = seconds;
+  const usual = typeof seconds === "number" ? () => seconds : seconds;
+  let pause = 0;
   while (!signal.aborted) {
     await visible(signal);
     if (signal.aborted) return;
     try {
       await run();
-      pause = seconds;
+      pause = usual();
       report(null);
     } catch (error) {
       if (signal.aborted) return;
-      pause = Math.min(MAX_PAUSE_SECONDS, Math.max(1, pause) * 2);
+      pause = Math.min(MAX_PAUSE_SECONDS, Math.max(usual(), pause) * 2);
       report(error);
     }
     await sleep(pause, signal);
