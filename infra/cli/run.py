@@ -20,6 +20,7 @@ from .first_url import first_url
 from .follow import Results
 from .server_options import NO_API_KEY, ApiKey, BaseUrl, explain
 from .uploading import upload_file
+from .waiting import waiting_reason
 
 MIN_PAUSE_SECONDS = 0.2
 MAX_PAUSE_SECONDS = 5.0
@@ -131,33 +132,18 @@ def _follow(client: openai.OpenAI, batch: Batch, console: Console, results: Resu
 
 
 class _Waiting:
-    """Reports what a batch is waiting for, from Nightlane's `/progress`; other servers do not have it."""
+    """Reports what a batch is waiting for."""
 
     def __init__(self, client: openai.OpenAI, batch_id: str) -> None:
-        self._client, self._path = client, f"/batches/{batch_id}/progress"
+        self._client, self._batch_id = client, batch_id
         self._reported: str | None = None
 
     def report(self, console: Console) -> None:
         """Print the reason if it has changed."""
-        reason = self._reason()
+        reason = waiting_reason(self._client, self._batch_id)
         if reason is not None and reason != self._reported:
-            console.print(reason)
+            console.print(escape(reason))
         self._reported = reason
-
-    def _reason(self) -> str | None:
-        try:
-            progress: Any = self._client.get(self._path, cast_to=object, options={"max_retries": 0})
-        except openai.OpenAIError:
-            return None
-        if not isinstance(progress, dict) or not progress.get("waits_for"):
-            return None
-        if progress["waits_for"] == "slot":
-            return "waiting for a slot: other batches are running"
-        if progress["waits_for"] == "active_hours":
-            return "waiting for the hours in which the endpoint may be used"
-        last = progress.get("last_refusal") or {}
-        refusal = f"{last.get('status') or last.get('kind')}: {escape(str(last.get('message')))}"
-        return f"waiting for the endpoint; its last response: {refusal}"
 
 
 def _progress(console: Console) -> Progress:
