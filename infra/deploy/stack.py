@@ -4,6 +4,7 @@ from aws_cdk import Annotations, CfnOutput, Stack
 from constructs import Construct
 
 from ..resources import functions
+from ..version import checkout_version
 from .api import Api
 from .deployment import PLACEHOLDER_HOST, Deployment
 from .event_buses import event_buses
@@ -60,6 +61,7 @@ class NightlaneStack(Stack):
         CfnOutput(self, "ApiUrl", value=api.url, description="base_url of the openai client")
         CfnOutput(self, "TableName", value=storage.table.table_name)
         CfnOutput(self, "BucketName", value=storage.bucket.bucket_name)
+        CfnOutput(self, "Version", value=checkout_version(), description="of Nightlane")
         for upstream in deployment.settings.upstreams:
             if PLACEHOLDER_HOST in upstream.url:
                 Annotations.of(self).add_warning_v2(
