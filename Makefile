@@ -53,7 +53,10 @@ format: $(VENV)/.dev ## Format the code
 bench: $(VENV)/.bench ## Measure the figures in the docs; results go to bench/results, pictures to docs/figures
 	$(RUN) bench
 
-bootstrap synth diff deploy destroy: $(VENV)/.cdk $(CDK) ## Run the CDK CLI with cdk.json; ARGS are passed to it
+deploy destroy: $(VENV)/.cdk $(CDK) ## Check the account and deploy, or delete the stack; ARGS are passed to `nightlane`
+	$(RUN) infra.cli.app $@ $(ARGS)
+
+bootstrap synth diff: $(VENV)/.cdk $(CDK) ## Run the CDK CLI with cdk.json; ARGS are passed to it
 	$(CDK) $@ $(ARGS)
 
 rehearse: $(VENV)/.dev $(CDK) ## Deploy into an AWS emulator and run the client tests against it

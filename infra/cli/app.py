@@ -16,6 +16,10 @@ COMMANDS = {
     "demo": "demo:demo",
     "backup": "backup:backup",
     "keys": "keys:keys",
+    "deploy": "deploying.deploy:deploy",
+    "doctor": "deploying.doctor:doctor",
+    "status": "deploying.status:status",
+    "destroy": "deploying.destroy:destroy",
 }
 
 

@@ -1,10 +1,10 @@
-"""`cdk bootstrap` and `cdk deploy` of the real app into the emulator, and a client for the deployed URL."""
+"""`nightlane deploy` of the real app into the emulator, and a client for the deployed URL."""
 
 import json
-import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,9 @@ from infra.cli.mock.process import MockUpstream
 from tests.clients.environments import node_modules_with
 from tests.clients.test_official_clients import NODE
 from tests.e2e.conftest import Instance
-from tests.rehearsal.emulator import ACCOUNT, BUILD, REGION, Emulator, running
+from tests.rehearsal.emulator import Emulator, running
 
 BIN = Path(sys.prefix) / "bin"
-CDK = BUILD / "cdk" / "node_modules" / ".bin" / "cdk"
 STACK = "Rehearsal"
 SECRET = "rehearsal/upstream"
 UPSTREAM_KEY = "sk-upstream-of-the-rehearsal"
@@ -36,12 +35,25 @@ CONTEXT = {
 }
 
 
-def run(*command: str | Path, cwd: Path | None = None) -> str:
-    """Run a command with the venv's node and python first in PATH, and return its output."""
-    environment = os.environ | {"PATH": f"{BIN}:{os.environ['PATH']}", "CDK_DISABLE_CLI_TELEMETRY": "true"}
-    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+@dataclass(frozen=True)
+class Deployed:
+    """The stack that `nightlane deploy` made, as the other commands find it, and what the command printed."""
+
+    options: tuple[str, ...]
+    """The file with its configuration, and how its URL is reached in the emulator."""
+    printed: str
+    status: dict[str, Any]
+
+
+def run(*command: str | Path) -> str:
+    """Run a command that succeeds, and return its output."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     return done.stdout
+
+
+def nightlane(*arguments: str) -> str:
+    return run(BIN / "nightlane", *arguments)
 
 
 @pytest.fixture(scope="session")
@@ -67,43 +79,46 @@ def second() -> Iterator[MockUpstream]:
 
 
 @pytest.fixture(scope="session")
-def instance(
-    aws: Emulator, second: MockUpstream, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Instance]:
+def upstream() -> Iterator[MockUpstream]:
+    """The upstream of all other models, which needs a key."""
+    with MockUpstream(api_key=UPSTREAM_KEY) as running_upstream:
+        yield running_upstream
+
+
+@pytest.fixture(scope="session")
+def deployed(
+    aws: Emulator, upstream: MockUpstream, second: MockUpstream, tmp_path_factory: pytest.TempPathFactory
+) -> Deployed:
+    """The deployed stack."""
+    secrets: Any = boto3.client("secretsmanager")
+    secrets.create_secret(Name=SECRET, SecretString=UPSTREAM_KEY)
+    upstreams: list[dict[str, Any]] = [
+        {
+            "name": "second",
+            "url": second.url,
+            "models": ["rehearsal-*"],
+            "rewrite": {"rehearsal-fast": "mock-small"},
+            "max_concurrent_requests": SECOND_LIMIT,
+        },
+        {"url": upstream.url, "auth": {"secret": SECRET}},
+    ]
+    config = tmp_path_factory.mktemp("config") / "cdk.json"
+    # The functions run on this machine's Python.
+    context = {"nightlane": CONTEXT | {"upstreams": upstreams}, "wheels": "host"}
+    config.write_text(json.dumps({"context": context}))
+    options = ("--config", str(config), "--base-url", f"{aws.endpoint_url}/_aws/execute-api/{{api}}/v1")
+    printed = nightlane("deploy", "--yes", *options)
+    return Deployed(options, printed, json.loads(nightlane("status", "--json", *options)))
+
+
+@pytest.fixture(scope="session")
+def instance(deployed: Deployed, upstream: MockUpstream, second: MockUpstream) -> Iterator[Instance]:
     """The deployed stack, with a key for each of two tenants."""
-    with MockUpstream(api_key=UPSTREAM_KEY) as upstream:
-        secrets: Any = boto3.client("secretsmanager")
-        secrets.create_secret(Name=SECRET, SecretString=UPSTREAM_KEY)
-        upstreams: list[dict[str, Any]] = [
-            {
-                "name": "second",
-                "url": second.url,
-                "models": ["rehearsal-*"],
-                "rewrite": {"rehearsal-fast": "mock-small"},
-                "max_concurrent_requests": SECOND_LIMIT,
-            },
-            {"url": upstream.url, "auth": {"secret": SECRET}},
-        ]
-        outputs = deploy(upstreams, tmp_path_factory.mktemp("outputs"))
-        api = outputs["ApiUrl"].removeprefix("https://").split(".")[0]
-        base_url = f"{aws.endpoint_url}/_aws/execute-api/{api}/v1"
-        keys = {tenant: create_key(tenant) for tenant in ("acme", "other")}
-        with openai.OpenAI(base_url=base_url, api_key=keys["acme"]) as client:
-            yield Instance(base_url, keys, upstream, client)
-
-
-def deploy(upstreams: Sequence[Mapping[str, Any]], folder: Path) -> dict[str, str]:
-    """Bootstrap the account and deploy; returns the stack's outputs."""
-    run(CDK, "bootstrap", f"aws://{ACCOUNT}/{REGION}", cwd=folder)
-    context = CONTEXT | {"upstreams": upstreams}
-    outputs = folder / "outputs.json"
-    run(
-        *(CDK, "deploy", "--require-approval", "never", "--output", folder / "cdk.out"),
-        *("-c", f"nightlane={json.dumps(context)}", "-c", "wheels=host", "--outputs-file", outputs),
-    )
-    known: dict[str, dict[str, str]] = json.loads(outputs.read_text())
-    return known[STACK]
+    second.reset()
+    keys = {tenant: create_key(tenant) for tenant in ("acme", "other")}
+    with openai.OpenAI(base_url=deployed.status["base_url"], api_key=keys["acme"]) as client:
+        yield Instance(deployed.status["base_url"], keys, upstream, client)
 
 
 def create_key(tenant: str) -> str:
-    return run(BIN / "nightlane", "keys", "create", "--tenant", tenant, "--stack", STACK).strip()
+    return nightlane("keys", "create", "--tenant", tenant, "--stack", STACK).strip()

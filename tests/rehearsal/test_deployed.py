@@ -1,12 +1,15 @@
-"""All client tests, against the stack that `cdk deploy` made."""
+"""All client tests, against the stack that `nightlane deploy` made."""
 
 import json
+import re
 from pathlib import Path
 
 import openai
 import pytest
 
+from infra.cli.deploying.one_line import TENANT
 from infra.cli.mock.process import MockUpstream
+from infra.version import checkout_version
 from tests.clients.suites import run_node
 from tests.e2e.conftest import Instance
 from tests.e2e.test_client import *  # noqa: F403
@@ -31,8 +34,46 @@ from tests.e2e.test_webhooks import (  # noqa: F401
     test_the_client_manages_endpoints,
     test_the_client_unwraps_the_event_of_a_batch_and_of_a_test,
 )
-from tests.rehearsal.conftest import BIN, SECOND_LIMIT, STACK, create_key, run
+from tests.rehearsal.conftest import SECOND_LIMIT, STACK, Deployed, create_key, nightlane
 from tests.world import requests
+
+
+def test_deploy_checks_the_account_first_and_ends_with_an_answer(deployed: Deployed) -> None:
+    checks, _, end = deployed.printed.partition(f"deployed {STACK}")
+    for shown in (
+        "Lambda concurrency",
+        "secret rehearsal/upstream: readable",
+        "functions outside a VPC cannot",
+    ):
+        assert shown in checks
+    assert f"{STACK} will be created: " in checks
+    assert "problem" not in checks
+    assert deployed.status["base_url"] in end
+    assert "answer: " in end
+    # Its key was deleted.
+    assert nightlane("keys", "list", "--tenant", TENANT, "--stack", STACK) == ""
+
+
+def test_doctor_finds_no_problem_in_the_stack(deployed: Deployed) -> None:
+    findings = nightlane("doctor", *deployed.options)
+    for name in (
+        "credentials",
+        "CDK bootstrap",
+        f"stack {STACK}",
+        "version",
+        "API",
+        "authorizer",
+        "presigned",
+    ):
+        assert re.search(rf"^ok +{name}", findings, re.MULTILINE), findings
+
+
+def test_status_shows_version_alarms_batches_and_queues(deployed: Deployed) -> None:
+    status = deployed.status
+    assert (status["state"], status["version"]) == ("CREATE_COMPLETE", checkout_version())
+    assert (status["alarms"], status["batches_running"], status["batches_waiting"]) == ({}, 0, 0)
+    assert {each["name"] for each in status["queues"]} == {"plan", "infer", "assemble", "notify"}
+    assert {each["dead"] for each in status["queues"]} == {0}
 
 
 def test_the_suite_of_the_official_node_client_passes(instance: Instance, node_client: Path) -> None:
@@ -61,9 +102,9 @@ def test_a_batch_of_two_models_is_answered_by_two_upstreams(instance: Instance, 
 
 def test_a_revoked_key_is_rejected(instance: Instance) -> None:
     key = create_key("short-lived")
-    listed = run(BIN / "nightlane", "keys", "list", "--tenant", "short-lived", "--stack", STACK)
+    listed = nightlane("keys", "list", "--tenant", "short-lived", "--stack", STACK)
     (row,) = [line for line in listed.splitlines() if key[-4:] in line]
-    run(BIN / "nightlane", "keys", "revoke", row.split()[1], "--stack", STACK)
+    nightlane("keys", "revoke", row.split()[1], "--stack", STACK)
     with (
         openai.OpenAI(base_url=instance.base_url, api_key=key) as client,
         pytest.raises(openai.AuthenticationError) as caught,

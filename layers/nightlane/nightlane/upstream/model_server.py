@@ -72,11 +72,15 @@ class ModelServer:
 
     def list(self) -> list[Model]:
         """The upstream's models; none if it has no list. Raises: UpstreamError."""
-        answer = self._get("/models")
+        answer = self.ask_list()
         models = [] if answer.has_no_route else answer.models()
         if models is None:
             raise UpstreamError(f"The upstream answered GET /models with {_what(answer)}.")
         return models
+
+    def ask_list(self) -> Answer:
+        """Ask for the list. Raises: UpstreamError, if there is no answer; its cause is the reason."""
+        return self._get("/models")
 
     def ask(self, model: str) -> Answer:
         """Ask for one model. Raises: UpstreamError, if there is no answer."""

@@ -1,0 +1,110 @@
+"""Runs the CDK CLI, with its progress."""
+
+import json
+import re
+import subprocess
+from collections import deque
+from collections.abc import Mapping
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from ..errors import CommandError
+from .changes import Changes
+from .checkout import Checkout
+
+# Such as `Nightlane | 12/92 | 9:02:11 PM | CREATE_COMPLETE | AWS::SQS::Queue | Queues/Plan (QueuesPlan…)`
+EVENT = re.compile(
+    r"^\S+ \|\s*(?P<done>\d+)(?:/(?P<total>\d+))? \| [^|]+ \| (?P<status>\w+)\s*\| (?P<kind>\S+)"
+)
+LINES_SHOWN = 30
+OUTPUT, LOG = Path(".build/cdk.out"), Path(".build/cdk.log")
+
+
+class Cdk:
+    """The CDK CLI of a checkout. Each method raises CommandError if it fails."""
+
+    def __init__(self, checkout: Checkout, context: Mapping[str, str], console: Console) -> None:
+        self._checkout = checkout
+        self._context = [part for name, value in context.items() for part in ("-c", f"{name}={value}")]
+        self._console = console
+        self._log = checkout.root / LOG
+
+    def has_made(self, stack: str) -> bool:
+        """Whether a template of the stack is there, of whatever settings."""
+        return (self._checkout.root / OUTPUT / f"{stack}.template.json").exists()
+
+    def synthesise(self) -> None:
+        """Build the code, and make the template."""
+        self._run(
+            "building the code and the template", "synth", "--quiet", *self._context, "--output", str(OUTPUT)
+        )
+
+    def changes(self, stack: str) -> Changes:
+        """Compare the template with the deployed one, without creating a change set."""
+        return Changes.read(self._run("comparing", "diff", *self._made, "--method", "template", stack))
+
+    def bootstrap(self, account: str, region: str) -> None:
+        """Make the CDK's own stack."""
+        self._run("bootstrapping", "bootstrap", f"aws://{account}/{region}", *self._made)
+
+    def deploy(self, stack: str) -> dict[str, str]:
+        """Deploy what was synthesised; returns the outputs of the stack. The caller has asked already."""
+        file = self._checkout.root / ".build" / "outputs.json"
+        file.unlink(missing_ok=True)
+        approved = ("--require-approval", "never", "--progress", "events", "--outputs-file", str(file))
+        self._run("deploying", "deploy", *self._made, *approved, stack)
+        outputs: dict[str, dict[str, str]] = json.loads(file.read_text())
+        return outputs[stack]
+
+    def destroy(self, stack: str) -> None:
+        """Delete the stack. The caller has asked already."""
+        self._run("deleting", "destroy", *self._made, "--force", "--progress", "events", stack)
+
+    @property
+    def _made(self) -> tuple[str, str]:
+        return "--app", str(OUTPUT)
+
+    def _run(self, what: str, *arguments: str) -> str:
+        """Run a command, and return its output, which is also in the log."""
+        command, last, output = [str(self._checkout.cli), "--ci", "--no-color", *arguments], deque[str](), []
+        self._log.parent.mkdir(exist_ok=True)
+        with (
+            self._log.open("a") as log,
+            self._progress() as progress,
+            subprocess.Popen(  # noqa: S603
+                command,
+                cwd=self._checkout.root,
+                env=self._checkout.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            ) as process,
+        ):
+            task = progress.add_task(what, total=None)
+            assert process.stdout is not None
+            for line in process.stdout:
+                log.write(line)
+                output.append(line)
+                last = deque([*last, line], LINES_SHOWN)
+                if event := EVENT.match(line):
+                    total = int(event["total"]) if event["total"] else None
+                    progress.update(task, completed=int(event["done"]), total=total)
+        if process.returncode != 0:
+            raise CommandError(
+                f"{what}: `cdk {arguments[0]}` failed; all of its output is in {self._log}\n{''.join(last)}"
+            )
+        return "".join(output)
+
+    def _progress(self) -> Progress:
+        return Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=self._console,
+            transient=True,
+            disable=not self._console.is_terminal,
+        )
