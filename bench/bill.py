@@ -8,6 +8,7 @@ from nightlane.aws import bill as aws_bill
 from nightlane.aws import prices
 from nightlane.aws.bill import (
     CALL_SECONDS,
+    HISTORY_UNITS,
     INDEX_WRITES,
     PER_BATCH,
     PER_INVOCATION,
@@ -52,7 +53,7 @@ def unit_prices(settings: Settings = ONE_WORKER) -> dict[str, float]:
         "batch": _price(PER_BATCH)
         + (TRANSACTED_ITEMS_PER_BATCH - PER_BATCH["dynamodb:TransactWriteItems"])
         * (ITEM_WRITE_UNITS * TRANSACTION * prices.DYNAMODB_WRITE_UNIT)
-        + INDEX_WRITES * prices.DYNAMODB_WRITE_UNIT
+        + (INDEX_WRITES + HISTORY_UNITS) * prices.DYNAMODB_WRITE_UNIT
         + 2 * prices.API_GATEWAY_REQUEST,
         "client poll": prices.API_GATEWAY_REQUEST
         + prices.LAMBDA_REQUEST

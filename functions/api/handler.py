@@ -12,6 +12,7 @@ from functions.api import (
     console_files,
     documentation,
     files,
+    history,
     models,
     receipts,
     results,
@@ -57,6 +58,7 @@ def make_routes(ports: Ports[ApiSettings], upstream_models: UpstreamModels) -> A
     app.include_router(batches.routes(ports), prefix="/batches")
     app.include_router(results.routes(ports), prefix="/batches")
     app.include_router(receipts.routes(ports), prefix="/batches")
+    app.include_router(history.routes(ports), prefix="/batches")
     app.include_router(models.routes(upstream_models), prefix="/models")
     app.include_router(webhooks.routes(ports))
     app.include_router(console_files.routes(ports))

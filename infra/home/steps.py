@@ -92,7 +92,13 @@ class SqliteSteps:
         update_batch(self._database, batch.id, is_ours, note)
 
     def finish_batch(
-        self, batch: Batch, outcome: Outcome, at: int, output: StoredFile | None, error: StoredFile | None
+        self,
+        batch: Batch,
+        outcome: Outcome,
+        at: int,
+        output: StoredFile | None,
+        error: StoredFile | None,
+        history: str | None = None,
     ) -> bool:
         times: dict[str, Any] = {f"{outcome.value}_at": at}
         with self._database.write() as connection:
@@ -108,6 +114,7 @@ class SqliteSteps:
                     outcome=outcome,
                     output_file_id=output.id if output else None,
                     error_file_id=error.id if error else None,
+                    history=history,
                     **times,
                 )
                 write_batch(connection, ended, wake_at=None, waiting=False, admitted=False)

@@ -1,11 +1,13 @@
 """The console's files over HTTP, on one machine and behind the rig's gateway."""
 
+from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
 
 from tests.e2e.conftest import HomeInstance, Instance
+from tests.world import requests
 
 
 def get(url: str, **headers: str) -> tuple[int, dict[str, str], bytes, str]:
@@ -62,3 +64,12 @@ def test_whatever_people_type_leads_to_the_console_on_one_machine_alone(
         assert (status, url) == (200, f"{instance.base_url}/console")
     else:
         assert status in {401, 404}
+
+
+def test_a_batch_has_a_history_while_it_runs_and_afterwards(instance: Instance) -> None:
+    batch = instance.create(requests(12))
+    instance.wait(batch.id)
+    history: Any = instance.client.get(f"/batches/{batch.id}/history", cast_to=object)
+    assert history["object"] == "batch.history"
+    assert sum(point["completed"] for point in history["points"]) == 12
+    assert max(point["mean_latency_ms"] or 0 for point in history["points"]) > 0

@@ -97,6 +97,8 @@ PLAIN: dict[tuple[str, str], tuple[Kind, ...]] = {
     ("GET", "/models/.+"): (),
     ("GET", "/openapi.json"): (),
     ("GET", "/docs"): (),
+    ("GET", "/console"): (),
+    ("GET", "/console/<file>"): (),
 }
 # The bodies of requests to routes with an id in their path, if they need one to get as far as looking it up.
 BODIES: dict[tuple[str, str], bytes] = {
@@ -121,7 +123,8 @@ def _routes() -> list[tuple[str, str]]:
 
 
 ROUTES = _routes()
-ROUTES_WITH_IDS = [(method, path) for method, path in ROUTES if PARAMETER.search(path)]
+# Files of the console belong to nobody.
+ROUTES_WITH_IDS = [each for each in ROUTES if PARAMETER.search(each[1]) and each not in PLAIN]
 PLAIN_ROUTES = [each for each in ROUTES if each not in ROUTES_WITH_IDS]
 LISTS = [path for method, path in PLAIN_ROUTES if method == "GET" and PLAIN.get((method, path))]
 

@@ -1,6 +1,7 @@
 """Results that were paid for are committed exactly once, whatever is cancelled or fails meanwhile."""
 
 import asyncio
+import itertools
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -96,11 +97,12 @@ def build_journal(
         blobs=table,  # type: ignore[arg-type]
         metrics=table,  # type: ignore[arg-type]
         settings=Settings(**settings),
+        now=itertools.count().__next__,
         monotonic=lambda: 0.0,
         **dict.fromkeys(  # type: ignore[arg-type]
             (
                 *("upstreams", "files", "uploads", "quotas", "compositions", "queues", "webhooks"),
-                *("log", "now", "new_id"),
+                *("log", "new_id"),
             )
         ),
     )

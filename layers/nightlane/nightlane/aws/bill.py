@@ -17,7 +17,7 @@ from nightlane.aws.queues import MAX_ENTRIES_PER_SEND
 from nightlane.aws.table.items import part_to_text
 from nightlane.domain.inference.lines import READ_BYTES
 from nightlane.domain.parts import PARTS_AHEAD
-from nightlane.domain.shard import Part
+from nightlane.domain.shard import Part, Sample, part_prefix
 from nightlane.settings import KIB, Settings
 
 FUNCTION_SECONDS = 900
@@ -32,8 +32,11 @@ ASSEMBLED_BYTES_PER_SECOND = 10e6
 POLL_SECONDS = 30.0
 """How often a client polls its batch."""
 
-PART_KEY = f"work/batch_{'0' * 32}/parts/00000/00001-00000.jsonl"
-PART_ENTRY_BYTES = len(part_to_text(Part(PART_KEY, 1_000, 4_999))) + 1
+# The text of a part has its place, its name and what it took: 1,000 lines of 5 s in 30 s.
+PART = Part(
+    f"{part_prefix('', 0)}00001-00000.jsonl", 1_000, 4_999, Sample(10**9, 30, 999, 1, 1_000, 5_000_000)
+)
+PART_ENTRY_BYTES = len(part_to_text("", 0, PART)) + 1
 SHARD_ITEM_BYTES = 200
 SHARDS_PER_PAGE = 25
 # assemble lists the shards three times: for their results, their objects, and to delete them; dispatch once.
@@ -94,6 +97,8 @@ TRANSACTED_ITEMS_PER_BATCH = 10
 WAKE_WRITES = 1 + 6 * 2 + 1 + 4 * BATCH_FILES + 4
 TENANT_WRITES = 5
 INDEX_WRITES = WAKE_WRITES + TENANT_WRITES
+# The last write of a batch stores its history, of up to 100 points with 14 bytes each.
+HISTORY_UNITS = 2 * TRANSACTION
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +235,8 @@ def write_units(run: Run) -> float:
     items = (
         calls["dynamodb:PutItem"] + calls["dynamodb:UpdateItem"] + TRANSACTED_ITEMS_PER_BATCH * TRANSACTION
     )
-    return items * ITEM_WRITE_UNITS + INDEX_WRITES + sum(shard.write_units for shard in run.shards)
+    own = items * ITEM_WRITE_UNITS + INDEX_WRITES + HISTORY_UNITS
+    return own + sum(shard.write_units for shard in run.shards)
 
 
 @dataclass(frozen=True, slots=True)

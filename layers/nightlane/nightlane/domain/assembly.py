@@ -10,6 +10,7 @@ from nightlane.domain.batch import Batch, BatchStatus, Outcome
 from nightlane.domain.closing import close_if_due
 from nightlane.domain.dispatch import dispatch, read_manifest
 from nightlane.domain.file import FilePurpose, StoredFile
+from nightlane.domain.history import history_to_text, recorder_of
 from nightlane.domain.lines import LineError, error_line, read_request, request_lines, result_id
 from nightlane.domain.metrics import Metric
 from nightlane.domain.order import decode_order, merge_runs, run_starts
@@ -60,8 +61,10 @@ def _finish(ports: Ports[AssemblySettings], batch: Batch, hold: Hold) -> None:
     assert batch.outcome is not None
     outcome = Outcome.CANCELLED if batch.status is BatchStatus.CANCELLING else batch.outcome
     output, error = (_file(ports, batch, kind) for kind in KINDS)
+    shards, recorder = ports.batches.shards(batch.id), recorder_of(batch, ports.now())
     if batch.is_planned:
-        lines = hold.during(_result_lines(ports, batch, read_manifest(ports, batch), outcome))
+        watched = shards if recorder is None else recorder.watch(shards)
+        lines = hold.during(_result_lines(ports, batch, read_manifest(ports, batch), outcome, watched))
         output, error = _write(ports, lines, output, error)
     # Earlier assemblers can no longer commit, and may have crashed before deleting what they wrote.
     ports.blobs.delete(
@@ -69,9 +72,11 @@ def _finish(ports: Ports[AssemblySettings], batch: Batch, hold: Hold) -> None:
         for epoch in range(1, batch.epoch)
         for kind in KINDS
     )
-    files = [file if file.size else None for file in (output, error)]
-    copy_results(ports, batch, [file for file in files if file is not None])
-    if not ports.batches.finish_batch(batch, outcome, int(ports.now()), *files):
+    stored_output, stored_error = (file if file.size else None for file in (output, error))
+    copy_results(ports, batch, [file for file in (stored_output, stored_error) if file is not None])
+    history = None if recorder is None else history_to_text(recorder.history())
+    at = int(ports.now())
+    if not ports.batches.finish_batch(batch, outcome, at, stored_output, stored_error, history):
         ports.blobs.delete([output.blob_key, error.blob_key])
         return
     announce(ports, batch.id)
@@ -110,19 +115,19 @@ def _file(ports: Ports[RetentionSettings], batch: Batch, kind: str) -> StoredFil
 
 
 def _result_lines(
-    ports: Ports, batch: Batch, manifest: Manifest, outcome: Outcome
+    ports: Ports, batch: Batch, manifest: Manifest, outcome: Outcome, shards: Iterator[Shard]
 ) -> Iterator[tuple[bool, bytes]]:
     """Yield every line of the batch exactly once, in input order."""
-    stored = _with_specs(manifest.shards, ports.batches.shards(batch.id))
+    stored = _with_specs(manifest.shards, shards)
     if manifest.order_key is None:
         for spec, shard in stored:
             yield from _shard_lines(ports, batch, manifest, outcome, spec, shard)
         return
-    order, shards = decode_order(ports.blobs.get(manifest.order_key)), list(stored)
+    order, all_shards = decode_order(ports.blobs.get(manifest.order_key)), list(stored)
     ahead = max(1, PARTS_AHEAD // len(run_starts(order)))
 
     def open_run(start: int, end: int) -> Iterator[tuple[bool, bytes]]:
-        for spec, shard in shards:
+        for spec, shard in all_shards:
             if start <= spec.first_line < end:
                 yield from _shard_lines(ports, batch, manifest, outcome, spec, shard, ahead)
 

@@ -159,6 +159,8 @@ class Batch:
     """The last refusal or failure of the upstream, unless a line has completed since."""
     is_resting: bool = False
     """Whether it has no messages in the queue, because the sweeper will send the shards again later."""
+    history: str | None = None
+    """Set when the batch ends, see `domain.history`."""
     outcome: Outcome | None = None
     """Set when the batch is closed: workers can no longer commit, and assembly may begin."""
 

@@ -126,12 +126,39 @@ class DoneLines:
 
 
 @dataclass(frozen=True, slots=True)
+class Sample:
+    """What a checkpoint committed, and when, for the history of the batch."""
+
+    at: int
+    """In seconds since 1970."""
+    seconds: int
+    """Since the checkpoint before, of the same run."""
+    completed: int
+    failed: int
+    answers: int
+    """Requests that were answered, neither refused nor failed, and the time that they took."""
+    answer_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Part:
     """A blob of result lines, sorted by line; `first` and `last` are lines of the shard."""
 
     key: str
     first: int
     last: int
+    sample: Sample | None = None
+    """None if an earlier version wrote it."""
+
+
+def part_prefix(batch_id: str, index: int) -> str:
+    """Return what the keys of a shard's parts begin with."""
+    return f"work/{batch_id}/parts/{index:05d}/"
+
+
+def part_key(shard: "Shard") -> str:
+    """Return the key of the part that a shard's next checkpoint writes."""
+    return f"{part_prefix(shard.batch_id, shard.index)}{shard.epoch:05d}-{shard.commits:05d}.jsonl"
 
 
 @dataclass(frozen=True, slots=True)

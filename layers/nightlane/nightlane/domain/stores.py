@@ -83,9 +83,15 @@ class StepStore(Protocol):
         """Record why the results could not be copied, or that they were, unless a newer epoch began."""
 
     def finish_batch(
-        self, batch: Batch, outcome: Outcome, at: int, output: StoredFile | None, error: StoredFile | None
+        self,
+        batch: Batch,
+        outcome: Outcome,
+        at: int,
+        output: StoredFile | None,
+        error: StoredFile | None,
+        history: str | None = None,
     ) -> bool:
-        """Set terminal status and file ids, add the file records and the event, free the slot, atomically.
+        """Set terminal status, file ids and history, add file records and event, free the slot, atomically.
 
         What the batch counted against its tenant's quota is given back.
 

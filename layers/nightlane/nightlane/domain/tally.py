@@ -17,6 +17,10 @@ class Tally(msgspec.Struct, frozen=True):
     refusals: int = 0
     in_flight_ms: int = 0
     """The time that all requests took together."""
+    answers: int = 0
+    """Requests that were neither refused nor failed."""
+    answer_ms: int = 0
+    """The time that these took together."""
     invocations: int = 0
     """Runs of a lane that committed something."""
     worker_ms: int = 0
@@ -45,13 +49,18 @@ class RunTally:
     requests: int = 0
     refusals: int = 0
     in_flight_seconds: float = 0.0
+    answers: int = 0
+    answer_seconds: float = 0.0
     is_first: bool = True
 
-    def add_request(self, seconds: float, *, is_refused: bool) -> None:
+    def add_request(self, seconds: float, *, is_refused: bool, is_answered: bool) -> None:
         """Count a request that has ended."""
         self.requests += 1
         self.refusals += is_refused
         self.in_flight_seconds += seconds
+        if is_answered:
+            self.answers += 1
+            self.answer_seconds += seconds
 
     def take(self) -> Tally:
         """Return what has been counted since the last time."""
@@ -60,9 +69,12 @@ class RunTally:
             requests=self.requests,
             refusals=self.refusals,
             in_flight_ms=round(self.in_flight_seconds * 1_000),
+            answers=self.answers,
+            answer_ms=round(self.answer_seconds * 1_000),
             invocations=int(self.is_first),
             worker_ms=round((now - self.since) * 1_000),
         )
         self.since, self.is_first = now, False
         self.requests, self.refusals, self.in_flight_seconds = 0, 0, 0.0
+        self.answers, self.answer_seconds = 0, 0.0
         return taken

@@ -12,7 +12,7 @@ from nightlane.domain.admission_order import Slots, Waiting
 from nightlane.domain.batch import Batch, BatchError, BatchRequest, BatchStatus, Outcome, Usage
 from nightlane.domain.file import FilePurpose, StoredFile
 from nightlane.domain.quotas import NO_QUOTA, BatchSize, Quota, quota_from_text, quota_to_text
-from nightlane.domain.shard import Part, Shard, Suspicion
+from nightlane.domain.shard import Part, Sample, Shard, Suspicion, part_prefix
 from nightlane.domain.tally import Tally
 from nightlane.domain.trouble import Rest, Trouble
 
@@ -162,6 +162,7 @@ def batch_from_item(item: Mapping[str, Any]) -> Batch:
         manifest_key=item.get("manifest_key"),
         trouble=trouble_from_map(item["trouble"]) if "trouble" in item else None,
         is_resting=item.get("resting", False),
+        history=item.get("history"),
         outcome=Outcome(item["outcome"]) if "outcome" in item else None,
         epoch=int(item.get("epoch", 0)),
         **_times(item),
@@ -202,7 +203,7 @@ def shard_from_item(batch_id: str, index: int, item: Mapping[str, Any]) -> Shard
         epoch=int(item.get("epoch", 0)),
         commits=int(item.get("commits", 0)),
         done=bytes(item.get("done", b"")),
-        parts=tuple(_part_from_text(text) for text in item.get("parts", ())),
+        parts=tuple(_part_from_text(batch_id, index, text) for text in item.get("parts", ())),
         strikes=int(item.get("strikes", 0)),
         suspect=_whole(item.get("suspect")),
         suspect_strikes=int(item.get("suspect_strikes", 0)),
@@ -244,13 +245,21 @@ def rest_from_item(item: Mapping[str, Any]) -> Rest:
     return Rest(int(item["until"]), int(item["count"]), trouble_from_map(item["trouble"]))
 
 
-def part_to_text(part: Part) -> str:
-    return f"{part.first}:{part.last}:{part.key}"
+def part_to_text(batch_id: str, index: int, part: Part) -> str:
+    """Encode without what the keys of all parts of the shard have in common."""
+    name = part.key.removeprefix(part_prefix(batch_id, index))
+    sample = part.sample
+    if sample is None:
+        return f"{part.first}:{part.last}:{name}"
+    numbers = (sample.at, sample.seconds, sample.completed, sample.failed, sample.answers, sample.answer_ms)
+    return f"{part.first}:{part.last}:{name}:" + ":".join(map(str, numbers))
 
 
-def _part_from_text(text: str) -> Part:
-    first, last, key = text.split(":", 2)
-    return Part(key, int(first), int(last))
+def _part_from_text(batch_id: str, index: int, text: str) -> Part:
+    first, last, name, *numbers = text.split(":")
+    # An earlier version stored the whole key.
+    key = name if "/" in name else part_prefix(batch_id, index) + name
+    return Part(key, int(first), int(last), Sample(*map(int, numbers)) if numbers else None)
 
 
 def file_to_item(file: StoredFile) -> Item:

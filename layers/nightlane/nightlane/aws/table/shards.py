@@ -127,7 +127,8 @@ def _shard_update(shard: Shard, checkpoint: Checkpoint) -> Item:
     }
     assignments = "#commits = :next, #done = :done, #strikes = :none, #suspicions = :suspicions"
     if checkpoint.part is not None:
-        values |= {"part": [part_to_text(checkpoint.part)], "empty": []}
+        text = part_to_text(shard.batch_id, shard.index, checkpoint.part)
+        values |= {"part": [text], "empty": []}
         assignments += ", #parts = list_append(if_not_exists(#parts, :empty), :part)"
     if checkpoint.finished:
         values["finished"] = True

@@ -135,7 +135,13 @@ class DynamoSteps:
             self._table.update(batch_key(batch.id), expression, values, f"{SAME_STEP} AND {UNFINISHED}")
 
     def finish_batch(
-        self, batch: Batch, outcome: Outcome, at: int, output: StoredFile | None, error: StoredFile | None
+        self,
+        batch: Batch,
+        outcome: Outcome,
+        at: int,
+        output: StoredFile | None,
+        error: StoredFile | None,
+        history: str | None = None,
     ) -> bool:
         values: Item = {
             "outcome": outcome.value,
@@ -144,6 +150,9 @@ class DynamoSteps:
             "epoch": batch.epoch,
         }
         assignments = f"#status = :outcome, #outcome = :outcome, #{outcome.value}_at = :at"
+        if history is not None:
+            values["history"] = history
+            assignments += ", #history = :history"
         actions: list[tuple[str, Item]] = []
         for name, file in (("output", output), ("error", error)):
             if file is not None:

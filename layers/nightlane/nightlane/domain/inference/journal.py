@@ -9,7 +9,7 @@ from nightlane.domain.inference.results import Result
 from nightlane.domain.metrics import Meter, Metric
 from nightlane.domain.parts import write_records
 from nightlane.domain.ports import Ports
-from nightlane.domain.shard import Checkpoint, DoneLines, Part, Shard, Suspicion
+from nightlane.domain.shard import Checkpoint, DoneLines, Part, Sample, Shard, Suspicion, part_key
 from nightlane.domain.stores import Fenced
 from nightlane.domain.tally import NO_TALLY, Take, Tally
 from nightlane.settings import InferenceSettings
@@ -47,8 +47,8 @@ class Journal:
         self._pending: list[Result] = []
         self._pending_bytes = 0
         self._committing: list[Result] = []
-        self._tally = NO_TALLY
-        """Of the results in `_committing`."""
+        self._tally, self._at = NO_TALLY, 0
+        """Of the results in `_committing`, and when they were first to be committed."""
         self._lock = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -101,7 +101,7 @@ class Journal:
                 await self._commit(finished=False)
             self._committing, self._pending, self._pending_bytes = self._pending, [], 0
             if self._committing or (finished and not self.shard.finished):
-                self._tally = self._take_tally()
+                self._tally, self._at = self._take_tally(), int(self._ports.now())
                 await self._commit(finished=finished)
 
     async def _commit(self, *, finished: bool) -> None:
@@ -117,6 +117,7 @@ class Journal:
             finished=finished,
             suspicions=suspicions,
             tally=self._tally,
+            at=self._at,
         )
         self._committing = []
         for result in results:
@@ -133,8 +134,9 @@ def save_results(
     finished: bool,
     suspicions: Mapping[int, Suspicion] | None = None,
     tally: Tally = NO_TALLY,
+    at: int | None = None,
 ) -> Shard:
-    """Write the part, then commit it; `done` holds the lines finished before.
+    """Write the part, then commit it; `done` holds the lines finished before, and `at` is by default now.
 
     A part that is not committed is never read.
 
@@ -143,12 +145,16 @@ def save_results(
     """
     started_at = ports.monotonic()
     lines = [result.record.line for result in results]
+    completed = sum(result.record.ok for result in results)
+    failed = len(results) - completed
     part, tally = None, tally + Tally(checkpoints=1)
     if results:
-        key = f"work/{shard.batch_id}/parts/{shard.index:05d}/{shard.epoch:05d}-{shard.commits:05d}.jsonl"
-        part = Part(key, min(lines), max(lines))
+        seconds = round(tally.worker_ms / 1_000)
+        at = int(ports.now()) if at is None else at
+        sample = Sample(at, seconds, completed, failed, tally.answers, tally.answer_ms)
+        part = Part(part_key(shard), min(lines), max(lines), sample)
         records = write_records(result.record for result in results)
-        ports.blobs.put(key, records)
+        ports.blobs.put(part.key, records)
         tally += Tally(output_bytes=len(records))
     done_after = DoneLines(done.size, bytes(done))
     for line in lines:
@@ -156,8 +162,8 @@ def save_results(
     checkpoint = Checkpoint(
         part=part,
         done=bytes(done_after),
-        completed=sum(result.record.ok for result in results),
-        failed=sum(not result.record.ok for result in results),
+        completed=completed,
+        failed=failed,
         usage=sum((result.usage for result in results), NO_USAGE),
         model=next((result.model for result in reversed(results) if result.model), None),
         finished=finished,

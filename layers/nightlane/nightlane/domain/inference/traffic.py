@@ -46,7 +46,8 @@ class Traffic:
         if outcome.answer is not None:
             self._latencies.append(seconds)
         is_refused = outcome.verdict in (Verdict.REFUSED, Verdict.DENIED)
-        self.tally.add_request(seconds, is_refused=is_refused)
+        is_answered = not is_refused and outcome.verdict is not Verdict.FAILED
+        self.tally.add_request(seconds, is_refused=is_refused, is_answered=is_answered)
         if is_refused:
             self._kinds[Metric.UPSTREAM_REFUSALS, outcome.kind] += 1
         elif outcome.verdict is Verdict.FAILED:
