@@ -13,7 +13,7 @@ CDK := .build/cdk/node_modules/.bin/cdk
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-embeddings test test-extra crash-points faults check format bench clean bootstrap synth diff deploy destroy rehearse
+.PHONY: help demo demo-embeddings test test-extra test-console crash-points faults check format bench clean bootstrap synth diff deploy destroy rehearse
 
 help: ## Show the targets
 	@grep -hE '^[a-z -]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-40s %s\n", $$1, $$2}'
@@ -40,6 +40,10 @@ faults: crash-points ## crash-points, then five thousand random schedules (an ho
 
 test-extra: $(VENV)/.dev ## Run the tests that need more than python3: other Pythons and clients, Java, Node
 	.ci/extra
+
+test-console: $(VENV)/.dev ## Test the console in Chromium, which must be installed
+	$(UV) sync --frozen --quiet --inexact --group browser --group dev --group cdk
+	$(RUN) pytest tests/console
 
 check: $(VENV)/.dev ## Check format, lint and types
 	$(VENV)/bin/ruff format --check .

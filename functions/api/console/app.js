@@ -136,6 +136,7 @@ function useKey(event, key) {
   if (!key) return;
   sessionStorage.setItem(KEY, key);
   void showPage();
+  main.focus();
 }
 
 /** @param {unknown} problem */
@@ -147,6 +148,11 @@ function showConnection(problem) {
   connection.title = problem instanceof Error ? problem.message : "Updated every few seconds";
 }
 
+find("skip").addEventListener("click", (event) => {
+  // The part after # is the address of a page.
+  event.preventDefault();
+  main.focus();
+});
 leave.addEventListener("click", () => {
   sessionStorage.removeItem(KEY);
   void showPage();

@@ -1,5 +1,6 @@
 /** The errors of a batch, grouped by code, with examples. */
 
+import { ApiError } from "./api.js";
 import { element, replace } from "./dom.js";
 import { count, plural } from "./format.js";
 import { isFailure, problemOf, readLines } from "./lines.js";
@@ -49,7 +50,13 @@ export class ErrorGroups {
     const { total, completed } = batch.request_counts;
     this.groups.clear();
     this.seen = 0;
-    const text = await this.#beginning(batch.error_file_id);
+    let text = "";
+    try {
+      text = await this.#beginning(batch.error_file_id);
+    } catch (error) {
+      // The file was deleted or has expired, which the results say, too.
+      if (!(error instanceof ApiError) || error.status !== 404) throw error;
+    }
     readLines(text).forEach((line) => this.#countLine(line));
     this.#render(total - completed);
   }

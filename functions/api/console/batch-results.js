@@ -1,5 +1,6 @@
 /** The results of a batch as they come, newest last. */
 
+import { ApiError } from "./api.js";
 import { element, icon, replace, setText } from "./dom.js";
 import { count, plural } from "./format.js";
 import { answerOf, isFailure, readLines } from "./lines.js";
@@ -26,7 +27,9 @@ export class Results {
     /** @type {string | null} */
     this.cursor = null;
     this.read = 0;
-    this.isAtEnd = false;
+    /** Whether there are more results, or may be later. */
+    this.isIncomplete = true;
+    this.isGone = false;
     this.follows = true;
     this.status = element("p", { class: "muted small" });
     this.list = element("ol", { class: "results", "aria-label": "Results" });
@@ -43,16 +46,30 @@ export class Results {
 
   /** @param {import("./status.js").Batch} batch */
   async refresh(batch) {
+    if (this.isGone) return;
     this.total = doneOf(batch);
     const runs = isActive(batch);
     this.follow.hidden = !runs;
-    if (this.read === 0) await this.#load(FIRST);
-    for (let pages = 0; runs && this.follows && pages < MAX_PAGES_PER_ROUND && this.read < this.total; pages += 1) {
-      if ((await this.#load(PAGE)) === 0) break;
+    // One that was followed is followed to its end.
+    this.hasRun ||= runs;
+    try {
+      if (this.read === 0 && this.isIncomplete) await this.#load(FIRST);
+      for (let pages = 0; this.hasRun && this.follows && pages < MAX_PAGES_PER_ROUND && this.#hasMore(runs); pages += 1) {
+        if ((await this.#load(PAGE)) === 0) break;
+      }
+    } catch (error) {
+      if (!(error instanceof ApiError) || error.status !== 404) throw error;
+      this.isGone = true;
+      setText(this.status, "The files were deleted or have expired");
+      return;
     }
-    const isMore = this.read > 0 && (batch.status === "cancelled" || batch.status === "expired" ? this.isIncomplete : this.read < this.total);
-    this.next.hidden = !isMore || (runs && this.follows);
+    this.next.hidden = (runs && this.follows) || !this.read || !this.#hasMore(runs);
     setText(this.status, this.read ? `${count(this.read)} of ${count(Math.max(this.read, this.total))} read` : runs ? "They appear here as they are committed" : "None");
+  }
+
+  /** @param {boolean} runs */
+  #hasMore(runs) {
+    return runs ? this.read < (this.total ?? 0) : this.isIncomplete;
   }
 
   /** @param {number} limit @returns {Promise<number>} the number of lines */

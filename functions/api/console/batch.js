@@ -122,12 +122,15 @@ class BatchPage {
     const { api, signal } = this.context;
     await this.load();
     const batch = /** @type {Batch} */ (this.batch);
-    await Promise.all([
+    const parts = await Promise.allSettled([
       this.trends.refresh(batch, api, this.path, signal),
       this.facts.refresh(batch, api, this.path, signal),
       this.results.refresh(batch),
       this.errors.refresh(batch),
     ]);
+    // One part that cannot be read leaves the others as they are.
+    const failed = parts.find((part) => part.status === "rejected");
+    if (failed) throw /** @type {PromiseRejectedResult} */ (failed).reason;
   }
 
   render() {

@@ -93,9 +93,9 @@ class BatchesPage {
 
   /** Keep the list up to date until the page is left. */
   async run() {
-    const watch = new IntersectionObserver(([entry]) => entry.isIntersecting && this.#loadByItself(), { rootMargin: "600px" });
-    watch.observe(this.more);
-    this.signal.addEventListener("abort", () => watch.disconnect());
+    this.watch = new IntersectionObserver(([entry]) => entry.isIntersecting && this.#loadByItself(), { rootMargin: "600px" });
+    this.watch.observe(this.more);
+    this.signal.addEventListener("abort", () => this.watch?.disconnect());
     const pause = () => (this.store.active().length ? ACTIVE_SECONDS : IDLE_SECONDS);
     const round = async () => {
       await this.store.refresh(this.signal);
@@ -205,6 +205,9 @@ class BatchesPage {
     try {
       await this.store.loadMore(this.signal);
       this.render();
+      // It may still be in view, of which there is no new event.
+      this.watch?.unobserve(this.more);
+      this.watch?.observe(this.more);
     } catch (error) {
       if (!this.signal.aborted) window.dispatchEvent(new CustomEvent("connection", { detail: error }));
     } finally {

@@ -46,7 +46,7 @@ export class Chart {
     this.node = element(
       "figure",
       { class: "chart" },
-      element("figcaption", { class: "row between" }, element("h3", {}, title), this.readout),
+      element("figcaption", { class: "row between" }, element("h2", {}, title), this.readout),
       this.picture,
       this.details,
     );
