@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from importlib.resources import files
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -128,16 +129,15 @@ def home() -> Iterator[HomeInstance]:
 
 
 @pytest.fixture
-def open_console(browser: Browser) -> Iterator[Callable[[str], Console]]:
+def open_console(browser: Browser) -> Iterator[Callable[..., Console]]:
     """Opens a new browser profile on the console of a server, and checks at the end what it did."""
     opened: list[Console] = []
 
-    def open_on(base_url: str) -> Console:
+    def open_on(base_url: str, **options: Any) -> Console:
         width, height = DESKTOP
-        context = browser.new_context(viewport={"width": width, "height": height}, locale="en-US")
+        context = browser.new_context(viewport={"width": width, "height": height}, locale="en-US", **options)
         context.set_default_timeout(10_000)
         context.add_init_script(WATCH_POLICY)
-        context.route("**/history", lambda route: route.fulfill(json={"points": []}))  # XXX
         watched = Watched(context.new_page(), base_url.removesuffix("/v1"))
         opened.append(Console(base_url, context, watched))
         return opened[-1]
@@ -149,5 +149,5 @@ def open_console(browser: Browser) -> Iterator[Callable[[str], Console]]:
 
 
 @pytest.fixture
-def console(open_console: Callable[[str], Console], home: HomeInstance) -> Console:
+def console(open_console: Callable[..., Console], home: HomeInstance) -> Console:
     return open_console(home.base_url)
