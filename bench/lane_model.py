@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from statistics import NormalDist
 
-from infra.cost import Pace
 from nightlane.aws.bill import FUNCTION_SECONDS
+from nightlane.aws.runs import Pace
 from nightlane.domain.inference.supervisor import LAST_COMMIT_SECONDS, MEAN_FACTOR, SLOWEST_FACTOR
 from nightlane.settings import Settings
 

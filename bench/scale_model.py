@@ -1,4 +1,4 @@
-"""How long a batch runs and waits, in closed form; `infra.cost` has its AWS calls.
+"""How long a batch runs and waits, in closed form; `nightlane.aws.runs` has its AWS calls.
 
 Times are in seconds. Nothing here is measured: `bench.scale` compares it with a simulation and real runs.
 """
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from bench.lane_model import lane_pace
-from infra.cost import Pace, build_run
 from nightlane.aws.bill import Run
+from nightlane.aws.runs import Pace, build_run
 from nightlane.settings import Settings
 
 DAY = 86_400

@@ -11,8 +11,8 @@ from simpy import AllOf, Environment, Event, Resource
 
 from bench.lane_simulation import LaneTimes, run_lane
 from bench.scale_model import TRANSACTION_SECONDS, Shape
-from infra.cost import lane_shards
 from nightlane.aws.bill import WORKER_START_SECONDS
+from nightlane.aws.runs import lane_shards
 from nightlane.aws.table.connection import MAX_ATTEMPTS, MAX_PAUSE_SECONDS
 
 Process = Generator[Event, object, None]

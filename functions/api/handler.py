@@ -11,6 +11,7 @@ from functions.api import (
     batches,
     console_files,
     documentation,
+    estimates,
     files,
     history,
     models,
@@ -56,6 +57,7 @@ def make_routes(ports: Ports[ApiSettings], upstream_models: UpstreamModels) -> A
     app.include_router(files.routes(ports), prefix="/files")
     app.include_router(uploads.routes(ports), prefix="/uploads")
     app.include_router(batches.routes(ports), prefix="/batches")
+    app.include_router(estimates.routes(ports), prefix="/batches")
     app.include_router(results.routes(ports), prefix="/batches")
     app.include_router(receipts.routes(ports), prefix="/batches")
     app.include_router(history.routes(ports), prefix="/batches")

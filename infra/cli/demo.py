@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.table import Table
 
 from nightlane.aws.bill import Run, bill
+from nightlane.aws.runs import observed_run
 from nightlane.settings import Settings
 from nightlane.upstream_settings import UpstreamSettings
 
-from ..cost import observed_run
 from ..home.defaults import HOME_DEFAULTS
 from ..home.server import HomeServer
 from ..resources import functions

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -10,18 +9,15 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from nightlane.aws.bill import Run, bill
+from nightlane.aws.estimates import Expected, Requests, expect
 from nightlane.domain.batch import BatchError
-from nightlane.domain.cutting import lanes_to
 from nightlane.domain.endpoints import ENDPOINTS
 from nightlane.domain.line_checks import ErrorList, Invalid, LineChecker, ModelChecker
 from nightlane.domain.ordering import arrange
 from nightlane.domain.reading import ReadInput, check_size, read_input
-from nightlane.settings import KIB, Settings
+from nightlane.settings import KIB, EstimateSettings, Settings
 from nightlane.upstream_settings import UpstreamSettings
-from nightlane.worker_memory import worker_memory
 
-from ..cost import observed_run
 from .configuration import read_settings
 from .errors import InvalidSettings
 from .first_url import first_url
@@ -30,15 +26,6 @@ INVALID = 1
 CHUNK_BYTES = 256 * KIB
 # Takes every model, as a stack with one upstream does.
 ANY_UPSTREAM = UpstreamSettings(url="http://127.0.0.1/v1")
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """A valid input, and the run that it would take."""
-
-    read: ReadInput
-    requests_in_flight: int
-    run: Run
 
 
 def estimate(
@@ -70,7 +57,9 @@ def estimate(
             place = f"{file}:{each.line}" if each.line else str(file)
             typer.echo(f"{place}: {each.message} ({each.code})", err=True)
         raise typer.Exit(INVALID)
-    _show(file, _estimate(found, settings, seconds, answer_bytes), seconds)
+    upstreams = {group.route for group in found.grouping.groups()}
+    requests = Requests(len(found.lines), found.request_bytes, seconds, answer_bytes)
+    _show(file, found, expect(EstimateSettings.of(settings), upstreams, requests), seconds)
 
 
 def _settings(config: Path | None, limit: int | None) -> Settings:
@@ -102,20 +91,8 @@ def _chunks(file: Path) -> Iterator[bytes]:
             yield chunk
 
 
-def _estimate(read: ReadInput, settings: Settings, seconds: float, answer_bytes: int) -> Estimate:
-    upstreams = {group.route for group in read.grouping.groups()}
-    in_flight = sum(lane.capacity for lane in lanes_to(settings, upstreams))
-    lines = len(read.lines)
-    took = max(seconds, lines * seconds / in_flight)
-    # The upstreams no longer matter: their limits are in this one.
-    changes = {"max_concurrent_requests_per_batch": in_flight, "upstreams": ()}
-    settings = settings.model_copy(update=changes)
-    run = observed_run(lines, max(1, read.request_bytes // lines), answer_bytes, settings, took)
-    return Estimate(read, in_flight, run)
-
-
-def _show(file: Path, estimated: Estimate, seconds: float) -> None:
-    console, run, read = Console(), estimated.run, estimated.read
+def _show(file: Path, read: ReadInput, estimated: Expected, seconds: float) -> None:
+    console, run = Console(), estimated.run
     lanes, shards, prefixes = len(run.lanes), len(run.shards), len(arrange(read.grouping.groups()).routes)
     console.print(
         f"{file} is valid: {run.lines:,} requests, {read.request_bytes:,} bytes, "
@@ -129,11 +106,10 @@ def _show(file: Path, estimated: Estimate, seconds: float) -> None:
     )
     table = Table("on AWS", "requests", "US dollars", title="What this batch would cost")
     table.columns[1].justify = table.columns[2].justify = "right"
-    costs = list(bill(run, worker_memory(run.settings.requests_in_flight_per_worker)))
-    for cost in costs:
+    for cost in estimated.costs:
         table.add_row(cost.item, f"{cost.requests:,.0f}", f"{cost.dollars:.7f}")
     table.add_section()
-    table.add_row("total", f"{run.lines:,} lines", f"{sum(cost.dollars for cost in costs):.7f}")
+    table.add_row("total", f"{run.lines:,} lines", f"{sum(cost.dollars for cost in estimated.costs):.7f}")
     console.print(table)
 
 

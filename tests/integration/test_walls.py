@@ -93,6 +93,8 @@ PLAIN: dict[tuple[str, str], tuple[Kind, ...]] = {
     ("POST", "/webhook_endpoints"): (_create_webhook_endpoint,),
     ("GET", "/webhook_endpoints"): (_list_after("endpoint_id"),),
     ("GET", "/webhook_event_types"): (),
+    ("GET", "/batches/limits"): (),
+    ("POST", "/batches/estimate"): (),
     ("GET", "/models"): (),
     ("GET", "/models/.+"): (),
     ("GET", "/openapi.json"): (),

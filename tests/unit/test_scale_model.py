@@ -20,9 +20,9 @@ from bench.scale_model import (
     waiting_seconds,
 )
 from bench.simulation import Overheads, Simulation
-from infra.cost import checkpoints_per_shard, observed_run
 from nightlane.aws import bill as aws_bill
 from nightlane.aws.bill import WORKER_START_SECONDS, assemble_seconds, calls_of, shard_item_bytes
+from nightlane.aws.runs import checkpoints_per_shard, observed_run
 from nightlane.settings import Settings
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "cost-and-scale.md"

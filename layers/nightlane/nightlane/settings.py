@@ -134,16 +134,23 @@ class ShardSettings(SettingsGroup):
         return tuple(base + (lane < extra) for lane in range(lanes))
 
 
-class PlanningSettings(
-    EndpointSettings, BatchSizeSettings, ShardSettings, AdmissionSettings, S3InputSettings
-):
+class BatchLimitSettings(BatchSizeSettings):
+    """What the input of a batch may have."""
+
     max_batch_lines: int = Field(default=50_000, ge=1)
+    one_model_per_batch: bool = Field(
+        default=False, description="True: a batch with several models is refused, as OpenAI does"
+    )
+
+
+class LaneSettings(EndpointSettings, ShardSettings):
+    """What decides how many requests of a batch are in flight at each upstream."""
+
+
+class PlanningSettings(LaneSettings, BatchLimitSettings, AdmissionSettings, S3InputSettings):
     prefix_order: bool = Field(
         default=True,
         description="Send lines with the same system prompt one after another, for prefix caches",
-    )
-    one_model_per_batch: bool = Field(
-        default=False, description="True: a batch with several models is refused, as OpenAI does"
     )
 
 
@@ -165,7 +172,19 @@ class RequestSettings(EndpointSettings):
     max_answer_bytes: int = Field(default=16 * MIB, ge=KIB, description="Of one response from the upstream")
 
 
-class InferenceSettings(LeaseSettings, RequestSettings, ClosingSettings):
+class PaceSettings(LeaseSettings):
+    """How often a worker stores results, renews its lease and reads its batch."""
+
+    checkpoint_seconds: float = Field(default=30, gt=0)
+    checkpoint_bytes: int = Field(default=4 * MIB, ge=1)
+    watch_seconds: float = Field(default=5, gt=0, description="How often a worker checks for cancellation")
+
+
+class EstimateSettings(PaceSettings, LaneSettings, BatchLimitSettings):
+    """What decides whether an input is valid, how long its batch takes and what that costs."""
+
+
+class InferenceSettings(PaceSettings, RequestSettings, ClosingSettings):
     active_hours_are_strict: bool = Field(
         default=False,
         description="True: a batch expires rather than run outside the active hours of its upstream",
@@ -187,9 +206,6 @@ class InferenceSettings(LeaseSettings, RequestSettings, ClosingSettings):
     refusal_patience_seconds: int = Field(
         default=1_800, ge=1, description="A line fails if it alone is refused for this long"
     )
-    checkpoint_seconds: float = Field(default=30, gt=0)
-    checkpoint_bytes: int = Field(default=4 * MIB, ge=1)
-    watch_seconds: float = Field(default=5, gt=0, description="How often a worker checks for cancellation")
 
 
 class AuthorizeSettings(TableSettings): ...
@@ -199,7 +215,7 @@ class ApiSettings(
     StorageSettings,
     PlanQueueSettings,
     AssembleQueueSettings,
-    EndpointSettings,
+    EstimateSettings,
     UploadSettings,
     ContentSettings,
     InlineSettings,

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from nightlane.domain.lines import Lines
 from nightlane.domain.shard import Lane, ShardSpec
-from nightlane.settings import PlanningSettings, ShardSettings
+from nightlane.settings import LaneSettings, ShardSettings
 
 # Each shard has this fraction of a lane's share of the lines that are left. Known as factoring:
 # https://doi.org/10.1145/135226.135232
@@ -16,7 +16,7 @@ SHARDS_LEFT_PER_LANE = 2
 
 
 def lanes_to(
-    settings: PlanningSettings, upstreams: Container[str], max_in_flight: int | None = None
+    settings: LaneSettings, upstreams: Container[str], max_in_flight: int | None = None
 ) -> tuple[Lane, ...]:
     """Return the lanes of a batch with lines for these upstreams. Each upstream has lanes of its own.
 

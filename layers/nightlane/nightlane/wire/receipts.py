@@ -86,12 +86,16 @@ class Cost(Protocol):
     def dollars(self) -> float: ...
 
 
-def receipt_object(receipt: DomainReceipt, calls: Mapping[str, int], costs: Iterable[Cost]) -> Receipt:
-    batch, tally, size = receipt.batch, receipt.batch.tally, receipt.batch.size
-    services: list[ServiceCost] = [
+def service_costs(costs: Iterable[Cost]) -> list[ServiceCost]:
+    return [
         {"service": each.item, "requests": round(each.requests, 1), "dollars": round(each.dollars, 9)}
         for each in costs
     ]
+
+
+def receipt_object(receipt: DomainReceipt, calls: Mapping[str, int], costs: Iterable[Cost]) -> Receipt:
+    batch, tally, size = receipt.batch, receipt.batch.tally, receipt.batch.size
+    services = service_costs(costs)
     return {
         "object": "batch.receipt",
         "batch_id": batch.id,

@@ -45,7 +45,7 @@ WINDOW_PATTERN = "^(([1-9][0-9]?|1[0-5][0-9]|16[0-8])h|[1-7]d)$"
 MAX_FILE_BYTES = 512 * MIB
 
 
-def _supported_endpoint(endpoint: str, info: ValidationInfo) -> str:
+def supported_endpoint(endpoint: str, info: ValidationInfo) -> str:
     endpoints = (*ENDPOINTS, *(info.context or ()))
     if endpoint not in endpoints:
         raise _unsupported(list_values(endpoints))
@@ -110,7 +110,7 @@ class CreateBatch(Repeatable):
     requests: Annotated[list[dict[str, Any]], Field(min_length=1)] = Field(
         default_factory=list, description="An extension: the lines of an input file, instead of its id"
     )
-    endpoint: Annotated[str, AfterValidator(_supported_endpoint)]
+    endpoint: Annotated[str, AfterValidator(supported_endpoint)]
     completion_window: Annotated[
         str, AfterValidator(_supported_window), Field(json_schema_extra={"pattern": WINDOW_PATTERN})
     ]
