@@ -172,8 +172,8 @@ class RequestSettings(EndpointSettings):
     max_answer_bytes: int = Field(default=16 * MIB, ge=KIB, description="Of one response from the upstream")
 
 
-class PaceSettings(LeaseSettings):
-    """How often a worker stores results, renews its lease and reads its batch."""
+class PaceSettings(SettingsGroup):
+    """How often a worker stores results and reads its batch."""
 
     checkpoint_seconds: float = Field(default=30, gt=0)
     checkpoint_bytes: int = Field(default=4 * MIB, ge=1)
@@ -184,7 +184,7 @@ class EstimateSettings(PaceSettings, LaneSettings, BatchLimitSettings):
     """What decides whether an input is valid, how long its batch takes and what that costs."""
 
 
-class InferenceSettings(PaceSettings, RequestSettings, ClosingSettings):
+class InferenceSettings(LeaseSettings, PaceSettings, RequestSettings, ClosingSettings):
     active_hours_are_strict: bool = Field(
         default=False,
         description="True: a batch expires rather than run outside the active hours of its upstream",
