@@ -24,7 +24,7 @@ const SURROGATE = /\\u[dD][89a-fA-F]/;
  */
 
 /** @typedef {{ path: string, title: string | null, required: string[][], needs_model: boolean, inputs: string | null }} EndpointLimits */
-/** @typedef {{ model: string | null, tokens: number }} CheckedLine `tokens` is an estimate */
+/** @typedef {{ request: any, model: string | null, tokens: number }} CheckedLine `tokens` is an estimate */
 
 /** A line or a file is invalid. */
 export class Invalid extends Error {
@@ -61,7 +61,7 @@ export class LineChecker {
     for (const key of ["custom_id", "method", "url"]) expect(request[key], "a string", key);
     expect(request.body, "an object", "body");
     this.#checkEnvelope(request);
-    return { model: this.#checkBody(request.body), tokens: estimateTokens(request.body) };
+    return { request, model: this.#checkBody(request.body), tokens: estimateTokens(request.body) };
   }
 
   /** @param {{ custom_id: string, method: string, url: string }} request */

@@ -8,6 +8,8 @@ import { Invalid, LineChecker, parseLine } from "./line-checks.js";
 
 /** So many errors are kept, and the others are counted. */
 export const MAX_ERRORS = 100;
+/** So many of the first valid requests are kept, to be shown. */
+const MAX_SAMPLES = 5;
 const LINE_FEED = 10;
 const BYTE_ORDER_MARK = [0xef, 0xbb, 0xbf];
 /** The page stays responsive if it may draw after so long. */
@@ -31,6 +33,8 @@ export class Report {
     this.errors = [];
     /** @type {Map<string, number>} Code → number of errors. */
     this.counts = new Map();
+    /** @type {{ line: number, request: { custom_id: string, body: any } }[]} The first valid ones. */
+    this.samples = [];
     this.isComplete = false;
   }
 
@@ -56,8 +60,9 @@ export class Report {
     this.add(error, null);
   }
 
-  /** @param {import("./line-checks.js").CheckedLine} checked @param {number} size */
-  count({ model, tokens }, size) {
+  /** @param {import("./line-checks.js").CheckedLine} checked @param {number} line its number @param {number} size */
+  count({ request, model, tokens }, line, size) {
+    if (this.samples.length < MAX_SAMPLES) this.samples.push({ line, request });
     this.bytes += size;
     this.tokens += tokens;
     const found = this.models.get(model) ?? { model, requests: 0, bytes: 0 };
@@ -155,7 +160,7 @@ function readLine(number, line, checker, report) {
     if (!text) {
       throw new Invalid("invalid_request", `This line is longer than the maximum of ${limits.max_line_bytes} bytes.`);
     }
-    report.count(checker.check(text), text.length);
+    report.count(checker.check(text), number, text.length);
   } catch (error) {
     if (!(error instanceof Invalid)) throw error;
     report.add(error, number);
