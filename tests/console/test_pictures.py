@@ -86,8 +86,6 @@ def test_an_animation_of_a_batch_that_moves(shown: Console, scene: Scene) -> Non
         with Image.open(io.BytesIO(page.screenshot(scale="css"))) as picture:
             frames.append(picture.convert("RGB"))
     path = FOLDER / "batch.webp"
-    frames[0].save(
-        path, save_all=True, append_images=frames[1:], duration=500, loop=0, quality=70, method=4
-    )
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=500, loop=0, quality=70, method=4)
     assert path.stat().st_size < MAX_ANIMATION_BYTES
     assert len({frame.tobytes() for frame in frames}) > 1
