@@ -18,6 +18,7 @@ from functions.api import (
     receipts,
     results,
     uploads,
+    upstreams,
     webhooks,
 )
 from functions.api.http import json_response
@@ -62,6 +63,7 @@ def make_routes(ports: Ports[ApiSettings], upstream_models: UpstreamModels) -> A
     app.include_router(receipts.routes(ports), prefix="/batches")
     app.include_router(history.routes(ports), prefix="/batches")
     app.include_router(models.routes(upstream_models), prefix="/models")
+    app.include_router(upstreams.routes(ports), prefix="/upstreams")
     app.include_router(webhooks.routes(ports))
     app.include_router(console_files.routes(ports))
     app.include_router(documentation.routes(app, ports.settings))

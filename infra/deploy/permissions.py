@@ -89,7 +89,7 @@ _GRANTS: dict[str, tuple[Grant, ...]] = {
     "api": (
         _table("GetItem BatchGetItem PutItem UpdateItem", BATCH, FILE),
         _table("Query", BATCH),
-        _table("GetItem", UPSTREAM),
+        _table("GetItem Query", UPSTREAM),
         _table("GetItem UpdateItem", TENANT),
         _table("GetItem Query PutItem UpdateItem DeleteItem", WEBHOOKS),
         _index("by_tenant"),

@@ -93,6 +93,12 @@ CREATE TABLE tenant_hours (
     tenant TEXT NOT NULL, hour INTEGER NOT NULL, batches INTEGER NOT NULL, PRIMARY KEY (tenant, hour)
 ) WITHOUT ROWID
 """,
+    """
+CREATE TABLE upstream_use (
+    upstream TEXT NOT NULL, hour INTEGER NOT NULL, requests INTEGER NOT NULL, refusals INTEGER NOT NULL,
+    trouble TEXT, PRIMARY KEY (upstream, hour)
+) WITHOUT ROWID
+""",
 )
 
 

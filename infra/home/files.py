@@ -11,7 +11,8 @@ from nightlane.domain.learned import LearnedLimit
 from nightlane.domain.quota_counts import deleted, stored
 from nightlane.domain.shares import Shares
 from nightlane.domain.stores import UpstreamState
-from nightlane.domain.trouble import Rest
+from nightlane.domain.trouble import Rest, Trouble
+from nightlane.domain.upstream_use import UpstreamUse
 
 from .database import Database
 from .quotas import count
@@ -21,6 +22,7 @@ _decode_file = msgspec.json.Decoder(StoredFile).decode
 _decode_key = msgspec.json.Decoder(ApiKey).decode
 _decode_shares = msgspec.json.Decoder(Shares).decode
 _decode_rest = msgspec.json.Decoder(Rest).decode
+_decode_trouble = msgspec.json.Decoder(Trouble).decode
 
 
 class SqliteFiles:
@@ -142,6 +144,27 @@ class SqliteUpstreams:
                 " SET requests = excluded.requests, at = excluded.at WHERE at <= excluded.at",
                 (upstream, learned.requests, learned.at),
             )
+
+    def note_use(self, upstream: str, use: UpstreamUse) -> None:
+        trouble = None if use.trouble is None else to_json(use.trouble)
+        with self._database.write() as connection:
+            connection.execute(
+                "INSERT INTO upstream_use VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE"
+                " SET requests = requests + excluded.requests, refusals = refusals + excluded.refusals,"
+                " trouble = COALESCE(excluded.trouble, trouble)",
+                (upstream, use.hour, use.requests, use.refusals, trouble),
+            )
+
+    def uses(self, upstream: str, first_hour: int) -> list[UpstreamUse]:
+        rows = self._database.read().execute(
+            "SELECT hour, requests, refusals, trouble FROM upstream_use"
+            " WHERE upstream = ? AND hour >= ? ORDER BY hour",
+            (upstream, first_hour),
+        )
+        return [
+            UpstreamUse(hour, requests, refusals, _decode_trouble(trouble) if trouble else None)
+            for hour, requests, refusals, trouble in rows.fetchall()
+        ]
 
     def get_shares(self, upstream: str) -> Shares:
         query = "SELECT data FROM shares WHERE upstream = ?"

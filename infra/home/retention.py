@@ -8,6 +8,7 @@ from nightlane.domain.learned import LEARNED_SECONDS
 from nightlane.domain.stores import list_key
 from nightlane.domain.trouble import REST_RETENTION_SECONDS
 from nightlane.domain.upload import FORGET_SECONDS, UploadStatus
+from nightlane.domain.upstream_use import first_hour
 from nightlane.domain.webhook import EVENT_SECONDS
 from nightlane.domain.window import DAY_SECONDS, longest_window_seconds
 from nightlane.settings import Settings
@@ -37,6 +38,7 @@ def purge_expired(database: Database, blobs: FolderBlobs, settings: Settings, no
         ("DELETE FROM drains WHERE forget_at <= ?", now),
         ("DELETE FROM rests WHERE json_extract(data, '$.until') <= ?", now - REST_RETENTION_SECONDS),
         ("DELETE FROM learned_limits WHERE at <= ?", now - LEARNED_SECONDS),
+        ("DELETE FROM upstream_use WHERE hour < ?", first_hour(now)),
         ("DELETE FROM files WHERE deleted_at <= ? AND wake_at IS NULL", now - TOMBSTONE_SECONDS),
         ("DELETE FROM uploads WHERE expires_at <= ?", now - FORGET_SECONDS),
         ("DELETE FROM events WHERE wake_at <= ?", now - EVENT_SECONDS),

@@ -73,3 +73,11 @@ def test_a_batch_has_a_history_while_it_runs_and_afterwards(instance: Instance) 
     assert history["object"] == "batch.history"
     assert sum(point["completed"] for point in history["points"]) == 12
     assert max(point["mean_latency_ms"] or 0 for point in history["points"]) > 0
+
+
+def test_the_upstreams_are_listed_with_what_batches_used(instance: Instance) -> None:
+    instance.wait(instance.create(requests(4)).id)
+    listed: Any = instance.client.get("/upstreams", cast_to=object)
+    (upstream,) = listed["data"]
+    assert (upstream["name"], upstream["status"], upstream["models"]) == ("default", "ok", ["*"])
+    assert upstream["requests"] >= 4

@@ -96,6 +96,7 @@ PLAIN: dict[tuple[str, str], tuple[Kind, ...]] = {
     ("GET", "/batches/limits"): (),
     ("POST", "/batches/estimate"): (),
     ("GET", "/models"): (),
+    ("GET", "/upstreams"): (),
     ("GET", "/models/.+"): (),
     ("GET", "/openapi.json"): (),
     ("GET", "/docs"): (),

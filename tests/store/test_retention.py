@@ -20,6 +20,7 @@ from nightlane.domain.received import InMemory
 from nightlane.domain.sweeping import sweep
 from nightlane.domain.trouble import Rest
 from nightlane.domain.uploads import add_part, complete_upload, create_upload
+from nightlane.domain.upstream_use import UpstreamUse, hour_of
 from nightlane.settings import Settings
 from tests.store.conftest import Stores, on_sqlite
 from tests.store.examples import BUSY, NOW, assembling, file, new_batch, running
@@ -73,6 +74,17 @@ def test_a_rest_that_was_never_ended_is_deleted_a_day_later(
     assert sqlite.upstreams.get_rest("https://one.example/v1") is not None
     purge_at(database, tmp_path, NOW + DAY)
     assert rows(database, "rests") == 0
+
+
+def test_the_use_of_an_upstream_is_forgotten_after_a_day(
+    database: Database, sqlite: Stores, tmp_path: Path
+) -> None:
+    use = UpstreamUse(hour_of(NOW), 1, 0)
+    sqlite.upstreams.note_use("one", use)
+    purge_at(database, tmp_path, NOW + 22 * 3_600)
+    assert sqlite.upstreams.uses("one", 0) == [use]
+    purge_at(database, tmp_path, NOW + 24 * 3_600)
+    assert sqlite.upstreams.uses("one", 0) == []
 
 
 def test_a_deleted_file_keeps_its_list_position_for_a_week(

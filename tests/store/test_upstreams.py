@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from nightlane.domain.learned import LearnedLimit
 from nightlane.domain.stores import UpstreamState, UpstreamStore
 from nightlane.domain.trouble import Rest
+from nightlane.domain.upstream_use import UpstreamUse, first_hour, hour_of
 from tests.store.examples import (
     BUSY,
     NOW,
@@ -62,3 +63,26 @@ def test_what_was_learned_outlives_rests_and_the_latest_is_kept(upstreams: Upstr
     upstreams.end_rest(here)
     assert upstreams.get_state(here) == UpstreamState(None, later)
     assert upstreams.get_state(there) == UpstreamState()
+
+
+def test_the_use_of_an_upstream_is_added_up_by_the_hour(upstreams: UpstreamStore) -> None:
+    here, there, hour = "one", "two", hour_of(NOW)
+    assert upstreams.uses(here, hour) == []
+    for use in (
+        UpstreamUse(hour - 24, 1, 1),
+        UpstreamUse(hour - 1, 5, 2, BUSY),
+        UpstreamUse(hour, 10, 0, SILENT),
+        UpstreamUse(hour, 3, 1),
+    ):
+        upstreams.note_use(here, use)
+    recent = [UpstreamUse(hour - 1, 5, 2, BUSY), UpstreamUse(hour, 13, 1, SILENT)]
+    assert upstreams.uses(here, first_hour(NOW)) == recent
+    assert upstreams.uses(here, hour) == recent[1:]
+    assert upstreams.uses(there, first_hour(NOW)) == []
+    assert upstreams.get_state(here) == UpstreamState()
+
+
+def test_lanes_count_the_use_of_an_upstream_at_the_same_time(upstreams: UpstreamStore) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: upstreams.note_use("one", UpstreamUse(1, 2, 1)), range(16)))
+    assert upstreams.uses("one", 1) == [UpstreamUse(1, 32, 16)]

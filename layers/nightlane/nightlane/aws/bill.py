@@ -16,6 +16,7 @@ from nightlane.aws.prices import ITEM_WRITE_UNITS, TRANSACTION
 from nightlane.aws.queues import MAX_ENTRIES_PER_SEND
 from nightlane.aws.table.items import part_to_text
 from nightlane.domain.inference.lines import READ_BYTES
+from nightlane.domain.inference.use_report import CHECKPOINTS_PER_REPORT
 from nightlane.domain.parts import PARTS_AHEAD
 from nightlane.domain.shard import Part, Sample, part_prefix
 from nightlane.settings import KIB, Settings
@@ -67,6 +68,7 @@ PER_BATCH = Counter(
 PER_INVOCATION = Counter(
     {
         "dynamodb:GetItem": 2,
+        "dynamodb:UpdateItem": 1,
         "dynamodb:Query": 1,
         "s3:GetObject": 1,
         "sqs:ReceiveMessage": 1,
@@ -214,7 +216,8 @@ def calls_of(run: Run) -> Counter[str]:
     calls["dynamodb:GetItem"] += run.invocations * int(inference / settings.watch_seconds)
     lists = SHARD_LISTS + run.invocations + len(run.lanes)
     calls["dynamodb:Query"] += lists * (len(run.shards) // SHARDS_PER_PAGE + 1)
-    calls["dynamodb:UpdateItem"] += len(run.shards)
+    reports = int(inference / (CHECKPOINTS_PER_REPORT * settings.checkpoint_seconds))
+    calls["dynamodb:UpdateItem"] += len(run.shards) + run.invocations * reports
     calls["dynamodb:DeleteItem"] += len(run.shards)
     renewals = int(inference / (settings.worker_lease_seconds / 3))
     calls["sqs:ChangeMessageVisibility"] += run.invocations * renewals

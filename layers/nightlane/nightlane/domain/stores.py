@@ -18,6 +18,7 @@ from nightlane.domain.quotas import NO_SIZE, BatchSize
 from nightlane.domain.shard import Checkpoint, Shard, Suspicion
 from nightlane.domain.shares import Shares
 from nightlane.domain.trouble import Rest, Trouble
+from nightlane.domain.upstream_use import UpstreamUse
 
 
 class Fenced(Exception):
@@ -222,6 +223,12 @@ class UpstreamStore(Protocol):
 
     def note_limit(self, upstream: str, learned: LearnedLimit) -> None:
         """Store how much the upstream takes. The latest is kept, and forgotten after a day."""
+
+    def note_use(self, upstream: str, use: UpstreamUse) -> None:
+        """Add to what is counted for the hour, and replace the trouble, if there is one."""
+
+    def uses(self, upstream: str, first_hour: int) -> list[UpstreamUse]:
+        """Return what was counted from an hour on."""
 
 
 class PendingFileStore(Protocol):

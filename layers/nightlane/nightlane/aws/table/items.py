@@ -42,6 +42,10 @@ def shares_key(upstream: str) -> Key:
     return Key(upstream_key(upstream).pk, "SHARES")
 
 
+def use_key(upstream: str, hour: int) -> Key:
+    return Key(upstream_key(upstream).pk, f"USE#{hour:07d}")
+
+
 def waiting_key(batch: Batch) -> Key:
     return Key(WAITING_PARTITION, batch.listed)
 

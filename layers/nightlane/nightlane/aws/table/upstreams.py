@@ -4,14 +4,25 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from nightlane.aws.table.connection import ConditionFailed, Connection, Item
-from nightlane.aws.table.items import rest_from_item, shares_key, trouble_to_map, upstream_key
+from nightlane.aws.table.items import (
+    rest_from_item,
+    shares_key,
+    trouble_from_map,
+    trouble_to_map,
+    upstream_key,
+    use_key,
+)
 from nightlane.domain.learned import LEARNED_SECONDS, LearnedLimit
 from nightlane.domain.shares import Share, Shares
 from nightlane.domain.stores import UpstreamState
 from nightlane.domain.trouble import REST_RETENTION_SECONDS, Rest
+from nightlane.domain.upstream_use import UpstreamUse
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+
+# Sorts after every hour's key.
+LAST_USE = "USE#~"
 
 
 class DynamoUpstreams:
@@ -41,6 +52,29 @@ class DynamoUpstreams:
         unless_newer = "attribute_not_exists(#learned_at) OR #learned_at <= :learned_at"
         with suppress(ConditionFailed):
             self._table.update(upstream_key(upstream), f"SET {assignments}", values, unless_newer)
+
+    def note_use(self, upstream: str, use: UpstreamUse) -> None:
+        values: Item = {"requests": use.requests, "refusals": use.refusals, "ttl": use.forget_at}
+        assignments = "#ttl = :ttl"
+        if use.trouble is not None:
+            values["trouble"] = trouble_to_map(use.trouble)
+            assignments += ", #trouble = :trouble"
+        expression = f"SET {assignments} ADD #requests :requests, #refusals :refusals"
+        self._table.update(use_key(upstream, use.hour), expression, values)
+
+    def uses(self, upstream: str, first_hour: int) -> list[UpstreamUse]:
+        first = use_key(upstream, first_hour)
+        values = {"pk": first.pk, "first": first.sk, "last": LAST_USE}
+        found = self._table.query("#pk = :pk AND #sk BETWEEN :first AND :last", values)
+        return [
+            UpstreamUse(
+                int(item["sk"].split("#")[1]),
+                int(item["requests"]),
+                int(item["refusals"]),
+                trouble_from_map(item["trouble"]) if "trouble" in item else None,
+            )
+            for item in found
+        ]
 
     def get_shares(self, upstream: str) -> Shares:
         item = self._table.get(shares_key(upstream)) or {}

@@ -135,6 +135,7 @@ class LaneRun:
             await self._handover.end()
         await self._upkeep.end_rest()
         await self._shared_limit.note()
+        await self._upkeep.use_report.store()
         return Stop.HANDED_OVER if self._handover.has_begun else stop
 
     def _on_halt(self) -> None:

@@ -19,6 +19,9 @@ class Traffic:
         self._in_flight = 0
         self._since = monotonic()
         self.tally = RunTally(monotonic, self._since)
+        self.requests = self.refusals = 0
+        self.last_trouble: tuple[Outcome, float] | None = None
+        """How the upstream last refused or failed, and when, on the monotonic clock."""
         self._clear()
 
     def _clear(self) -> None:
@@ -48,6 +51,10 @@ class Traffic:
         is_refused = outcome.verdict in (Verdict.REFUSED, Verdict.DENIED)
         is_answered = not is_refused and outcome.verdict is not Verdict.FAILED
         self.tally.add_request(seconds, is_refused=is_refused, is_answered=is_answered)
+        self.requests += 1
+        self.refusals += is_refused
+        if is_refused or outcome.verdict is Verdict.FAILED:
+            self.last_trouble = outcome, self._monotonic()
         if is_refused:
             self._kinds[Metric.UPSTREAM_REFUSALS, outcome.kind] += 1
         elif outcome.verdict is Verdict.FAILED:

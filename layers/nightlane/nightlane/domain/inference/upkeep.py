@@ -12,6 +12,7 @@ from nightlane.domain.inference.open_shards import OpenShards
 from nightlane.domain.inference.shared_limit import SharedLimit
 from nightlane.domain.inference.supervisor import Stop, Supervisor
 from nightlane.domain.inference.traffic import Traffic
+from nightlane.domain.inference.use_report import UseReport
 from nightlane.domain.ports import Ports
 from nightlane.domain.stores import Fenced
 from nightlane.domain.trouble import Rest, Trouble
@@ -45,6 +46,7 @@ class Upkeep:
         self._rest = rest
         self._jitter = jitter
         self._stored_trouble: Trouble | None = None
+        self.use_report = UseReport(ports, upstream, traffic)
 
     def loops(self) -> tuple[Coroutine[Any, Any, None], ...]:
         """Return the loops. Each runs until it is cancelled; an exception from one ends the run."""
@@ -98,6 +100,7 @@ class Upkeep:
         trouble = self._health.trouble
         await self.end_rest()
         await self._shared_limit.note_if_due()
+        await self.use_report.store_if_due()
         if not self._health.is_doubtful or trouble is None:
             return
         stored = self._stored_trouble
