@@ -68,7 +68,9 @@ class Bucket(Upstream):
 
 
 class Queue(Upstream):
-    """Serves `slots` requests at once, the others wait."""
+    """Serves `slots` requests at once, the others wait; each takes `prompt_seconds` and its tokens."""
+
+    prompt_seconds = 0.0
 
     def __init__(self, env: Environment, slots: int, **options: float) -> None:
         super().__init__(env, **options)  # type: ignore[arg-type]
@@ -77,6 +79,32 @@ class Queue(Upstream):
     def serve(self, seconds: float) -> Steps:
         with self._slots.request() as turn:
             yield turn
+            yield self.env.timeout(self.prompt_seconds + seconds)
+
+
+class SharedQueue(Queue):
+    """Others use it as well: each minute there is a burst of them."""
+
+    period, burst, burst_rate, quiet_rate = 60.0, 15.0, 4.0, 0.8
+    others_seconds = 2.0
+
+    def __init__(self, env: Environment, slots: int, **options: float) -> None:
+        super().__init__(env, slots, **options)
+        self.waits: list[float] = []
+        env.process(self._send_others())
+
+    def _send_others(self) -> Steps:
+        chance = random.Random(7)
+        while True:
+            rate = self.burst_rate if self.env.now % self.period < self.burst else self.quiet_rate
+            yield self.env.timeout(chance.expovariate(rate))
+            self.env.process(self._wait(chance.expovariate(1 / self.others_seconds)))
+
+    def _wait(self, seconds: float) -> Steps:
+        began = self.env.now
+        with self._slots.request() as turn:
+            yield turn
+            self.waits.append(self.env.now - began)
             yield self.env.timeout(seconds)
 
 

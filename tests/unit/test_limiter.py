@@ -1,6 +1,7 @@
 """The limiter uses as much as the upstream takes, with few refusals, and never more than the maximum."""
 
 from collections.abc import Callable
+from statistics import quantiles
 
 import pytest
 from hypothesis import given
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 from simpy import Environment
 
 from nightlane.domain.inference.limiter import Ended, Limiter
-from tests.limiter_simulation import Bucket, Capacity, Client, Queue, Reply, Upstream, simulate
+from tests.limiter_simulation import Bucket, Capacity, Client, Queue, Reply, SharedQueue, Upstream, simulate
 
 TOKEN_SECONDS = 0.02
 
@@ -157,6 +158,30 @@ def test_with_a_target_a_queue_stays_as_short_as_it_asks_and_the_server_busy(fac
 
 def test_a_target_that_cannot_be_met_leaves_one_request_in_flight() -> None:
     assert simulate(Limiter(64, target=TOKEN_SECONDS / 2), queue, 120).mean_limit(60, 120) == 1
+
+
+def test_with_long_prompts_and_answers_of_any_length_a_target_keeps_the_server_busy() -> None:
+    def make(env: Environment) -> Upstream:
+        upstream = Queue(env, 16, seconds=4.0, sigma=1.0)
+        upstream.prompt_seconds = 0.5
+        return upstream
+
+    idle = TOKEN_SECONDS * 4.5 / 4.0
+    client = simulate(Limiter(32, target=1.05 * idle), make, 1_200)
+    assert client.rate(200, 1_200) >= 0.8 * 16 / 4.5
+
+
+def test_with_a_target_bursts_of_other_users_seldom_wait() -> None:
+    def make(env: Environment) -> Upstream:
+        return SharedQueue(env, 16, seconds=4.0, sigma=1.0)
+
+    client = simulate(Limiter(32, target=1.15 * TOKEN_SECONDS), make, 1_200)
+    assert isinstance(client.upstream, SharedQueue)
+    waits = quantiles(client.upstream.waits, n=20)
+    assert waits[9] == 0, "half of them"
+    assert waits[-1] < 2.5
+    # They leave three quarters of the slots.
+    assert client.rate(0, 1_200) >= 0.6 * 0.75 * 16 / 4.0
 
 
 def test_a_target_says_nothing_about_answers_without_tokens() -> None:
