@@ -8,6 +8,7 @@ from bench import (
     cost,
     dashboard,
     home,
+    interactive,
     loops,
     memory,
     plots,
@@ -36,6 +37,7 @@ BENCHMARKS = {
     "cost": cost.measure,
     "scale": scale.measure,
     "adaptive": adaptive.measure,
+    "interactive": interactive.measure,
     "dashboard": dashboard.measure,
 }
 MAX_LINES = 50_000

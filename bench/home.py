@@ -39,8 +39,8 @@ class Home:
 
 
 @contextlib.contextmanager
-def start_home(upstream_url: str | None, *options: str) -> Iterator[Home]:
-    """A home with its own data folder, whose memory is sampled while the context is open."""
+def start_home(upstream_url: str | None, *options: str, sample_memory: bool = True) -> Iterator[Home]:
+    """A home with its own data folder. Sampling its memory while the context is open takes half a core."""
     with TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "infra.cli.app", "local", "--port", "0", "--data", folder]
         endpoint = [] if upstream_url is None else ["--upstream", upstream_url]
@@ -55,12 +55,14 @@ def start_home(upstream_url: str | None, *options: str) -> Iterator[Home]:
         home = Home(base_url, time.monotonic() - began, {"server": 0, "worker": 0})
         ended = threading.Event()
         sampling = threading.Thread(target=_sample_memory, args=(process.pid, home, ended))
-        sampling.start()
+        if sample_memory:
+            sampling.start()
         try:
             yield home
         finally:
             ended.set()
-            sampling.join()
+            if sample_memory:
+                sampling.join()
             process.terminate()
             process.communicate()
 
