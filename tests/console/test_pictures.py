@@ -43,7 +43,7 @@ def take(page: Page, name: str, **options: object) -> None:
     """Save what the page shows, with few enough colours that it is small."""
     png = page.screenshot(animations="disabled", **options)
     with Image.open(io.BytesIO(png)) as picture:
-        few = picture.convert("RGB").quantize(160, dither=Image.Dither.NONE)
+        few = picture.convert("RGB").quantize(192, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
         few.save(FOLDER / name, optimize=True)
     assert (FOLDER / name).stat().st_size < MAX_PICTURE_BYTES
 
@@ -59,7 +59,7 @@ def test_pictures_of_the_list_and_of_one_batch(shown: Console, scene: Scene) -> 
     page.wait_for_timeout(FRAME_MS * 10 if FOR_DOCS else 0)
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)
-        resize(page, (DESKTOP[0], 760))
+        resize(page, (DESKTOP[0], 800))
         take(page, f"batches-{scheme}.png")
         resize(page, PHONE)
         take(page, f"phone-batches-{scheme}.png")

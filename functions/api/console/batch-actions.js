@@ -19,6 +19,8 @@ export class Actions {
     this.onChange = onChange;
     /** @type {Batch | null} */
     this.batch = null;
+    /** @type {string | undefined} repeated clicks create one batch */
+    this.token = undefined;
     this.cancel = button("cancel", "Cancel", () => this.#askToCancel(), "danger");
     this.retry = button("retry", "Retry failed", () => this.#retry());
     this.output = button("download", "Results", () => this.#download("output"), "primary");
@@ -72,7 +74,6 @@ export class Actions {
 
   #retry() {
     return this.#try(this.retry, async () => {
-      // Repeated clicks create one batch.
       this.token ??= crypto.randomUUID?.() ?? String(Math.random());
       const created = await this.context.api.post(`${this.path}/retry`, {}, { headers: { "Idempotency-Key": this.token } });
       this.context.announce("A new batch retries the lines");

@@ -22,6 +22,7 @@ export class ErrorGroups {
     this.groups = new Map();
     this.seen = 0;
     this.isFromFile = false;
+    this.shown = "";
     this.list = element("ul", { class: "errors" });
     this.note = element("p", { class: "muted small" });
     this.node = element("section", { class: "card", "aria-label": "Errors", hidden: true }, element("h2", {}, "Errors"), this.list, this.note);

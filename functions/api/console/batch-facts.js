@@ -17,11 +17,13 @@ export class Facts {
     this.cost = element("div");
     this.details = element("dl", { class: "facts" });
     this.nodes = [
-      card("States", this.states),
+      card("Timeline", this.states),
       card("Tokens", this.tokens),
       card("Cost and work", this.cost),
       card("Details", this.details),
     ];
+    this.shown = "";
+    this.receipt = "";
     this.askedAt = 0;
     this.isFinal = false;
   }

@@ -30,6 +30,7 @@ export class Results {
     /** Whether there are more results, or may be later. */
     this.isIncomplete = true;
     this.isGone = false;
+    this.hasRun = false;
     this.follows = true;
     this.status = element("p", { class: "muted small" });
     this.list = element("ol", { class: "results", "aria-label": "Results" });

@@ -118,7 +118,7 @@ export class BatchRow {
  */
 function timeText(batch, progress, secondsLeft, at) {
   const ended = endOf(batch);
-  if (ended !== null) return `took ${duration(ended - batch.created_at)}`;
+  if (ended !== null) return `took ${ended > batch.created_at ? duration(ended - batch.created_at) : "< 1 s"}`;
   if (progress?.waits_for === "slot") return "waits for a slot";
   if (progress?.resumes_at && progress.resumes_at > at) return `resumes in ${roughly(progress.resumes_at - at)}`;
   return secondsLeft === null ? NONE : `≈ ${roughly(secondsLeft)} left`;

@@ -6,6 +6,11 @@ import { latency, now, rate } from "./format.js";
 import { isActive } from "./status.js";
 
 const SECONDS = 5;
+/** Points on each side that share with an empty one. */
+const NEIGHBOURS = 3;
+const NOT_YET_COMMITTED = 2;
+
+/** @typedef {{ start: number, seconds: number, completed: number, failed: number, mean_latency_ms: number | null }} Point */
 
 /** Two charts with the same times. */
 export class Trends {
@@ -39,8 +44,9 @@ export class Trends {
     if (this.isFinal || now() - this.askedAt < SECONDS) return;
     this.askedAt = now();
     const isFinal = !isActive(batch);
-    const { points } = await api.get(`${path}/history`, {}, { signal });
+    const history = await api.get(`${path}/history`, {}, { signal });
     this.isFinal = isFinal;
+    const points = level(isFinal ? history.points : withoutNewest(history.points));
     const each = (/** @type {any} */ { start, seconds, completed, failed }) => ({
       start,
       seconds,
@@ -50,3 +56,31 @@ export class Trends {
     this.latency.draw(points.map((/** @type {any} */ { start, seconds, mean_latency_ms }) => ({ start, seconds, values: [mean_latency_ms] })));
   }
 }
+
+/** Leave out the newest points while nothing is committed in them. @param {Point[]} points */
+function withoutNewest(points) {
+  let end = points.length;
+  while (end > 0 && points.length - end < NOT_YET_COMMITTED && linesOf(points[end - 1]) === 0) end -= 1;
+  return points.slice(0, end);
+}
+
+/**
+ * Lines count when they are committed, which is about once a second on one machine. So now and then a second has
+ * no commit, and the next has one as large as ever: the neighbours of such a point share their lines with it.
+ * @param {Point[]} points
+ */
+function level(points) {
+  const levelled = points.map((point) => ({ ...point }));
+  points.forEach((point, i) => {
+    const isGap = linesOf(point) === 0 && i > 0 && i + 1 < points.length && linesOf(points[i - 1]) && linesOf(points[i + 1]);
+    if (!isGap) return;
+    const shared = levelled.slice(Math.max(0, i - NEIGHBOURS), i + NEIGHBOURS + 1);
+    const mean = (/** @type {"completed" | "failed"} */ name) => shared.reduce((sum, each) => sum + each[name], 0) / shared.length;
+    const [completed, failed] = [mean("completed"), mean("failed")];
+    for (const each of shared) Object.assign(each, { completed, failed });
+  });
+  return levelled;
+}
+
+/** @param {Point} point */
+const linesOf = ({ completed, failed }) => completed + failed;

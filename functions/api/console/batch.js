@@ -26,7 +26,6 @@ export async function show(main, context) {
   const page = new BatchPage(id, context);
   await page.load();
   if (context.signal.aborted) return;
-  document.title = `${nameOf(/** @type {Batch} */ (page.batch))} · Nightlane`;
   replace(main, page.node);
   page.render();
   await every(() => (page.isActive() ? SECONDS : SECONDS_ONCE_ENDED), () => page.round(), context.signal);
@@ -42,11 +41,12 @@ class BatchPage {
     /** @type {Progress | null} */
     this.progress = null;
     this.meter = new Meter();
+    this.shownCallouts = "";
     this.badge = element("span", { class: "badge" });
     this.bar = new Bar("Progress", "large");
     this.callouts = element("div", { class: "stack callouts" });
     this.tiles = {
-      completed: new Tile("Completed"),
+      completed: new Tile("Completed", "wide"),
       failed: new Tile("Failed"),
       rate: new Tile("Rate"),
       time: new Tile("Time left"),
@@ -136,6 +136,9 @@ class BatchPage {
   render() {
     const batch = /** @type {Batch} */ (this.batch);
     const shown = shownStatus(batch, this.progress);
+    const { total } = batch.request_counts;
+    const share = isActive(batch) && total ? `${percent(doneOf(batch) / total)} · ` : "";
+    document.title = `${share}${nameOf(batch)} · Nightlane`;
     setText(this.heading, nameOf(batch));
     setText(this.badge, shown.label);
     setAttribute(this.badge, "class", `badge ${shown.look}`);
@@ -187,12 +190,12 @@ function calloutOf({ look, title: heading, text, quote }) {
 
 /** A figure with its name. */
 class Tile {
-  /** @param {string} label */
-  constructor(label) {
+  /** @param {string} label @param {string} [look] */
+  constructor(label, look = "") {
     this.label = element("dt", { class: "muted small" }, label);
     this.value = element("dd", { class: "value" });
     this.more = element("dd", { class: "muted small" });
-    this.node = element("div", { class: "tile" }, this.label, this.value, this.more);
+    this.node = element("div", { class: `tile ${look}` }, this.label, this.value, this.more);
   }
 
   /** @param {string} label */

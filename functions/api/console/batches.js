@@ -65,7 +65,7 @@ class BatchesPage {
         "div",
         { class: "row between" },
         element("div", {}, element("h1", {}, title), this.summary),
-        element("a", { class: "button primary", href: "#/new" }, icon("new"), "New batch"),
+        element("a", { class: "button primary create", href: "#/new" }, icon("new"), "New batch"),
       ),
       element("div", { class: "tools" }, this.#search(), element("div", { class: "filters", role: "group", "aria-label": "Show" }, this.filters)),
       element(

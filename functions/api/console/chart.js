@@ -7,6 +7,8 @@ const LEFT = 46;
 const RIGHT = 6;
 const TOP = 10;
 const BOTTOM = 20;
+/** A line is drawn across so few points without a value. */
+const MAX_MISSING = 2;
 
 /**
  * @typedef {object} Series
@@ -127,13 +129,16 @@ export class Chart {
   /** @param {number} index @param {(at: number) => number} x @param {(value: number) => number} y */
   #line(index, x, y) {
     let pen = "M";
+    let missing = 0;
     const places = [];
     for (const point of this.points) {
       const value = point.values[index];
       if (value === null || value === undefined) {
-        pen = "M";
+        missing += 1;
         continue;
       }
+      if (missing > MAX_MISSING) pen = "M";
+      missing = 0;
       places.push(`${pen}${x(point.start + point.seconds / 2).toFixed(1)} ${y(value).toFixed(1)}`);
       pen = "L";
     }
@@ -178,9 +183,9 @@ export class Chart {
   }
 }
 
-/** @param {number} value the next of 1, 2, 4, 5, 10, 20, … */
+/** @param {number} value the next round number */
 function roundUp(value) {
   const power = 10 ** Math.floor(Math.log10(value));
-  const step = [1, 2, 4, 5, 10].find((each) => each * power >= value) ?? 10;
+  const step = [1, 1.5, 2, 3, 4, 6, 8, 10].find((each) => each * power >= value) ?? 10;
   return step * power;
 }

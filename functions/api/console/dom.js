@@ -2,7 +2,8 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 
-/** @typedef {Node | string | number | null | undefined | false | Child[]} Child */
+/** @typedef {Node | string | number | null | undefined | false} Single */
+/** @typedef {Single | Single[]} Child */
 
 /**
  * Create an element. A function under a key such as `onclick` becomes a listener; `null`, `undefined` and

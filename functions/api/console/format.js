@@ -32,7 +32,7 @@ export function bytes(n) {
   const units = ["B", "KB", "MB", "GB", "TB"];
   let unit = 0;
   for (; n >= 1000 && unit < units.length - 1; unit += 1) n /= 1024;
-  return `${unit ? precise.format(n) : whole.format(n)} ${units[unit]}`;
+  return `${n.toFixed(unit && n < 99.95 ? 1 : 0)} ${units[unit]}`;
 }
 
 /** @param {number} n US dollars; with enough digits for fractions of a cent */

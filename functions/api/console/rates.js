@@ -43,8 +43,8 @@ export function pace(batch, progress, meter, at) {
   const done = doneOf(batch);
   if (!isActive(batch)) {
     const ended = batch.finalizing_at ?? batch.cancelled_at ?? batch.expired_at;
-    const known = done && batch.in_progress_at && ended;
-    return { rate: known ? done / Math.max(1, ended - batch.in_progress_at) : null, secondsLeft: null };
+    const began = batch.in_progress_at;
+    return { rate: done && began && ended ? done / Math.max(1, ended - began) : null, secondsLeft: null };
   }
   if (batch.status !== "in_progress" || progress?.waits_for) return { rate: null, secondsLeft: null };
   const rate = meter?.rate(at) ?? progress?.lines_per_second ?? null;
