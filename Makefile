@@ -8,6 +8,7 @@ export UV_PROJECT_ENVIRONMENT := $(VENV)
 
 # npm's latest CDK CLI is older than aws-cdk-lib; this version matches it.
 CDK_CLI_VERSION := 2.1148.1
+TYPESCRIPT_VERSION := 5.9.3
 CDK := .build/cdk/node_modules/.bin/cdk
 # The virtual environment has the Node that the CDK CLI and aws-cdk-lib need.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
@@ -41,9 +42,11 @@ faults: crash-points ## crash-points, then five thousand random schedules (an ho
 test-extra: $(VENV)/.dev ## Run the tests that need more than python3: other Pythons and clients, Java, Node
 	.ci/extra
 
-test-console: $(VENV)/.dev ## Test the console in Chromium, which must be installed
+test-console: $(VENV)/.dev ## Check the types of the console, and test it in an installed Chromium
 	$(UV) sync --frozen --quiet --inexact --group browser --group dev --group cdk
-	$(RUN) pytest tests/console
+	$(VENV)/bin/npm install --silent --no-save --prefix .build/typescript typescript@$(TYPESCRIPT_VERSION)
+	.build/typescript/node_modules/.bin/tsc --project tests/console/jsconfig.json
+	$(RUN) pytest -n 2 --dist loadfile tests/console
 
 check: $(VENV)/.dev ## Check format, lint and types
 	$(VENV)/bin/ruff format --check .

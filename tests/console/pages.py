@@ -8,6 +8,8 @@ from urllib.parse import parse_qs, urlsplit
 from playwright.sync_api import Page, Route
 
 NOW = int(time.time())
+# So long ago that the age is a date, which does not change while a test runs.
+CREATED = NOW - 30 * 86_400
 
 
 def batch_object(number: int, status: str = "completed", completed: int = 100) -> dict[str, Any]:
@@ -23,8 +25,8 @@ def batch_object(number: int, status: str = "completed", completed: int = 100) -
         "status": status,
         "output_file_id": None,
         "error_file_id": None,
-        "created_at": NOW - 600 - number * 60,
-        "in_progress_at": NOW - 590 - number * 60,
+        "created_at": CREATED - number * 60,
+        "in_progress_at": CREATED + 10 - number * 60,
         "expires_at": NOW + 80_000 - number * 60,
         "finalizing_at": None,
         "completed_at": None,
@@ -41,7 +43,7 @@ def batch_object(number: int, status: str = "completed", completed: int = 100) -
             "total_tokens": 0,
         },
         "metadata": {"name": f"Batch number {number}"},
-    } | ({ended: NOW - 500 - number * 60} if ended else {})
+    } | ({ended: CREATED + 100 - number * 60} if ended else {})
 
 
 class ListedBatches:

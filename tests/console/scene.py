@@ -18,10 +18,10 @@ from tests.serving import serving_application
 MINUTE, HOUR, DAY = 60, 3_600, 86_400
 MODELS = ("qwen3-32b", "llama-3.3-70b", "bge-m3")
 TICKETS = (
-    '{"category": "billing", "priority": "normal", "reply": "The VAT number is corrected on the next invoice."}',
+    '{"category": "billing", "priority": "normal", "reply": "The next invoice has the right VAT number."}',
     '{"category": "login", "priority": "high", "reply": "A reset link was sent to the new address."}',
-    '{"category": "shipping", "priority": "low", "reply": "The parcel is at the pick-up point until Friday."}',
-    '{"category": "returns", "priority": "normal", "reply": "The label is attached; the refund takes 3 days."}',
+    '{"category": "shipping", "priority": "low", "reply": "The parcel waits for you until Friday."}',
+    '{"category": "returns", "priority": "normal", "reply": "The label is attached to this mail."}',
 )
 SUMS = (
     "4 boxes hold 12 pens each, so there are 48. Of these, 15 were sold: 48 − 15 = 33. Answer: 33",
@@ -138,8 +138,8 @@ class Scene:
 
 
 @contextmanager
-def playing(folder: Path, *, size: int) -> Iterator[Scene]:
-    """Start the scene; the running batches have some thousand lines for each unit of size."""
+def playing(folder: Path, *, scale: float) -> Iterator[Scene]:
+    """Start the scene; a running batch has some thousand lines for a scale of 1."""
     settings = ("max_concurrent_batches=2", "max_concurrent_requests_per_batch=32")
     with (
         serving_model() as url,
@@ -155,7 +155,7 @@ def playing(folder: Path, *, size: int) -> Iterator[Scene]:
                 metadata={"name": name, **more},
             ).id
 
-        small = 200 * size
+        small = int(200 * scale)
         reviews = create("Reviews: sentiment, third quarter", lines("ticket", small, MODELS[0], pace=0.05))
         articles = create("Help centre: embed articles", lines("article", small, MODELS[2]), "/v1/embeddings")
         invoices = create("Invoices: extract totals", b'{"custom_id": "invoice-1"}\n{"custom_id"\n')
@@ -168,11 +168,11 @@ def playing(folder: Path, *, size: int) -> Iterator[Scene]:
         server.wait(dialogues)
         gsm8k = create(
             "GSM8K evaluation, step 4,200",
-            lines("gsm8k", 2_600 * size, MODELS[1], bad=0.008),
+            lines("gsm8k", int(2_600 * scale), MODELS[1], bad=0.008),
             team="evals",
             run="2026-11-26",
         )
-        create("Product descriptions, German", lines("sku", 4_000 * size, MODELS[0]), team="shop")
+        create("Product descriptions, German", lines("sku", int(4_000 * scale), MODELS[0]), team="shop")
         create("Contract clauses: extract", lines("ticket", 1_000, MODELS[1]), team="legal")
         ages = {
             reviews: 3 * DAY,

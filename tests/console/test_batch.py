@@ -25,7 +25,7 @@ WATCH_BAR = """() => {
 def test_the_bar_of_a_running_batch_moves_to_the_end_without_a_reload(
     console: Console, home: HomeInstance
 ) -> None:
-    batch = home.create(chat_lines(120), metadata={"name": "Moves by itself"})
+    batch = home.create(chat_lines(240), metadata={"name": "Moves by itself"})
     page = console.open_batch(batch.id)
     page.evaluate(WATCH_BAR)
     expect(page.get_by_text("Completed", exact=True).first).to_be_visible()
@@ -34,7 +34,7 @@ def test_the_bar_of_a_running_batch_moves_to_the_end_without_a_reload(
     assert seen == sorted(seen)
     assert seen[-1] == 100
     assert len(seen) > 2, seen
-    expect(page.locator(".hero")).to_contain_text("120of 120 · 100 %")
+    expect(page.locator(".hero")).to_contain_text("240of 240 · 100 %")
 
 
 def test_results_appear_as_they_come_and_show_their_json(console: Console, home: HomeInstance) -> None:

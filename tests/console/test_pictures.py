@@ -21,14 +21,14 @@ ROOT = Path(__file__).parents[2]
 FOR_DOCS = bool(os.environ.pop("NIGHTLANE_SCREENSHOTS", ""))
 FOLDER = ROOT / "docs" / "console" if FOR_DOCS else ROOT / ".build" / "console"
 MAX_PICTURE_BYTES, MAX_ANIMATION_BYTES = 150_000, 1_000_000
-SIZE = 2 if FOR_DOCS else 1
+SCALE = 2 if FOR_DOCS else 0.3
 FRAMES, FRAME_MS = (24, 900) if FOR_DOCS else (3, 300)
 
 
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     FOLDER.mkdir(parents=True, exist_ok=True)
-    with playing(tmp_path_factory.mktemp("scene"), size=SIZE) as made:
+    with playing(tmp_path_factory.mktemp("scene"), scale=SCALE) as made:
         yield made
 
 

@@ -3,7 +3,7 @@
 const SVG = "http://www.w3.org/2000/svg";
 
 /** @typedef {Node | string | number | null | undefined | false} Single */
-/** @typedef {Single | Single[]} Child */
+/** @typedef {Single | (Single | (Single | Single[])[])[]} Child */
 
 /**
  * Create an element. A function under a key such as `onclick` becomes a listener; `null`, `undefined` and
