@@ -11,11 +11,13 @@ import { every } from "./poll.js";
  * @property {string} name
  * @property {string[]} models patterns
  * @property {"ok" | "resting" | "closed"} status
- * @property {{ now: number | null, max: number | null }} limit requests in flight
- * @property {number | null} requests
- * @property {number | null} refusals
+ * @property {{ now: number | null, max: number | null }} limit requests in flight: what was last learned, if it is
+ *   less than allowed, and the most of all batches together
+ * @property {number} counted_since
+ * @property {number} requests
+ * @property {number} refusals
  * @property {number | null} resting_until
- * @property {{ opens_at: number | null, closes_at: number | null } | null} active_hours
+ * @property {{ hours: string, opens_at: number | null, closes_at: number | null } | null} active_hours
  * @property {{ kind: string, status: number | null, message: string, since: number } | null} last_error
  */
 
@@ -63,9 +65,10 @@ function card(upstream, at) {
     element(
       "dl",
       { class: "facts" },
-      fact("Requests", upstream.requests === null ? "–" : compact(upstream.requests)),
+      fact(`Requests since ${time(upstream.counted_since)}`, compact(upstream.requests)),
       fact("Refused", refusedOf(upstream)),
-      fact("Availability", noteOf(upstream, at)),
+      upstream.active_hours && fact("Hours", upstream.active_hours.hours),
+      fact("Now", noteOf(upstream, at)),
     ),
     element("ul", { class: "chips", "aria-label": "Models it takes" }, models.map((pattern) => element("li", { class: "chip" }, pattern))),
     last && element(
@@ -79,27 +82,26 @@ function card(upstream, at) {
 
 /** @param {Upstream} upstream */
 function limitOf({ name, limit }) {
-  const { now: current, max } = limit;
-  if (current === null && max === null) return element("p", { class: "muted small" }, "No limit is known yet.");
-  const text = current === null ? `at most ${count(max ?? 0)}` : max === null ? count(current) : `${count(current)} of ${count(max)}`;
+  const { max } = limit;
+  const current = limit.now ?? max;
+  const text = current === null ? "each batch's own" : max === null ? count(current) : `${count(current)} of ${count(max)}`;
+  const row = element("div", { class: "row between" }, element("span", { class: "muted" }, "Limit of requests in flight"), element("strong", {}, text));
+  if (current === null || max === null) return row;
   const meter = new Meter(`Limit of ${name}`, "meter");
-  meter.set(current === null || !max ? 0 : current / max, text);
-  const row = element("div", { class: "row between" }, element("span", { class: "muted" }, "Requests in flight, limit now"), element("strong", {}, text));
-  return element("div", { class: "limit" }, row, max !== null && meter.node);
+  meter.set(current / max, text);
+  return element("div", { class: "limit" }, row, meter.node);
 }
 
 /** @param {Upstream} upstream */
 function refusedOf({ requests, refusals }) {
-  if (refusals === null || requests === null) return "–";
   return refusals && requests ? `${compact(refusals)} · ${percent(Math.min(1, refusals / requests))}` : count(refusals);
 }
 
-/** When it may be used, or used again. @param {Upstream} upstream @param {number} at */
+/** What it does now, and until when. @param {Upstream} upstream @param {number} at */
 function noteOf({ status, resting_until: until, active_hours: hours }, at) {
-  if (status === "resting" && until && until > at) return `tried again in ${roughly(until - at)}`;
-  if (!hours) return "always";
-  if (status === "closed" && hours.opens_at) return `opens at ${time(hours.opens_at)}, in ${roughly(hours.opens_at - at)}`;
-  return hours.closes_at ? `open until ${time(hours.closes_at)}` : "open";
+  if (status === "resting") return until && until > at ? `tried again in ${roughly(until - at)}` : "is tried again";
+  if (hours?.opens_at) return `opens in ${roughly(hours.opens_at - at)}`;
+  return hours?.closes_at ? `open for ${roughly(hours.closes_at - at)}` : "takes requests";
 }
 
 /** @param {string} name @param {string} value */
