@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
@@ -18,7 +19,7 @@ PREVIEW_LINES = 50
 def file_ids(home: HomeInstance) -> Iterator[dict[str, str]]:
     """The files of the tenant, by name, the last one being the newest."""
     files = home.client.files
-    data = {
+    data: dict[str, tuple[bytes, Any]] = {
         "notes.txt": (b"plain text", "user_data"),
         "small.jsonl": (chat_lines(3), "batch"),
         "large.jsonl": (chat_lines(LARGE_LINES), "batch"),

@@ -237,6 +237,10 @@ def test_a_large_file_goes_up_in_parts_with_progress_and_can_be_cancelled(
     progress = page.get_by_role("progressbar", name="Upload")
     expect(progress).to_have_attribute("aria-valuetext", re.compile(r"^[1-9]\d % uploaded"))
     expect(page.get_by_label("Endpoint")).to_be_disabled()
+    # It goes on while another page is shown.
+    page.get_by_role("link", name="Files").click()
+    expect(page.get_by_role("heading", name="Files", exact=True)).to_be_visible()
+    page.get_by_role("link", name="New batch").first.click()
     page.get_by_role("button", name="Cancel").click()
     expect(create_button(page)).to_be_focused()
     expect(progress).to_be_hidden()
@@ -274,12 +278,12 @@ def test_nothing_is_lost_if_creating_fails(console: Console) -> None:
     page = open_page(console)
 
     def fail_once(route: Route) -> None:
-        if route.request.method != "POST":
-            return route.fallback()
-        tokens.append(route.request.header_value("idempotency-key"))
-        if len(tokens) > 1:
-            return route.continue_()
-        return route.fulfill(status=429, json={"error": {"message": "Too many batches.", "code": None}})
+        if route.request.method == "POST":
+            tokens.append(route.request.header_value("idempotency-key"))
+        if len(tokens) == 1:
+            route.fulfill(status=429, json={"error": {"message": "Too many batches.", "code": None}})
+        else:
+            route.continue_()
 
     page.route("**/v1/batches", fail_once)
     choose(page, chat_lines(5), "kept.jsonl")

@@ -9,9 +9,8 @@ const PAUSE_FOR_TYPING_SECONDS = 0.3;
 
 export class EstimateView {
   /** @param {import("./app.js").Context} context @param {import("./batch-form.js").BatchForm} form */
-  constructor({ api, signal }, form) {
+  constructor({ api }, form) {
     this.api = api;
-    this.left = signal;
     this.form = form;
     this.body = element("div", { class: "stack tight", "aria-live": "polite" });
     this.missing = element("div", { class: "callout", role: "alert", hidden: true });
@@ -50,7 +49,7 @@ export class EstimateView {
   async #ask(report, pause) {
     this.latest.abort();
     this.latest = new AbortController();
-    const signal = AbortSignal.any([this.latest.signal, this.left]);
+    const { signal } = this.latest;
     await sleep(pause, signal);
     const { assumed } = this.form;
     if (signal.aborted || !assumed) return;

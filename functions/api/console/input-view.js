@@ -142,11 +142,11 @@ export class InputView {
   }
 
   /** @param {import("./validate.js").Report} report */
-  #showSamples({ samples }) {
+  #showSamples({ samples, isValid }) {
     this.samples.hidden = samples.length === 0;
     replace(
       this.samples,
-      element("h2", { id: "samples-title" }, samples.length === 1 ? "First valid request" : "First valid requests"),
+      element("h2", { id: "samples-title" }, isValid ? "First requests" : "First valid requests"),
       element(
         "table",
         { class: "samples", "aria-labelledby": "samples-title" },

@@ -11,10 +11,18 @@ import { findEndpoint, validateFile } from "./validate.js";
 export const title = "New batch";
 const DEFAULT_MODEL = "your-model";
 
+/** A file and its upload are kept while other pages are shown. @type {NewBatchPage | null} */
+let kept = null;
+
 /** @type {import("./app.js").Page["show"]} */
 export async function show(main, context) {
-  const limits = await context.api.get("batches/limits", {}, { signal: context.signal });
-  const page = new NewBatchPage(context, limits);
+  if (kept?.context.api.key !== context.api.key) {
+    kept?.forget();
+    kept = null;
+  }
+  const page = kept ?? new NewBatchPage(context, await context.api.get("batches/limits", {}, { signal: context.signal }));
+  page.enter(context);
+  kept = page;
   replace(main, page.node);
   acceptDrops(main, (file) => void page.choose(file), context.signal);
 }
@@ -39,14 +47,20 @@ class NewBatchPage {
     return dropZone((file) => void this.choose(file), () => this.#findModel());
   }
 
+  /** @param {import("./app.js").Context} context of the page, which is shown again */
+  enter(context) {
+    this.context = context;
+    if (this.submission) this.submission.context = context;
+  }
+
   /** @param {File} file */
   async choose(file) {
     if (this.isBusy) return;
-    this.#forget();
+    this.forget();
     this.file = file;
     const endpoints = this.limits.endpoints.map(({ path }) => path);
     const endpoint = (await findEndpoint(file, this.limits)) ?? endpoints[0];
-    if (this.context.signal.aborted || this.file !== file) return;
+    if (this.file !== file) return;
     this.form = new BatchForm(endpoints, endpoint, file.name.replace(/\.\w+$/, ""), {
       onEndpoint: () => void this.#check(),
       onAssumed: () => void this.estimate?.refresh(),
@@ -54,7 +68,10 @@ class NewBatchPage {
     const { form } = this;
     this.estimate = new EstimateView(this.context, form);
     this.view = new InputView(file, this.estimate.node, () => this.#startOver());
-    this.submission = new Submission(this.context, file, () => form.parameters, (isBusy) => this.#setBusy(isBusy));
+    this.submission = new Submission(this.context, file, () => form.parameters, {
+      onBusy: (isBusy) => this.#setBusy(isBusy),
+      onCreated: () => (kept = null),
+    });
     const side = element("div", { class: "stack side" }, form.node, this.submission.node);
     replace(this.content, element("div", { class: "columns" }, this.view.node, side));
     this.view.other.focus();
@@ -63,11 +80,11 @@ class NewBatchPage {
 
   /** Check the file for the endpoint that is chosen. */
   async #check() {
-    const { file, view, form, estimate, submission, context } = this;
+    const { file, view, form, estimate, submission } = this;
     if (!file || !view || !form || !estimate || !submission) return;
     this.checking.abort();
     this.checking = new AbortController();
-    const signal = AbortSignal.any([this.checking.signal, context.signal]);
+    const { signal } = this.checking;
     estimate.clear();
     submission.enable(false);
     try {
@@ -76,7 +93,7 @@ class NewBatchPage {
         onProgress: (found, share) => view.update(found, share),
       });
       view.update(report, 1);
-      context.announce(report.isValid ? `${plural(report.lines, "request")}, all valid` : plural(report.invalid, "error"));
+      this.context.announce(report.isValid ? `${plural(report.lines, "request")}, all valid` : plural(report.invalid, "error"));
       if (!report.isValid) return;
       submission.enable(true);
       await estimate.show(report);
@@ -84,18 +101,19 @@ class NewBatchPage {
       if (signal.aborted) return;
       this.#startOver();
       // The browser could not read it: it was moved, or changed since it was chosen.
-      context.announce(`The file cannot be read: ${error instanceof Error ? error.message : error}`);
       this.content.append(element("p", { class: "problem", role: "alert" }, "The file cannot be read. Please choose it again."));
     }
   }
 
   #startOver() {
-    this.#forget();
+    this.forget();
     replace(this.content, this.#zone());
     document.getElementById("input-file")?.focus();
   }
 
-  #forget() {
+  /** Stop what is going on, and give up what has been uploaded. */
+  forget() {
+    this.estimate?.clear();
     this.checking.abort();
     void this.submission?.discard();
     this.file = this.submission = undefined;

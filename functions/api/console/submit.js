@@ -13,13 +13,14 @@ export class Submission {
    * @param {import("./app.js").Context} context
    * @param {File} file
    * @param {() => object} parameters of the batch, without its input file
-   * @param {(isBusy: boolean) => void} onBusy
+   * @param {{ onBusy: (isBusy: boolean) => void, onCreated: () => void }} listeners
    */
-  constructor(context, file, parameters, onBusy) {
+  constructor(context, file, parameters, { onBusy, onCreated }) {
     this.context = context;
     this.file = file;
     this.parameters = parameters;
     this.onBusy = onBusy;
+    this.onCreated = onCreated;
     this.upload = new Upload(context.api, file, (sent) => this.#showSent(sent));
     /** @type {import("./upload.js").StoredFile | null} */
     this.stored = null;
@@ -50,19 +51,23 @@ export class Submission {
   }
 
   async run() {
-    const { context } = this;
     this.stop = new AbortController();
-    const signal = AbortSignal.any([this.stop.signal, context.signal]);
+    const { signal } = this.stop;
     this.#begin();
+    window.addEventListener("beforeunload", askBeforeLeaving);
     try {
       this.stored ??= await this.upload.run(signal);
       this.cancel.hidden = true;
       setText(this.state, "Creating the batch …");
       const batch = await this.#create(this.stored.id, signal);
-      context.announce("The batch is created");
-      context.go(`#/batches/${encodeURIComponent(batch.id)}`);
+      this.onCreated();
+      this.context.announce("The batch is created");
+      // Whoever is on another page meanwhile stays there.
+      if (!this.context.signal.aborted) this.context.go(`#/batches/${encodeURIComponent(batch.id)}`);
     } catch (error) {
       if (!signal.aborted) this.#fail(error instanceof Error ? error.message : String(error));
+    } finally {
+      window.removeEventListener("beforeunload", askBeforeLeaving);
     }
   }
 
@@ -126,10 +131,15 @@ export class Submission {
     this.samples = [...this.samples.filter((each) => at - each.at < SPEED_SECONDS), { at, sent }];
     const [first] = this.samples;
     const speed = at - first.at > 1 ? (sent - first.sent) / (at - first.at) : 0;
-    const pace = speed > 0 ? [`${bytes(speed)}/s`, `${duration((size - sent) / speed)} left`] : [];
+    const pace = sent >= size ? ["being stored"] : speed > 0 ? [`${bytes(speed)}/s`, `${duration((size - sent) / speed)} left`] : [];
     this.meter.set(size ? sent / size : 1, `${percent(sent / size)} uploaded`);
     setText(this.state, [`${bytes(sent)} of ${bytes(size)}`, ...pace].join(" · "));
   }
+}
+
+/** An upload ends with the tab. @param {BeforeUnloadEvent} event */
+function askBeforeLeaving(event) {
+  event.preventDefault();
 }
 
 /** Without `crypto.randomUUID`, which plain HTTP pages do not have. */
