@@ -1,58 +1,9 @@
 """The page "Endpoints": the health of each inference endpoint, live, and the models that batches may use."""
 
-import time
-from typing import Any
-
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Page, expect
 
 from tests.console.conftest import Console
-
-NOW = int(time.time())
-UPSTREAM: dict[str, Any] = {
-    "object": "upstream",
-    "name": "gpu-box",
-    "models": ["llama-*", "qwen-*"],
-    "status": "ok",
-    "limit": {"now": 38, "max": 64},
-    "counted_since": NOW - 80_000,
-    "requests": 184_223,
-    "refusals": 1_204,
-    "resting_until": None,
-    "active_hours": None,
-    "last_error": None,
-}
-RESTING: dict[str, Any] = UPSTREAM | {
-    "name": "router",
-    "status": "resting",
-    "limit": {"now": 4, "max": None},
-    "requests": 912,
-    "refusals": 311,
-    "resting_until": NOW + 1_830,
-    "last_error": {
-        "kind": "rate_limit",
-        "status": 429,
-        "message": "The endpoint refuses requests.",
-        "since": NOW - 60,
-    },
-}
-CLOSED: dict[str, Any] = UPSTREAM | {
-    "name": "night",
-    "status": "closed",
-    "limit": {"now": None, "max": 128},
-    "refusals": 0,
-    "active_hours": {"hours": "22:00-06:00 UTC", "opens_at": NOW + 7_300, "closes_at": None},
-}
-
-
-class Upstreams:
-    """Answers the page's requests; `data` may be changed between two polls."""
-
-    def __init__(self, page: Page, *data: dict[str, Any]) -> None:
-        self.data = list(data)
-        page.route("**/v1/upstreams", self._list)
-
-    def _list(self, route: Route) -> None:
-        route.fulfill(json={"object": "list", "data": self.data})
+from tests.console.drafts import CLOSED, NOW, RESTING, UPSTREAM, Upstreams
 
 
 def open_page(console: Console) -> Page:
@@ -74,7 +25,7 @@ def test_each_endpoint_shows_its_limit_refusals_hours_and_last_error(console: Co
     page = open_page(console)
     expect(page.get_by_text("3 endpoints, 1 healthy")).to_be_visible()
     expected = {
-        "gpu-box": ("Healthy", "38 of 64", "184.2K", "1.2K · 0.7 %", "takes requests", "llama-*qwen-*"),
+        "gpu-box": ("Healthy", "38 of 64", "184.2K", "1.2K · 0.7 %", "takes requests", "qwen3-*llama-*"),
         "router": (
             "Resting",
             "4",
@@ -83,7 +34,7 @@ def test_each_endpoint_shows_its_limit_refusals_hours_and_last_error(console: Co
             "429 rate_limit",
             "refuses requests",
         ),
-        "night": ("Closed", "128 of 128", "22:00-06:00 UTC", "opens in 2 h"),
+        "night-cluster": ("Closed", "128 of 128", "22:00-06:00 UTC", "opens in 2 h"),
     }
     for name, texts in expected.items():
         for text in texts:

@@ -7,15 +7,18 @@ import io
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
 from tests.console.conftest import DESKTOP, PHONE, Console
-from tests.console.scene import Scene, playing
+from tests.console.drafts import CLOSED, RESTING, UPSTREAM, Upstreams, ticket_lines, with_mistakes
+from tests.console.scene import MODELS, Scene, playing
 from tests.e2e.homes import KEY
 
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 ROOT = Path(__file__).parents[2]
 # Removed, because the server reads all variables that begin like this as settings.
 FOR_DOCS = bool(os.environ.pop("NIGHTLANE_SCREENSHOTS", ""))
@@ -89,3 +92,38 @@ def test_an_animation_of_a_batch_that_moves(shown: Console, scene: Scene) -> Non
     frames[0].save(path, save_all=True, append_images=frames[1:], duration=500, loop=0, quality=70, method=4)
     assert path.stat().st_size < MAX_ANIMATION_BYTES
     assert len({frame.tobytes() for frame in frames}) > 1
+
+
+def test_pictures_of_a_new_batch_files_and_endpoints(shown: Console, scene: Scene) -> None:
+    page = shown.open("#/new", key=KEY)
+    lines = ticket_lines(1_200, MODELS[0])
+    for name, drafts in (("new-errors", with_mistakes(lines)), ("new-ready", lines)):
+        draft: Any = {"name": "support-tickets.jsonl", "mimeType": "", "buffer": b"\n".join(drafts)}
+        page.locator("input[type=file]").set_input_files(draft)
+        expect(page.get_by_role("region", name="File")).to_contain_text(
+            "errors" if "errors" in name else "Valid"
+        )
+        if name == "new-ready":
+            expect(page.get_by_role("region", name="Estimate")).to_contain_text("≈")
+        page.get_by_role("button", name="Another file").blur()
+        take_all(page, name, DESKTOP)
+        page.get_by_role("button", name="Another file").click()
+    page.get_by_role("link", name="Files").click()
+    expect(page.get_by_role("row")).not_to_have_count(1)
+    take_all(page, "files", (DESKTOP[0], 760))
+    Upstreams(page, UPSTREAM, RESTING, CLOSED)
+    page.get_by_role("link", name="Endpoints").click()
+    expect(page.get_by_role("region", name="Models")).to_contain_text(MODELS[0])
+    take_all(page, "endpoints", (DESKTOP[0], 700))
+
+
+def take_all(page: Page, name: str, size: tuple[int, int]) -> None:
+    """Save the page in light and dark, on a desktop and on a phone."""
+    for scheme in SCHEMES:
+        page.emulate_media(color_scheme=scheme)
+        resize(page, size)
+        take(page, f"{name}-{scheme}.png")
+        resize(page, PHONE)
+        take(page, f"phone-{name}-{scheme}.png")
+    page.emulate_media(color_scheme="light")
+    resize(page, DESKTOP)

@@ -1,7 +1,7 @@
 /** The page "Endpoints": the inference endpoints and how they are doing, and the models that batches may use. */
 
 import { element, icon, replace, setText } from "./dom.js";
-import { compact, count, dateTime, now, percent, plural, roughly, time } from "./format.js";
+import { compact, count, dateTime, now, percent, plural, roughly } from "./format.js";
 import { Meter } from "./meter.js";
 import { every } from "./poll.js";
 
@@ -65,7 +65,7 @@ function card(upstream, at) {
     element(
       "dl",
       { class: "facts" },
-      fact(`Requests since ${time(upstream.counted_since)}`, compact(upstream.requests)),
+      fact(`Requests in ${roughly(at - upstream.counted_since)}`, compact(upstream.requests)),
       fact("Refused", refusedOf(upstream)),
       upstream.active_hours && fact("Hours", upstream.active_hours.hours),
       fact("Now", noteOf(upstream, at)),
@@ -86,7 +86,7 @@ function limitOf({ name, limit }) {
   const current = limit.now ?? max;
   const text = current === null ? "each batch's own" : max === null ? count(current) : `${count(current)} of ${count(max)}`;
   const row = element("div", { class: "row between" }, element("span", { class: "muted" }, "Limit of requests in flight"), element("strong", {}, text));
-  if (current === null || max === null) return row;
+  if (current === null || max === null) return element("div", { class: "limit" }, row);
   const meter = new Meter(`Limit of ${name}`, "meter");
   meter.set(current / max, text);
   return element("div", { class: "limit" }, row, meter.node);

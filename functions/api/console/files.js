@@ -14,16 +14,16 @@ import { showPreview } from "./preview.js";
 export const title = "Files";
 const POLL_SECONDS = 10;
 const PAGE = 200;
-/** @type {Record<string, string>} */
-const PURPOSES = { batch: "Input", batch_output: "Results" };
+const KINDS = { input: "Input", results: "Results", errors: "Errors" };
 /** Only these can be read: see DOWNLOADABLE in nightlane/domain/files.py. */
 const READABLE = new Set(["batch", "batch_output", "fine-tune"]);
 /** @type {{ label: string, has: (file: ListedFile) => boolean }[]} */
 const FILTERS = [
   { label: "All", has: () => true },
-  { label: "Inputs", has: ({ purpose }) => purpose === "batch" },
-  { label: "Results", has: ({ purpose }) => purpose === "batch_output" },
-  { label: "Other", has: ({ purpose }) => !(purpose in PURPOSES) },
+  { label: "Inputs", has: (file) => kindOf(file) === KINDS.input },
+  { label: "Results", has: (file) => kindOf(file) === KINDS.results },
+  { label: "Errors", has: (file) => kindOf(file) === KINDS.errors },
+  { label: "Other", has: (file) => kindOf(file) === file.purpose },
 ];
 const COLUMNS = ["Name", "Kind", "Size", "Created", "Expires", "Status"];
 
@@ -130,7 +130,7 @@ class FilesPage {
       "tr",
       {},
       element("td", { class: "name" }, element("div", { class: "file-of" }, name, element("code", { class: "muted small" }, file.id))),
-      element("td", { "data-label": "Kind" }, PURPOSES[file.purpose] ?? file.purpose),
+      element("td", { "data-label": "Kind" }, kindOf(file)),
       element("td", { "data-label": "Size", class: "number nowrap" }, bytes(file.bytes)),
       element("td", { "data-label": "Created", class: "nowrap" }, element("time", { title: dateTime(file.created_at) }, ago(file.created_at, at))),
       element("td", { "data-label": "Expires", class: "nowrap" }, expiry(file, at)),
@@ -189,6 +189,12 @@ class FilesPage {
       if (!this.context.signal.aborted) setText(this.problem, error instanceof Error ? error.message : String(error));
     }
   }
+}
+
+/** Results and errors of batches have the same purpose. @param {ListedFile} file */
+function kindOf({ purpose, filename }) {
+  if (purpose === "batch_output") return filename.endsWith("_error.jsonl") ? KINDS.errors : KINDS.results;
+  return purpose === "batch" ? KINDS.input : purpose;
 }
 
 /** @param {ListedFile} file @param {number} at */
