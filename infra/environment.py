@@ -7,7 +7,7 @@ from .resources import MALLOC_ENVIRONMENT, functions
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 MAX_ENVIRONMENT_BYTES = 4_096
 # CloudFormation generates the names that these values end with: at most this long.
-_GENERATED_BYTES = {"queue_url": 140, "dead_letters_arn": 130, "table_name": 100, "bucket_name": 63}
+_GENERATED_BYTES = {"queue_url": 140, "table_name": 100, "bucket_name": 63}
 
 
 def environment_of(settings: Settings, function: str, stack_name: str) -> dict[str, str]:

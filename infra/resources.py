@@ -57,7 +57,7 @@ INDEXES = (
 
 @dataclass(frozen=True, slots=True)
 class QueueSpec:
-    """A queue and its dead-letter queue, to which a message moves after `max_receive_count` receives."""
+    """A queue, and its dead-letter queue, to which a message moves after `max_receive_count` receives."""
 
     name: str
     fifo: bool
@@ -67,7 +67,13 @@ class QueueSpec:
 
     @property
     def dead_letters(self) -> str:
-        return f"{self.name}-dead"
+        """The name of its dead-letter queue.
+
+        Standard queues share one, because each event source is polled, and so costs money, even if nothing
+        arrives. That of a FIFO queue must be a FIFO queue.
+        https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-dead-letter-queues.html
+        """
+        return f"{self.name}-dead" if self.fifo else "dead"
 
 
 PLAN = QueueSpec(name="plan", fifo=False, max_receive_count=10)
@@ -77,6 +83,7 @@ ASSEMBLE = QueueSpec(name="assemble", fifo=False, max_receive_count=10)
 # The outbox has the events; a message only says that one may be due.
 NOTIFY = QueueSpec(name="notify", fifo=False, max_receive_count=5)
 QUEUES = (PLAN, INFER, ASSEMBLE, NOTIFY)
+DEAD_LETTER_QUEUES = tuple(dict.fromkeys(queue.dead_letters for queue in QUEUES))
 
 # The prefix of objects that clients store themselves.
 DIRECT_UPLOADS = "direct/"
@@ -213,6 +220,6 @@ def functions(settings: Settings) -> tuple[FunctionSpec, ...]:
             timeout=300,
             memory=512,
             settings=DeadLettersSettings,
-            queues=tuple(queue.dead_letters for queue in QUEUES),
+            queues=DEAD_LETTER_QUEUES,
         ),
     )

@@ -4,10 +4,11 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from nightlane.aws.queues import read_batch_message, read_lane_message
-from nightlane.domain.dead_letters import fail_assembly, fail_lane, fail_plan
+from nightlane.aws.queues import BatchMessage, EventMessage, read_dead_letter
+from nightlane.domain.dead_letters import fail_lane, fail_step
 from nightlane.domain.metrics import Metric
 from nightlane.domain.ports import Ports
+from nightlane.domain.shard import LaneMessage
 from nightlane.entry import Handler, on_aws
 from nightlane.observability import logger, published
 from nightlane.settings import DeadLettersSettings
@@ -19,21 +20,17 @@ def make_handler(ports: Ports[DeadLettersSettings]) -> Handler:
     @published(ports.metrics)
     def handler(event: dict[str, Any], context: LambdaContext) -> None:
         record = event["Records"][0]
-        queue, body, settings = record["eventSourceARN"], record["body"], ports.settings
+        sent_to = record["attributes"].get("DeadLetterQueueSourceArn")
         ports.metrics.add(Metric.DEAD_LETTERS)
-        logger.error("dead letter", queue=queue, message_body=body)
-        match queue:
-            case settings.infer_dead_letters_arn:
-                fail_lane(ports, read_lane_message(body))
-            case settings.plan_dead_letters_arn:
-                fail_plan(ports, read_batch_message(body))
-            case settings.assemble_dead_letters_arn:
-                fail_assembly(ports, read_batch_message(body))
-            case settings.notify_dead_letters_arn:
+        logger.error("dead letter", queue=sent_to, message_body=record["body"])
+        match read_dead_letter(record["body"]):
+            case LaneMessage() as message:
+                fail_lane(ports, message)
+            case BatchMessage(batch_id=batch_id):
+                fail_step(ports, batch_id)
+            case EventMessage():
                 # The outbox still has the event, and the sweeper sends it again.
                 pass
-            case _:
-                raise ValueError(f"{queue} is not a dead-letter queue of this stack")
 
     return handler
 

@@ -4,5 +4,5 @@ import re
 
 
 def camel_case(name: str) -> str:
-    """A CDK construct id: PlanDead for `plan-dead`, AccessDenied for `ACCESS_DENIED`."""
+    """A CDK construct id: InferDead for `infer-dead`, AccessDenied for `ACCESS_DENIED`."""
     return "".join(part.title() for part in re.split("[-_]", name))

@@ -9,7 +9,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from nightlane.domain.window import DAY_SECONDS
 from nightlane.resource_settings import (
     AssembleQueueSettings,
-    DeadLetterQueueSettings,
     InferQueueSettings,
     NotifyQueueSettings,
     PlanQueueSettings,
@@ -43,7 +42,6 @@ SET_BY_STACK = {
         InferQueueSettings,
         AssembleQueueSettings,
         NotifyQueueSettings,
-        DeadLetterQueueSettings,
     )
     for name in group.model_fields
 }

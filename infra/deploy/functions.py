@@ -41,10 +41,8 @@ class FunctionResources:
         """The settings of all functions, with the names of the resources in the stack."""
         queues = self.queues.by_name
         urls = {f"{queue.name}_queue_url": queues[queue.name].queue_url for queue in QUEUES}
-        arns = {f"{queue.name}_dead_letters_arn": queues[queue.dead_letters].queue_arn for queue in QUEUES}
         return deployment.settings.model_copy(
             update=urls
-            | arns
             | {
                 "table_name": self.storage.table.table_name,
                 "bucket_name": self.storage.bucket.bucket_name,

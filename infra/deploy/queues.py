@@ -16,8 +16,10 @@ class Queues(Construct):
         consumers = {queue: function for function in functions for queue in function.queues}
         self.by_name: dict[str, sqs.Queue] = {}
         for queue in QUEUES:
-            dead_letter_queue = self._queue(queue.dead_letters, queue, consumers[queue.dead_letters], None)
-            redrive = sqs.DeadLetterQueue(queue=dead_letter_queue, max_receive_count=queue.max_receive_count)
+            letters = self.by_name.get(queue.dead_letters)
+            if letters is None:
+                letters = self._queue(queue.dead_letters, queue, consumers[queue.dead_letters], None)
+            redrive = sqs.DeadLetterQueue(queue=letters, max_receive_count=queue.max_receive_count)
             self._queue(queue.name, queue, consumers[queue.name], redrive)
 
     def _queue(

@@ -15,7 +15,7 @@ from moto.core.models import DEFAULT_ACCOUNT_ID as ACCOUNT_ID
 from moto.sqs.models import sqs_backends
 
 from infra.home.events import REGION
-from infra.resources import QUEUES
+from infra.resources import DEAD_LETTER_QUEUES, QUEUES
 from nightlane.aws.clients import Clients
 from nightlane.aws.lease import Leases
 from nightlane.domain.batch import Batch
@@ -290,7 +290,7 @@ class Lab:
         return max([self.deliver(name, times) for name in self.queue_names()])
 
     def queue_names(self) -> list[str]:
-        return [name for queue in QUEUES for name in (queue.name, queue.dead_letters)]
+        return [*(queue.name for queue in QUEUES), *DEAD_LETTER_QUEUES]
 
     def batch(self, batch_id: str) -> Batch:
         batch = self.bare.batches.get_batch(batch_id)

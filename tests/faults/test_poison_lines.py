@@ -65,7 +65,7 @@ def test_a_lane_that_cannot_be_run_becomes_error_lines(lab: Lab) -> None:
 def test_a_batch_that_cannot_be_planned_fails(lab: Lab) -> None:
     batch_id = lab.create(lab.upload(2, "one"), "one")
     lab.clients.sqs.purge_queue(QueueUrl=lab.world.urls["plan"])
-    send(lab, "plan-dead", msgspec.json.encode({"batch_id": batch_id}))
+    send(lab, "dead", msgspec.json.encode({"batch_id": batch_id}))
     lab.settle()
     batch = lab.batch(batch_id)
     assert batch.status is BatchStatus.FAILED
@@ -78,7 +78,7 @@ def test_an_assembly_whose_message_was_dead_lettered_is_started_again(lab: Lab) 
         lab.deliver("plan")
         lab.deliver("infer")
     lab.clients.sqs.purge_queue(QueueUrl=lab.world.urls["assemble"])
-    send(lab, "assemble-dead", msgspec.json.encode({"batch_id": batch_id}))
+    send(lab, "dead", msgspec.json.encode({"batch_id": batch_id}))
     lab.settle()
     lab.check_end()
     assert lab.batch(batch_id).status is BatchStatus.COMPLETED

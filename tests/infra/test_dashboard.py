@@ -11,7 +11,7 @@ from bench.dashboard import LAMBDA, QUEUE, TABLE
 from bench.result import RESULTS, load
 from bench.widgets import Json, Source, chart_of, evaluate, source, source_of, statistic_of, widgets_of
 from infra.deploy import camel_case
-from infra.resources import QUEUES, functions
+from infra.resources import DEAD_LETTER_QUEUES, QUEUES, functions
 from nightlane.aws.prices import lambda_price
 from nightlane.domain.metrics import Metric
 from nightlane.settings import Settings
@@ -77,7 +77,7 @@ def test_every_metric_has_a_period_of_one_minute(widgets: list[Json]) -> None:
 
 def test_a_local_run_names_functions_queues_and_the_table_as_the_dashboard_does(widgets: list[Json]) -> None:
     named = {dimension for _, _, dimensions in _sources(widgets) for dimension in dimensions}
-    queues = [name for queue in QUEUES for name in (queue.name, queue.dead_letters)]
+    queues = [*(queue.name for queue in QUEUES), *DEAD_LETTER_QUEUES]
     assert {("FunctionName", LAMBDA.format(camel_case(spec.name))) for spec in functions(Settings())} <= named
     assert {("QueueName", QUEUE.format(camel_case(name))) for name in queues} <= named
     assert ("TableName", TABLE) in named

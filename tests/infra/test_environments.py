@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from infra.resources import QUEUES, FunctionSpec, functions
+from infra.resources import FunctionSpec, functions
 from nightlane.settings import EndpointSettings, LeaseSettings, Settings
 from nightlane.settings_group import PREFIX
 from tests.infra.conftest import Synthesise, Template, as_list
@@ -83,20 +83,6 @@ def test_a_function_gets_the_urls_of_the_queues_it_sends_to_or_takes_leases_on(
             value["Ref"] for key, value in settings_of(template, name).items() if key.endswith("_queue_url")
         }
         assert urls == queues_for(template, name, "sqs:SendMessage", "sqs:ChangeMessageVisibility")
-
-
-def test_the_arns_in_the_settings_are_those_of_the_dead_letter_queues(
-    template: Template,
-) -> None:
-    settings = settings_of(template, "dead_letters")
-    known = [settings[f"{queue.name}_dead_letters_arn"] for queue in QUEUES]
-    sources = [mapping["EventSourceArn"] for mapping in template.mappings("dead_letters")]
-    assert known == sources
-    queues = template.of_type("AWS::SQS::Queue")
-    for queue in QUEUES:
-        url = settings_of(template, "plan")[f"{queue.name}_queue_url"]["Ref"]
-        letters = queues[url]["RedrivePolicy"]["deadLetterTargetArn"]
-        assert settings[f"{queue.name}_dead_letters_arn"] == letters
 
 
 def test_a_functions_settings_determine_whether_it_calls_the_upstream_and_takes_leases() -> None:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from infra.gateway import GATEWAY_RESPONSES, PUBLIC_PATHS
-from infra.resources import QUEUES, functions
+from infra.resources import DEAD_LETTER_QUEUES, QUEUES, functions
 from nightlane.domain.window import MAX_WINDOW_SECONDS
 from nightlane.settings import MIB, Settings
 from tests.infra.conftest import Synthesise, Template, as_list
@@ -60,7 +60,7 @@ def test_a_queues_visibility_timeout_exceeds_the_timeout_of_its_function(templat
             queue = queues[mapping["EventSourceArn"]["Fn::GetAtt"][0]]
             assert queue["VisibilityTimeout"] > template.function(name)["Timeout"]
             mapped += 1
-    assert mapped == len(queues) == 2 * len(QUEUES)
+    assert mapped == len(queues) == len(QUEUES) + len(DEAD_LETTER_QUEUES)
 
 
 def test_every_queue_has_a_dead_letter_queue_and_every_dead_letter_is_processed(template: Template) -> None:
@@ -70,7 +70,7 @@ def test_every_queue_has_a_dead_letter_queue_and_every_dead_letter_is_processed(
         for each in queues.values()
         if "RedrivePolicy" in each
     }
-    assert len(letters) == len(QUEUES)
+    assert len(letters) == len(DEAD_LETTER_QUEUES) == 2
     assert letters == {each["EventSourceArn"]["Fn::GetAtt"][0] for each in template.mappings("dead_letters")}
     assert all("RedrivePolicy" in each for name, each in queues.items() if name not in letters)
     counts = {each["RedrivePolicy"]["maxReceiveCount"] for each in queues.values() if "RedrivePolicy" in each}
@@ -150,7 +150,7 @@ def test_nothing_is_public_and_everything_is_encrypted_in_transit_and_at_rest(te
         *template.of_type("AWS::S3::BucketPolicy").values(),
         *template.of_type("AWS::SQS::QueuePolicy").values(),
     ]
-    assert len(policies) == 1 + 2 * len(QUEUES)
+    assert len(policies) == 1 + len(QUEUES) + len(DEAD_LETTER_QUEUES)
     for policy in policies:
         statements = policy["PolicyDocument"]["Statement"]
         assert all(each["Effect"] == "Deny" for each in statements)

@@ -129,5 +129,5 @@ def test_a_message_that_keeps_failing_becomes_a_dead_letter(clients: Clients) ->
         (received,) = clients.sqs.receive_message(QueueUrl=url, VisibilityTimeout=0)["Messages"]
         time.sleep(0.002)
     assert "Messages" not in clients.sqs.receive_message(QueueUrl=url)
-    dead = deliver(clients, "assemble-dead", 1)
+    dead = deliver(clients, "dead", 1)
     assert [body for _, body, _, _ in dead.spans] == [received["Body"]]

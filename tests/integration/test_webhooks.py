@@ -326,10 +326,10 @@ def test_a_dead_letter_of_an_event_leaves_it_to_the_sweeper(aws: World, tenant: 
     assert aws.deliver("plan")
     message = aws.receive("notify")
     assert message is not None
-    aws.clients.sqs.send_message(QueueUrl=aws.urls["notify-dead"], MessageBody=message["Body"])
+    aws.clients.sqs.send_message(QueueUrl=aws.urls["dead"], MessageBody=message["Body"])
     aws.clients.sqs.delete_message(QueueUrl=aws.urls["notify"], ReceiptHandle=message["ReceiptHandle"])
     aws.run()
-    assert aws.deliver("notify-dead")
+    assert aws.deliver("dead")
     assert inbox.deliveries == []
     aws.pass_time(31)
     aws.sweep()

@@ -72,8 +72,9 @@ def test_status_shows_version_alarms_batches_and_queues(deployed: Deployed) -> N
     status = deployed.status
     assert (status["state"], status["version"]) == ("CREATE_COMPLETE", checkout_version())
     assert (status["alarms"], status["batches_running"], status["batches_waiting"]) == ({}, 0, 0)
-    assert {each["name"] for each in status["queues"]} == {"plan", "infer", "assemble", "notify"}
-    assert {each["dead"] for each in status["queues"]} == {0}
+    messages = {each["name"]: each["waiting"] for each in status["queues"]}
+    assert set(messages) == {"plan", "infer", "assemble", "notify", "dead", "infer-dead"}
+    assert messages["dead"] == messages["infer-dead"] == 0
 
 
 def test_the_suite_of_the_official_node_client_passes(instance: Instance, node_client: Path) -> None:

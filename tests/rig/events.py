@@ -10,23 +10,16 @@ from typing import Any
 
 from infra.home.events import ACCOUNT, REGION
 
-DEAD_LETTERS = "-dead"
-
 
 def sqs_event(queue: str, message: Mapping[str, Any]) -> dict[str, Any]:
-    """The event for one received message; a dead letter names the queue it comes from."""
-    attributes = dict(message.get("Attributes", {}))
-    name, dot, fifo = queue.partition(".")
-    if name.endswith(DEAD_LETTERS):
-        # moto does not set it.
-        attributes["DeadLetterQueueSourceArn"] = _queue_arn(name.removesuffix(DEAD_LETTERS) + dot + fifo)
+    """The event for one received message; moto does not set a dead letter's `DeadLetterQueueSourceArn`."""
     return {
         "Records": [
             {
                 "messageId": message["MessageId"],
                 "receiptHandle": message["ReceiptHandle"],
                 "body": message["Body"],
-                "attributes": attributes,
+                "attributes": dict(message.get("Attributes", {})),
                 "messageAttributes": {},
                 "md5OfBody": message["MD5OfBody"],
                 "eventSource": "aws:sqs",

@@ -13,13 +13,13 @@ VISIBILITY_SECONDS = "30"
 
 
 def provision(clients: Clients, settings: Settings) -> Settings:
-    """Create everything; returns the settings with the queues' URLs and ARNs."""
+    """Create everything; returns the settings with the queues' URLs."""
     create_table(clients, settings.table_name)
     clients.s3.create_bucket(Bucket=settings.bucket_name)
     names = {}
     for queue in QUEUES:
+        # Queues that share a dead-letter queue get the same one.
         letters = _create_dead_letter_queue(clients, queue)
-        names[f"{queue.name}_dead_letters_arn"] = letters
         names[f"{queue.name}_queue_url"] = _create_queue(clients, queue, letters)
     return settings.model_copy(update=names)
 
@@ -29,7 +29,8 @@ def queue_urls(settings: Settings) -> dict[str, str]:
     urls: dict[str, str] = {}
     for queue in QUEUES:
         url = getattr(settings, f"{queue.name}_queue_url")
-        urls |= {queue.name: url, queue.dead_letters: url.replace(queue.name, queue.dead_letters)}
+        place = url.rsplit("/", 1)[0]
+        urls |= {queue.name: url, queue.dead_letters: f"{place}/{queue.dead_letters}{_suffix(queue)}"}
     return urls
 
 

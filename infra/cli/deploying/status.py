@@ -14,6 +14,8 @@ from rich.table import Table
 
 from nightlane.aws.table import DynamoBatches
 
+from ...deploy import camel_case
+from ...resources import DEAD_LETTER_QUEUES, QUEUES
 from ..aws_session import aws_errors
 from ..deployed_stack import TABLE_OUTPUT, URL_OUTPUT, VERSION_OUTPUT, DeployedStack
 from .account import Account
@@ -22,17 +24,16 @@ from .options import BaseUrl, Config, Stack, base_url_of, command_errors, existi
 MAX_WAITING_COUNTED = 1_000
 # The logical id of a queue: the constructs' ids, and eight digits of the CDK.
 QUEUE = re.compile(r"Queues(?P<name>\w+?)[0-9A-F]{8}")
-DEAD = "Dead"
+NAMES = {camel_case(name): name for name in (*(queue.name for queue in QUEUES), *DEAD_LETTER_QUEUES)}
 
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """How many messages a queue has, about; those of its dead-letter queue are `dead`."""
+    """How many messages a queue has, about."""
 
     name: str
     waiting: int
     in_flight: int
-    dead: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +115,7 @@ def _messages(account: Account, url: str) -> tuple[int, int]:
 
 def _by_name(counts: dict[str, tuple[int, int]]) -> list[Queue]:
     named = {match["name"]: each for name, each in counts.items() if (match := QUEUE.fullmatch(name))}
-    return [
-        Queue(name.lower(), *named[name], dead=sum(named.get(f"{name}{DEAD}", ())))
-        for name in sorted(named)
-        if not name.endswith(DEAD)
-    ]
+    return [Queue(name, *named[construct]) for construct, name in NAMES.items() if construct in named]
 
 
 def _show(found: Status, console: Console) -> None:
@@ -136,10 +133,12 @@ def _show(found: Status, console: Console) -> None:
         console.print(f"[red]ALARM[/]     {escape(name)}: {escape(description)}", highlight=False)
     if not found.alarms:
         console.print("alarms    none")
-    table = Table("queue", "waiting", "in flight", "dead letters")
+    table = Table("queue", "waiting", "in flight")
     for column in table.columns[1:]:
         column.justify = "right"
     for each in found.queues:
-        dead = f"[red]{each.dead}[/]" if each.dead else "0"
-        table.add_row(each.name, str(each.waiting), str(each.in_flight), dead)
+        is_bad = each.waiting and each.name in DEAD_LETTER_QUEUES
+        table.add_row(
+            each.name, f"[red]{each.waiting}[/]" if is_bad else str(each.waiting), str(each.in_flight)
+        )
     console.print(table)

@@ -13,7 +13,7 @@ from constructs import Construct
 
 from nightlane.domain.metrics import Metric
 
-from ...resources import ASSEMBLE, NOTIFY, PLAN, QUEUES, FunctionSpec
+from ...resources import ASSEMBLE, DEAD_LETTER_QUEUES, NOTIFY, PLAN, FunctionSpec
 from .. import camel_case
 from .metrics import AVERAGE, FIVE_MINUTES, MAXIMUM, QUARTER_HOUR, SUM, Watched
 
@@ -148,8 +148,8 @@ def _failures(watched: Watched, specs: tuple[FunctionSpec, ...]) -> list[Watch]:
     return [
         Watch("DeadLetters", letters, 1, given_up),
         *(
-            Watch(f"{camel_case(queue.dead_letters)}Stuck", _age(watched, queue.dead_letters), 900, stuck)
-            for queue in QUEUES
+            Watch(f"{camel_case(queue)}Stuck", _age(watched, queue), 900, stuck)
+            for queue in DEAD_LETTER_QUEUES
         ),
         *(
             Watch(

@@ -25,12 +25,3 @@ class AssembleQueueSettings(SettingsGroup):
 
 class NotifyQueueSettings(SettingsGroup):
     notify_queue_url: str = ""
-
-
-class DeadLetterQueueSettings(SettingsGroup):
-    """Identify which kind of message a dead letter is."""
-
-    plan_dead_letters_arn: str = ""
-    infer_dead_letters_arn: str = ""
-    assemble_dead_letters_arn: str = ""
-    notify_dead_letters_arn: str = ""

@@ -12,7 +12,6 @@ from pydantic import Field, field_validator
 from nightlane.client_settings import BatchEndpointSettings, BrowserSettings, QuotaSettings
 from nightlane.resource_settings import (
     AssembleQueueSettings,
-    DeadLetterQueueSettings,
     InferQueueSettings,
     NotifyQueueSettings,
     PlanQueueSettings,
@@ -266,9 +265,7 @@ class SweepSettings(
 class NotifySettings(StorageSettings, WebhookSettings, EventBusSettings): ...
 
 
-class DeadLettersSettings(
-    StorageSettings, AssembleQueueSettings, NotifyQueueSettings, DeadLetterQueueSettings, ClosingSettings
-): ...
+class DeadLettersSettings(StorageSettings, AssembleQueueSettings, NotifyQueueSettings, ClosingSettings): ...
 
 
 class Settings(

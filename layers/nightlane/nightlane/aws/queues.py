@@ -93,3 +93,13 @@ def read_event_message(body: str) -> str:
 def read_lane_message(body: str) -> LaneMessage:
     """Decode a message to `infer`. Raises: msgspec.DecodeError."""
     return msgspec.json.decode(body, type=LaneMessage)
+
+
+def read_dead_letter(body: str) -> LaneMessage | BatchMessage | EventMessage:
+    """Decode a message that was given up, whichever queue it was sent to. Raises: msgspec.DecodeError."""
+    fields = msgspec.json.decode(body, type=dict[str, Any])
+    if "event_id" in fields:
+        return msgspec.convert(fields, EventMessage)
+    if "lane" in fields:
+        return msgspec.convert(fields, LaneMessage)
+    return msgspec.convert(fields, BatchMessage)

@@ -32,6 +32,12 @@ def fail_assembly(ports: Ports[ClosingSettings], batch_id: str) -> None:
     close_if_due(ports, batch_id)
 
 
+def fail_step(ports: Ports[ClosingSettings], batch_id: str) -> None:
+    """Handle a message to plan or to assemble, which look alike: at most one of these applies."""
+    fail_plan(ports, batch_id)
+    fail_assembly(ports, batch_id)
+
+
 def fail_lane(ports: Ports[ClosingSettings], message: LaneMessage) -> None:
     """Write error lines for the lines that the lane could not run, so that the batch still ends."""
     batch = ports.batches.get_batch(message.batch_id)
