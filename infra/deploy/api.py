@@ -107,8 +107,10 @@ class Api(Construct):
             # Bodies belong to the tenants, so only API Gateway's errors are logged.
             logging_level=apigateway.MethodLoggingLevel.ERROR,
             data_trace_enabled=False,
-            metrics_enabled=True,
-            tracing_enabled=True,
+            # The dashboard and the alarms need only those of the whole API, which cost nothing.
+            # https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-metrics-and-dimensions.html
+            metrics_enabled=False,
+            tracing_enabled=not deployment.is_lean,
             throttling_rate_limit=deployment.throttle_requests_per_second,
             throttling_burst_limit=deployment.throttle_burst,
         )

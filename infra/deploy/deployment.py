@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from enum import StrEnum
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -71,6 +72,13 @@ class Network(ContextModel):
     security_group_ids: tuple[str, ...] = Field(min_length=1)
 
 
+class Monitoring(StrEnum):
+    """What watches the stack: docs/decisions/0023-lean-monitoring.md."""
+
+    FULL = "full"
+    LEAN = "lean"
+
+
 class Deployment(ContextModel):
     """One deployment of Nightlane."""
 
@@ -92,6 +100,10 @@ class Deployment(ContextModel):
     )
     web_acl_arn: str | None = Field(default=None, pattern=r"^arn:aws[\w-]*:wafv2:")
     network: Network | None = None
+    monitoring: Monitoring = Field(
+        default=Monitoring.FULL,
+        description="lean: few alarms, no dashboard, no traces, for a stack that is mostly idle",
+    )
     alarm_topic_arn: str | None = Field(default=None, pattern=r"^arn:aws[\w-]*:sns:")
     settings: Settings = Settings()
 
@@ -112,6 +124,10 @@ class Deployment(ContextModel):
                 "domain needs a public API, vpc_endpoint_ids make it private: set only one of them"
             )
         return self
+
+    @property
+    def is_lean(self) -> bool:
+        return self.monitoring is Monitoring.LEAN
 
     @classmethod
     def from_context(cls, context: Any, *, on_aws: bool = True) -> Self:

@@ -129,7 +129,7 @@ class Functions(Construct):
             environment=self._environment(spec),
             role=self._role(scope, spec, log_group),
             log_group=log_group,
-            tracing=lambda_.Tracing.ACTIVE,
+            tracing=lambda_.Tracing.DISABLED if self._deployment.is_lean else lambda_.Tracing.ACTIVE,
             reserved_concurrent_executions=self._reserved(spec),
             recursive_loop=lambda_.RecursiveLoop.ALLOW if spec.loops else None,
         )

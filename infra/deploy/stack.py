@@ -56,8 +56,16 @@ class NightlaneStack(Stack):
         )
         storage.allow_pages_of(api.origins, deployment.settings.cors_origin)
         watched = Watched(deployment.stack_name, self.functions, queues.by_name, storage.table, api.rest_api)
-        Dashboard(self, "Dashboard", watched=watched, specs=specs)
-        Alarms(self, "Alarms", watched=watched, specs=specs, topic_arn=deployment.alarm_topic_arn)
+        if not deployment.is_lean:
+            Dashboard(self, "Dashboard", watched=watched, specs=specs)
+        Alarms(
+            self,
+            "Alarms",
+            watched=watched,
+            specs=specs,
+            topic_arn=deployment.alarm_topic_arn,
+            lean=deployment.is_lean,
+        )
         CfnOutput(self, "ApiUrl", value=api.url, description="base_url of the openai client")
         CfnOutput(self, "TableName", value=storage.table.table_name)
         CfnOutput(self, "BucketName", value=storage.bucket.bucket_name)

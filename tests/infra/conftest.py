@@ -106,6 +106,12 @@ def synthesise(tmp_path_factory: pytest.TempPathFactory) -> Synthesise:
 
 
 @pytest.fixture(scope="session")
+def lean(synthesise: Synthesise) -> Template:
+    """The template of a stack with lean monitoring."""
+    return synthesise(monitoring="lean")
+
+
+@pytest.fixture(scope="session")
 def template(synthesise: Synthesise) -> Template:
     """The template with default settings."""
     return synthesise()

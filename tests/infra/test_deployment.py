@@ -57,6 +57,7 @@ DOMAIN = {"name": "batch.acme.test", "certificate_arn": "arn:aws:acm:us-east-1:1
         ),
         (UPSTREAM | {"table_name": "mine"}, "nightlane.table_name: Extra inputs"),
         (UPSTREAM | {"log_retention_days": 2}, "nightlane.log_retention_days: Input should be 1, 3,"),
+        (UPSTREAM | {"monitoring": "none"}, "nightlane.monitoring: Input should be 'full' or 'lean'"),
         (UPSTREAM | {"alarm_topic_arn": "pager"}, "nightlane.alarm_topic_arn: String should match"),
         (
             UPSTREAM | {"domain": DOMAIN, "vpc_endpoint_ids": ["vpce-0123456789abcdef0"]},
@@ -102,6 +103,7 @@ def test_a_finding_of_cdk_nag_without_a_reason_stops_synthesis(tmp_path: Path) -
     "context",
     [
         {},
+        {"monitoring": "lean"},
         {
             "max_concurrent_requests_per_batch": 1_000,
             "upstreams": [

@@ -154,8 +154,8 @@ def test_waiting_batches_and_their_wait_for_admission_are_measured(story: Story)
         create(story, requests(1))
         story.world.deliver("plan")
     story.world.sweep()
-    gauges = Metric.BATCHES_RUNNING, Metric.BATCHES_WAITING, Metric.BATCHES_OVERDUE
-    assert story.count(*gauges) == dict(zip(gauges, (1, 2, 0), strict=True))
+    gauges = Metric.BATCHES_RUNNING, Metric.BATCHES_WAITING
+    assert story.count(*gauges) == dict(zip(gauges, (1, 2), strict=True))
     story.world.pass_time(100)
     story.world.run()
     first, *later = story.values(Metric.ADMISSION_WAIT)
@@ -170,16 +170,16 @@ def test_lines_never_run_count_as_expired_and_a_late_batch_as_overdue(story: Sto
     story.world.complete_shard(batch_id, 0)
     story.world.pass_time(86_400 + 300)
     story.world.sweep()
-    assert story.values(Metric.BATCHES_OVERDUE) == [0]
+    assert story.values(Metric.BATCHES_OVERDUE) == []
     story.world.pass_time(301)
     story.world.sweep()
-    assert story.values(Metric.BATCHES_OVERDUE) == [0, 1]
+    assert story.values(Metric.BATCHES_OVERDUE) == story.values(Metric.WORK_STUCK) == [1]
     story.world.run()
     assert story.world.batch(batch_id).status is BatchStatus.EXPIRED
     ends = Metric.BATCHES_EXPIRED, Metric.LINES_EXPIRED, Metric.LINES_COMPLETED, Metric.LINES_CANCELLED
     assert story.count(*ends) == dict(zip(ends, (1, 2, 4, 0), strict=True))
     story.world.sweep()
-    assert story.values(Metric.BATCHES_OVERDUE) == [0, 1, 0]
+    assert story.values(Metric.BATCHES_OVERDUE) == [1]
 
 
 def test_a_batch_without_progress_counts_as_stalled_each_time_it_is_sent_again(story: Story) -> None:
@@ -189,6 +189,29 @@ def test_a_batch_without_progress_counts_as_stalled_each_time_it_is_sent_again(s
         story.world.pass_time(601)
         story.world.sweep()
     assert story.total(Metric.BATCHES_STALLED) == 3
+    assert story.values(Metric.WORK_STUCK) == [1, 1, 1]
+
+
+def test_an_idle_sweep_publishes_nothing(story: Story) -> None:
+    story.world.sweep()
+    batch_id = create(story, requests(1))
+    story.world.run()
+    assert story.world.batch(batch_id).status is BatchStatus.COMPLETED
+    story.world.sweep()
+    gauges = Metric.BATCHES_RUNNING, Metric.BATCHES_WAITING, Metric.BATCHES_OVERDUE, Metric.WORK_STUCK
+    assert story.count(*gauges) == dict.fromkeys(gauges, 0)
+
+
+def test_a_batch_that_nobody_plans_is_stuck_after_ten_minutes_until_it_is_planned(story: Story) -> None:
+    create(story, requests(1))
+    for seconds, values in ((590, []), (70, [1]), (70, [1, 1])):
+        story.world.pass_time(seconds)
+        story.world.sweep()
+        assert story.values(Metric.WORK_STUCK) == values
+    story.world.deliver("plan")
+    story.world.pass_time(70)
+    story.world.sweep()
+    assert story.values(Metric.WORK_STUCK) == [1, 1]
 
 
 def test_lines_never_run_count_as_cancelled_once(story: Story) -> None:
@@ -211,7 +234,7 @@ def test_dead_letters_and_the_lines_that_fail_with_them_are_counted(story: Story
     create(story, requests(1))
     message = story.world.receive("plan")
     assert message is not None
-    story.world.invoke("dead_letters", sqs_event("plan-dead", message))
+    story.world.invoke("dead_letters", sqs_event("dead", message))
     counts = Metric.DEAD_LETTERS, Metric.LINES_FAILED, Metric.BATCHES_FAILED
     assert story.count(*counts) == dict(zip(counts, (2, 4, 1), strict=True))
 

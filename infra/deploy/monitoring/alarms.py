@@ -1,6 +1,7 @@
 """The alarms. Each description says what happened; docs/operations.md says what to do.
 
-They watch plain metrics: an alarm on an expression costs as much as one alarm per metric in it.
+They watch plain metrics: an alarm on an expression costs as much as one alarm per metric in it, and a
+composite alarm as much as five.
 https://aws.amazon.com/cloudwatch/pricing/
 """
 
@@ -17,6 +18,12 @@ from ...resources import ASSEMBLE, DEAD_LETTER_QUEUES, NOTIFY, PLAN, FunctionSpe
 from .. import camel_case
 from .metrics import AVERAGE, FIVE_MINUTES, MAXIMUM, QUARTER_HOUR, SUM, Watched
 
+# The alarms of lean monitoring. WorkStuck stands for the others, whose causes leave batches stuck: see
+# docs/decisions/0023-lean-monitoring.md.
+LEAN = frozenset(
+    {"WorkStuck", "SweepStopped", "SweepErrors", "UpstreamDown", "LinesFail", "DeadLetters", "ApiErrors"}
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Watch:
@@ -32,7 +39,7 @@ class Watch:
 
 
 class Alarms(Construct):
-    """Every alarm of a stack, in the order of the dashboard."""
+    """Every alarm of a stack, in the order of the dashboard, or the few of `lean`."""
 
     def __init__(
         self,
@@ -42,11 +49,13 @@ class Alarms(Construct):
         watched: Watched,
         specs: tuple[FunctionSpec, ...],
         topic_arn: str | None,
+        lean: bool,
     ) -> None:
         super().__init__(scope, construct_id)
         topic = sns.Topic.from_topic_arn(self, "Topic", topic_arn) if topic_arn else None
-        watches = [*_flow(watched, specs), *_upstream(watched), *_failures(watched, specs)]
-        for watch in watches:
+        every = [*_flow(watched, specs), *_upstream(watched), *_failures(watched, specs)]
+        few = [_stuck(watched), *(watch for watch in every if watch.name in LEAN)]
+        for watch in few if lean else every:
             alarm = self._alarm(watch, watched.service)
             if topic is not None:
                 alarm.add_alarm_action(actions.SnsAction(topic))
@@ -67,6 +76,15 @@ class Alarms(Construct):
             comparison_operator=less if watch.when_below else at_least,
             treat_missing_data=missing.BREACHING if watch.when_missing else missing.NOT_BREACHING,
         )
+
+
+def _stuck(watched: Watched) -> Watch:
+    return Watch(
+        "WorkStuck",
+        watched.own(Metric.WORK_STUCK, MAXIMUM, FIVE_MINUTES),
+        1,
+        "Batches make no progress, have not ended in time, or wait too long for plan or assemble.",
+    )
 
 
 def _flow(watched: Watched, specs: tuple[FunctionSpec, ...]) -> list[Watch]:

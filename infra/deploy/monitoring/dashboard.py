@@ -135,6 +135,7 @@ def _failures(watched: Watched) -> list[cloudwatch.IWidget]:
         "messages not sent": own(Metric.MESSAGES_NOT_SENT),
         "stalled batches": own(Metric.BATCHES_STALLED),
         "overdue batches": own(Metric.BATCHES_OVERDUE, MAXIMUM),
+        "stuck batches": own(Metric.WORK_STUCK, MAXIMUM),
     }
     share = {"of a checkpoint's lines": own(Metric.LINES_FAILED_SHARE, AVERAGE)}
     ages = {name: watched.of_queue(name, "ApproximateAgeOfOldestMessage") for name in watched.queues}

@@ -15,7 +15,7 @@ class Unit(StrEnum):
 
 
 class Metric(StrEnum):
-    """A metric's name in CloudWatch. The sweeper's metrics are gauges, published once a minute."""
+    """A metric's name in CloudWatch. The sweeper's are gauges: once a minute, while they are not zero."""
 
     BATCHES_CREATED = "BatchesCreated"
     BATCHES_COMPLETED = "BatchesCompleted"
@@ -28,6 +28,8 @@ class Metric(StrEnum):
     """Batches whose messages were sent again because they made no progress."""
     BATCHES_OVERDUE = "BatchesOverdue"
     """Batches still open ten minutes after they should have expired, which must never happen."""
+    WORK_STUCK = "WorkStuck"
+    """Batches that are stalled or overdue, or wait for too long to be planned or assembled."""
     LINES_COMPLETED = "LinesCompleted"
     LINES_FAILED = "LinesFailed"
     LINES_FAILED_SHARE = "LinesFailedShare"

@@ -8,16 +8,15 @@ from nightlane.domain.closing import EXPIRY_GRACE_SECONDS, close_if_due
 from nightlane.domain.dispatch import dispatch
 from nightlane.domain.metrics import Metric
 from nightlane.domain.ports import Ports
+from nightlane.domain.stuck import Sign, Stuck
 from nightlane.domain.webhook_delivery import redrive_events
 from nightlane.settings import SweepingSettings
 
-# Every batch must end within ten minutes of its expiry.
-OVERDUE_SECONDS = 600
 MAX_WAITING_COUNTED = 1_000
 
 
 def sweep(ports: Ports[SweepingSettings]) -> None:
-    """Handle everything that is due, and measure how many batches are running, waiting and overdue.
+    """Handle everything that is due, and measure how many batches are running, waiting and stuck.
 
     A failure does not stop the sweep: the other batches and files are still handled.
 
@@ -25,14 +24,14 @@ def sweep(ports: Ports[SweepingSettings]) -> None:
         ExceptionGroup: the failures; what failed stays due.
     """
     failures: list[Exception] = []
-    overdue = 0
+    stuck = Stuck()
     for due in ports.batches.due(int(ports.now())):
         try:
             if due.file_id is not None:
                 remove_file(ports, due.file_id)
             elif due.batch_id is not None and (batch := _unfinished(ports, due.batch_id)) is not None:
-                overdue += ports.now() > batch.expires_at + OVERDUE_SECONDS
-                _redrive(ports, batch)
+                stuck.check(batch, ports.now())
+                _redrive(ports, batch, stuck)
         except Exception as error:
             failures.append(error)
     admit_waiting(ports)
@@ -40,7 +39,7 @@ def sweep(ports: Ports[SweepingSettings]) -> None:
         redrive_events(ports)
     except Exception as error:
         failures.append(error)
-    _measure(ports, overdue)
+    _measure(ports, stuck)
     if failures:
         raise ExceptionGroup("could not be swept", failures)
 
@@ -50,11 +49,16 @@ def _unfinished(ports: Ports[SweepingSettings], batch_id: str) -> Batch | None:
     return None if batch is None or batch.status.is_terminal else batch
 
 
-def _measure(ports: Ports, overdue: int) -> None:
+def _measure(ports: Ports, stuck: Stuck) -> None:
+    """Nothing is published while there is nothing to count: CloudWatch charges for each hour with data."""
     waiting = sum(1 for _ in islice(ports.batches.waiting_batches(), MAX_WAITING_COUNTED))
-    ports.metrics.add(Metric.BATCHES_RUNNING, len(ports.batches.slots().running))
-    ports.metrics.add(Metric.BATCHES_WAITING, waiting)
-    ports.metrics.add(Metric.BATCHES_OVERDUE, overdue)
+    running = len(ports.batches.slots().running)
+    if running or waiting:
+        ports.metrics.add(Metric.BATCHES_RUNNING, running)
+        ports.metrics.add(Metric.BATCHES_WAITING, waiting)
+    if overdue := stuck.count(Sign.OVERDUE):
+        ports.metrics.add(Metric.BATCHES_OVERDUE, overdue)
+    stuck.report(ports)
 
 
 def remove_file(ports: Ports, file_id: str) -> None:
@@ -68,7 +72,7 @@ def remove_file(ports: Ports, file_id: str) -> None:
         ports.files.forget_file(file_id)
 
 
-def _redrive(ports: Ports[SweepingSettings], batch: Batch) -> None:
+def _redrive(ports: Ports[SweepingSettings], batch: Batch, stuck: Stuck) -> None:
     """Send the messages of the batch's next step again. Every step is safe to repeat."""
     settings, progress = ports.settings, _progress(ports, batch)
     wait = settings.redrive_seconds
@@ -83,7 +87,9 @@ def _redrive(ports: Ports[SweepingSettings], batch: Batch) -> None:
         dispatch(ports, batch)
         wait = settings.stall_seconds
     elif not batch.dispatches or progress == batch.progress_seen:
-        ports.metrics.add(Metric.BATCHES_STALLED, int(batch.dispatches > 0))
+        if batch.dispatches:
+            ports.metrics.add(Metric.BATCHES_STALLED)
+            stuck.stalled(batch)
         dispatch(ports, batch)
         wait = settings.stall_seconds
     else:
