@@ -8,6 +8,7 @@ from bench import (
     cost,
     dashboard,
     home,
+    idle,
     interactive,
     loops,
     memory,
@@ -36,6 +37,7 @@ BENCHMARKS = {
     "upstreams": upstreams.measure,
     "cost": cost.measure,
     "scale": scale.measure,
+    "idle": idle.measure,
     "adaptive": adaptive.measure,
     "interactive": interactive.measure,
     "dashboard": dashboard.measure,
@@ -59,7 +61,7 @@ def main() -> None:
     results, pictures = (QUICK, QUICK) if quick else (RESULTS, ROOT / "docs" / "figures")
     for name in arguments.names or BENCHMARKS:
         if name == "tables":
-            print(*(table() for table in tables.TABLES), sep="\n\n")
+            print(*(table() for table in (*tables.TABLES, idle.deployed_table)), sep="\n\n")
         elif name == "plots":
             plots.draw_all(results, pictures)
         else:

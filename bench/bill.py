@@ -1,4 +1,4 @@
-"""The bill in closed form: for a million requests, and for an idle stack."""
+"""The bill of a million requests in closed form."""
 
 import math
 from collections import Counter
@@ -17,19 +17,10 @@ from nightlane.aws.bill import (
     checkpoint_units,
 )
 from nightlane.aws.prices import ITEM_WRITE_UNITS, TRANSACTION
-from nightlane.domain.metrics import Metric
 from nightlane.settings import Settings
 from nightlane.worker_memory import worker_memory
-from tests.rig.ledger import FunctionUse
 
 BILLED_LINES = 10_000
-# The numbers in infra/deploy/monitoring and in the sweeper.
-ALARMS = 24
-GAUGES = 3
-MONTH_MINUTES = 30 * 24 * 60
-# Each of the eight event sources has MaximumConcurrency and so five pollers, each receive waiting 20 s.
-# https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html
-IDLE_RECEIVES_PER_MINUTE = 8 * 5 * 3
 
 
 def bill(shape: Shape) -> dict[str, float]:
@@ -74,22 +65,3 @@ def billed_shape(latency: float, in_flight: int, sigma: float = 1.0) -> Shape:
         max_concurrent_requests_per_batch=lanes * in_flight, requests_in_flight_per_worker=in_flight
     )
     return Shape(lines=BILLED_LINES, latency=latency, sigma=sigma, settings=settings)
-
-
-def idle_bill(sweep: FunctionUse) -> dict[str, float]:
-    """US dollars per month for an idle stack, without free tiers; `sweep` is the measured use of sweep."""
-    minutes = MONTH_MINUTES / sweep.invocations
-    reads = _price(sweep.calls)
-    return {
-        "sweep: Lambda": prices.lambda_price(sweep.invocations, sweep.milliseconds / 1e3, sweep.memory_mb)
-        * minutes,
-        "sweep: DynamoDB": reads * minutes,
-        "SQS: empty receives": IDLE_RECEIVES_PER_MINUTE * MONTH_MINUTES * prices.SQS_REQUEST,
-        "traces of the sweeper": MONTH_MINUTES * prices.XRAY_TRACE,
-        f"{ALARMS} alarms": ALARMS * prices.CLOUDWATCH_ALARM,
-        "dashboard": prices.CLOUDWATCH_DASHBOARD,
-        "secret": prices.SECRET,
-        f"{GAUGES} gauges of the sweeper": GAUGES * prices.CLOUDWATCH_METRIC,
-        f"{len(Metric) - GAUGES} other metrics, if batches run all month": (len(Metric) - GAUGES)
-        * prices.CLOUDWATCH_METRIC,
-    }

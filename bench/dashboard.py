@@ -173,8 +173,8 @@ def run_scenario(client: openai.OpenAI, upstream: ExitStack, port: int, max_line
         time.sleep(1)
 
 
-def synthesise_template() -> dict[str, Any]:
-    """The template of a stack with default settings and empty code."""
+def synthesise_template(**context: Any) -> dict[str, Any]:
+    """The template of a stack with empty code, and with default settings except for those in `context`."""
     # jsii starts Node when aws_cdk is imported.
     os.environ.setdefault("JSII_NODE", str(Path(sys.prefix) / "bin" / "node"))
     from aws_cdk import App
@@ -184,7 +184,8 @@ def synthesise_template() -> dict[str, Any]:
     from infra.deploy.stack import NightlaneStack
 
     with tempfile.TemporaryDirectory() as folder:
-        deployment = Deployment.from_context({"upstreams": [{"url": "https://models.acme.test/v1"}]})
+        upstreams = [{"url": "https://models.acme.test/v1"}]
+        deployment = Deployment.from_context({"upstreams": upstreams} | context)
         stack = NightlaneStack(app := App(), deployment=deployment, code=Code(*[Path(folder)] * 3))
         template: dict[str, Any] = app.synth().get_stack_by_name(stack.stack_name).template
     return template

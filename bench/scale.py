@@ -1,13 +1,11 @@
 """The accuracy of the model in docs/cost-and-scale.md: model ÷ simulation, and simulation ÷ real runs."""
 
-import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import cycle
 
 from bench.batches import bodies, input_file, measure_functions, run_batch, start_rig
-from bench.bill import idle_bill
 from bench.lane_model import lane_pace, pool_seconds
 from bench.memory import LINE_BYTES
 from bench.result import Figure, Result
@@ -16,7 +14,6 @@ from bench.simulation import Overheads, Simulation, poisson_arrivals
 from infra.cli.mock.model import Behaviour, latency_of
 from infra.cli.mock.process import MockUpstream
 from nightlane.settings import Settings
-from tests.rig.ledger import FunctionUse
 
 REAL_RUN_BATCHES, REAL_RUN_LINES, REAL_RUN_LIMIT = 3, 500, 10
 REAL_RUN_BEHAVIOUR = Behaviour(latency_mean=0.2, latency_sigma=0.5)
@@ -26,7 +23,7 @@ NO_OVERHEADS = Overheads(worker_start=0, transaction=0)
 
 
 def measure(max_lines: int) -> Result:
-    """Model ÷ simulation, simulation ÷ a real run, the largest batch, and an idle stack."""
+    """Model ÷ simulation, simulation ÷ a real run, and the largest batch."""
     figures = []
     lanes = {each: lane_agreement(*each) for each in LANES}
     for name, (model, simulated), unit in (
@@ -49,17 +46,11 @@ def measure(max_lines: int) -> Result:
             Figure(f"{name}: simulation", simulated, unit),
             Figure(f"{name}: model ÷ simulation", model / simulated, "ratio", "0.9-1.1"),
         ]
-    sweep = idle_sweep()
     return Result(
         [
             *figures,
             *compare_with_real_runs(min(REAL_RUN_LINES, max_lines)),
             *large_batch(max_lines),
-            *(
-                Figure(f"{name}, an idle sweep", n / sweep.invocations, "calls")
-                for name, n in sweep.calls.items()
-            ),
-            *(Figure(name, dollars, "US dollars per month") for name, dollars in idle_bill(sweep).items()),
         ]
     )
 
@@ -152,16 +143,3 @@ def large_batch(lines: int) -> list[Figure]:
     data = input_file(lines, LINE_BYTES)
     used, size = measure_functions(data), f"{lines:,} lines of {len(data) / 1e6:.0f} MB"
     return [Figure(f"{name}, {size}", used[name].milliseconds / 1e3, "s") for name in ("plan", "assemble")]
-
-
-def idle_sweep(sweeps: int = 20) -> FunctionUse:
-    """What the sweeper uses when there is nothing to do, measured on this machine."""
-    with start_rig("", tick_seconds=0.5) as rig:
-        use = rig.ledger.of("sweep")
-        while not use.milliseconds:
-            time.sleep(0.05)
-        rig.ledger.clear()
-        while use.invocations < sweeps:
-            time.sleep(0.05)
-        time.sleep(0.3)
-        return replace(use)

@@ -31,13 +31,13 @@ def bill_table() -> str:
         ]
         for each in IN_FLIGHT
     ]
-    return _markdown(["in flight per worker", *(f"{latency:g} s" for latency in LATENCIES)], rows)
+    return markdown(["in flight per worker", *(f"{latency:g} s" for latency in LATENCIES)], rows)
 
 
 def units_table() -> str:
     """The price of each thing that a bill consists of."""
     rows = [[name, f"{dollars * MILLION:.2f}"] for name, dollars in unit_prices().items()]
-    return _markdown(["unit", "US dollars per million"], rows)
+    return markdown(["unit", "US dollars per million"], rows)
 
 
 def parts_table() -> str:
@@ -46,7 +46,7 @@ def parts_table() -> str:
     bills = [bill(Shape(lines=lines)) for lines in sizes]
     rows = [[name, *(f"{each[name]:.3f}" for each in bills)] for name in bills[0]]
     rows.append(["total", *(f"{sum(each.values()):.3f}" for each in bills)])
-    return _markdown(["US dollars per million", *(f"batches of {lines:,}" for lines in sizes)], rows)
+    return markdown(["US dollars per million", *(f"batches of {lines:,}" for lines in sizes)], rows)
 
 
 def limits_table() -> str:
@@ -61,7 +61,7 @@ def limits_table() -> str:
         ]
         for limit, most in sorted(reached.items(), key=lambda pair: pair[1])
     ]
-    return _markdown(["limit", *(load.name for load in LOADS), "reached at batches/day"], rows)
+    return markdown(["limit", *(load.name for load in LOADS), "reached at batches/day"], rows)
 
 
 def lanes_table() -> str:
@@ -73,7 +73,7 @@ def lanes_table() -> str:
             item = checkpoints_of(lanes, spread).batch_items[0]
             row.append(f"{item.attempts / item.transactions:.2f} ({item.given_up} of {item.transactions:,})")
         rows.append(row)
-    return _markdown(["lanes", "model, at random", "all start at once", "start within 30 s"], rows)
+    return markdown(["lanes", "model, at random", "all start at once", "start within 30 s"], rows)
 
 
 def checkpoints_of(lanes: int, start_spread: float) -> Simulation:
@@ -93,7 +93,8 @@ def _share(value: float) -> str:
     return "< 0.1 %" if value < 0.001 else f"{value:.1%}".replace("%", " %")
 
 
-def _markdown(header: list[str], rows: list[list[str]]) -> str:
+def markdown(header: list[str], rows: list[list[str]]) -> str:
+    """A table in Markdown; all columns but the first have numbers."""
     lines = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
