@@ -76,4 +76,6 @@ def measure_use(lines: int) -> Ledger:
         while not rig.ledger.functions["notify"].milliseconds:
             time.sleep(0.05)
         time.sleep(1)
+        # On a slow machine its minute comes before the batch has ended. It is in the bill of an idle stack.
+        rig.ledger.functions.pop("sweep", None)
         return rig.ledger

@@ -55,7 +55,8 @@ def test_the_model_predicts_the_calls_made_at_intervals_within_a_tenth() -> None
     figures, calls = measured(), calls_of(run_of(MEASURED))
     polls = figures["API Gateway"] / 3.5e-6 / 100
     assert calls["dynamodb:GetItem"] + polls == pytest.approx(figures["dynamodb:GetItem"], rel=0.1)
-    assert calls["sqs:ChangeMessageVisibility"] == figures["sqs:ChangeMessageVisibility"]
+    renewals = figures["sqs:ChangeMessageVisibility"]
+    assert calls["sqs:ChangeMessageVisibility"] == pytest.approx(renewals, rel=0.1)
 
 
 def test_the_predicted_bill_is_within_a_tenth_of_the_measured_bill() -> None:
