@@ -1,6 +1,7 @@
 """One batch in the console: it moves by itself, and its buttons do what they say."""
 
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -72,8 +73,7 @@ def test_errors_are_grouped_by_code_with_examples(console: Console, with_failure
     page = console.open_batch(with_failures)
     errors = page.get_by_role("region", name="Errors")
     expect(errors).to_contain_text("400 invalid_request_error3")
-    for custom_id in ("line-0000", "line-0001", "line-0002"):
-        expect(errors).to_contain_text(f"{custom_id}The request asks the mock for 400.")
+    expect(errors).to_contain_text("The request asks the mock for 400.line-0000, line-0001, line-0002")
 
 
 def test_retry_creates_a_batch_of_the_failed_lines_and_shows_it(
@@ -106,7 +106,9 @@ def test_an_invalid_input_file_is_explained_line_by_line(console: Console, home:
     home.wait(batch.id)
     page = console.open_batch(batch.id)
     expect(page.get_by_role("status")).to_contain_text("The input file is not valid")
-    expect(page.get_by_role("region", name="Errors")).to_contain_text("line 2This line is not parseable")
+    expect(page.get_by_role("region", name="Errors")).to_contain_text(
+        "This line is not parseable as valid JSON.line 2"
+    )
 
 
 def test_a_batch_that_waits_for_a_slot_says_so(console: Console, home: HomeInstance) -> None:
@@ -119,6 +121,23 @@ def test_a_batch_that_waits_for_a_slot_says_so(console: Console, home: HomeInsta
         home.client.batches.cancel(batch.id)
     expect(page.locator("h1 + .badge")).to_have_text("Completed", timeout=20_000)
     expect(page.get_by_role("status")).to_have_count(0)
+
+
+def test_a_batch_that_waits_for_the_endpoints_hours_says_when_they_begin(
+    console: Console, home: HomeInstance
+) -> None:
+    batch = home.create(chat_lines(300))
+    opens_at = int(time.time()) + 7_205
+    console.page.route(
+        "**/progress",
+        lambda route: route.fulfill(
+            json=route.fetch().json() | {"waits_for": "active_hours", "resumes_at": opens_at}
+        ),
+    )
+    page = console.open_batch(batch.id)
+    expect(page.get_by_role("status")).to_contain_text(re.compile("may be used again at .*, in 2 h"))
+    home.client.batches.cancel(batch.id)
+    page.unroute_all(behavior="wait")
 
 
 @pytest.fixture

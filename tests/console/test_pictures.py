@@ -46,7 +46,7 @@ def take(page: Page, name: str, **options: object) -> None:
     """Save what the page shows, with few enough colours that it is small."""
     png = page.screenshot(animations="disabled", **options)
     with Image.open(io.BytesIO(png)) as picture:
-        few = picture.convert("RGB").quantize(192, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        few = picture.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
         few.save(FOLDER / name, optimize=True)
     assert (FOLDER / name).stat().st_size < MAX_PICTURE_BYTES
 

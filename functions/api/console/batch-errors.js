@@ -7,9 +7,10 @@ import { isFailure, problemOf, readLines } from "./lines.js";
 import { isActive } from "./status.js";
 
 /** @typedef {import("./status.js").Batch} Batch */
-/** @typedef {{ count: number, examples: { where: string, message: string }[] }} Group */
+/** @typedef {{ count: number, messages: [string, string[]][] }} Group messages, each with some of the lines that got it */
 
-const MAX_EXAMPLES = 3;
+const MAX_MESSAGES = 3;
+const MAX_LINES = 3;
 /** As much of an error file is read as is needed for the groups to be true to it. */
 const MAX_BYTES = 4 * 1024 * 1024;
 
@@ -89,9 +90,11 @@ export class ErrorGroups {
   #count(code, where, message) {
     this.seen += 1;
     let group = this.groups.get(code);
-    if (!group) this.groups.set(code, (group = { count: 0, examples: [] }));
+    if (!group) this.groups.set(code, (group = { count: 0, messages: [] }));
     group.count += 1;
-    if (group.examples.length < MAX_EXAMPLES) group.examples.push({ where, message });
+    const known = group.messages.find(([text]) => text === message);
+    if (known && known[1].length < MAX_LINES) known[1].push(where);
+    if (!known && group.messages.length < MAX_MESSAGES) group.messages.push([message, [where]]);
   }
 
   /** @param {number} all */
@@ -110,8 +113,8 @@ export class ErrorGroups {
 
 /** @param {[string, Group]} entry */
 function groupOf([code, group]) {
-  const examples = group.examples.map(({ where, message }) =>
-    element("li", {}, element("span", { class: "mono where cut" }, where), element("span", {}, message)),
+  const examples = group.messages.map(([message, lines]) =>
+    element("li", {}, element("span", {}, message), element("span", { class: "mono where" }, lines.join(", "))),
   );
   return element(
     "li",

@@ -66,7 +66,7 @@ function withoutNewest(points) {
 
 /**
  * Lines count when they are committed, which is about once a second on one machine. So now and then a second has
- * no commit, and the next has one as large as ever: the neighbours of such a point share their lines with it.
+ * no commit, and the next has one as large as ever: the neighbours of such a point give it a part of theirs.
  * @param {Point[]} points
  */
 function level(points) {
@@ -75,9 +75,11 @@ function level(points) {
     const isGap = linesOf(point) === 0 && i > 0 && i + 1 < points.length && linesOf(points[i - 1]) && linesOf(points[i + 1]);
     if (!isGap) return;
     const shared = levelled.slice(Math.max(0, i - NEIGHBOURS), i + NEIGHBOURS + 1);
-    const mean = (/** @type {"completed" | "failed"} */ name) => shared.reduce((sum, each) => sum + each[name], 0) / shared.length;
-    const [completed, failed] = [mean("completed"), mean("failed")];
-    for (const each of shared) Object.assign(each, { completed, failed });
+    for (const name of /** @type {const} */ (["completed", "failed"])) {
+      const mean = shared.reduce((sum, each) => sum + each[name], 0) / shared.length;
+      for (const each of shared) each[name] *= 1 - 1 / shared.length;
+      levelled[i][name] = mean;
+    }
   });
   return levelled;
 }

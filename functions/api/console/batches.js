@@ -3,7 +3,7 @@
 import { BatchRow } from "./batch-row.js";
 import { BatchStore } from "./batch-store.js";
 import { element, icon, replace, setAttribute, setText } from "./dom.js";
-import { count, now, plural, rate } from "./format.js";
+import { compact, count, now, plural, rate } from "./format.js";
 import { every, sleep } from "./poll.js";
 import { pace } from "./rates.js";
 import { doneOf, isActive } from "./status.js";
@@ -174,7 +174,7 @@ class BatchesPage {
       active.length - waiting && `${count(active.length - waiting)} running`,
       waiting && `${count(waiting)} waiting`,
       lines && `${rate(lines).replace("/", " lines/")}`,
-      left && `${plural(left, "line")} left`,
+      left && `${compact(left)} left`,
     ].filter(Boolean);
     setText(this.summary, parts.length ? parts.join(" · ") : "Nothing is running");
   }
