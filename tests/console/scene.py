@@ -162,7 +162,7 @@ def playing(folder: Path, *, scale: float) -> Iterator[Scene]:
         tickets = create("Support tickets: triage", lines("ticket", small, MODELS[0], pace=0.05, bad=0.06))
         for each in (reviews, articles, invoices, tickets):
             server.wait(each)
-        dialogues = create("Synthetic dialogues", lines("ticket", 2 * small, MODELS[1], pace=0.2))
+        dialogues = create("Synthetic dialogues", lines("ticket", 800, MODELS[1], pace=0.5))
         server.wait_for(dialogues, lambda counts: counts.completed > 0)
         server.client.batches.cancel(dialogues)
         server.wait(dialogues)

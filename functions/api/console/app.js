@@ -124,7 +124,7 @@ function askForKey(problem) {
     input,
     problem && element("p", { class: "problem", id: "key-problem", role: "alert" }, icon("alert"), problem),
     element("button", { class: "button primary", type: "submit" }, "Open the console"),
-    element("p", { class: "muted small", id: "key-note" }, "It stays in this tab and is sent to this server only."),
+    element("p", { class: "muted small", id: "key-note" }, "It stays in this tab and is sent to this server only. ", element("code", {}, "nightlane keys create"), " makes one."),
   );
   replace(main, form);
   input.focus();

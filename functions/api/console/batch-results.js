@@ -49,6 +49,7 @@ export class Results {
   async refresh(batch) {
     if (this.isGone) return;
     this.total = doneOf(batch);
+    this.node.hidden = batch.status === "failed";
     const runs = isActive(batch);
     this.follow.hidden = !runs;
     // One that was followed is followed to its end.

@@ -29,7 +29,7 @@ export class Trends {
       format: latency,
       height: 110,
     });
-    this.node = element("section", { class: "card stack", "aria-label": "Throughput and latency" }, this.throughput.node, this.latency.node);
+    this.node = element("section", { class: "card stack", "aria-label": "Throughput and latency", hidden: true }, this.throughput.node, this.latency.node);
     this.askedAt = 0;
     this.isFinal = false;
   }
@@ -47,6 +47,8 @@ export class Trends {
     const history = await api.get(`${path}/history`, {}, { signal });
     this.isFinal = isFinal;
     const points = level(isFinal ? history.points : withoutNewest(history.points));
+    // Nothing to see of a batch that waits or is not valid.
+    this.node.hidden = points.length === 0;
     const each = (/** @type {any} */ { start, seconds, completed, failed }) => ({
       start,
       seconds,

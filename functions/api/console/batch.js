@@ -165,7 +165,7 @@ class BatchPage {
     tiles.failed.set(count(failed), total && failed ? percent(failed / total) : "");
     tiles.failed.node.classList.toggle("bad", failed > 0);
     const average = this.progress?.lines_per_second ?? null;
-    tiles.rate.set(rate(lines), !isActive(batch) ? "on average" : average === null ? "" : `${rate(average)} on average`);
+    tiles.rate.set(rate(lines), !isActive(batch) ? (lines === null ? "" : "on average") : average === null ? "" : `${rate(average)} on average`);
     const ended = endOf(batch);
     if (ended === null) {
       tiles.time.set(secondsLeft === null ? NONE : `≈ ${duration(secondsLeft)}`, secondsLeft === null ? "" : `until ${time(now() + secondsLeft)}`);

@@ -173,8 +173,8 @@ class BatchesPage {
     const parts = [
       active.length - waiting && `${count(active.length - waiting)} running`,
       waiting && `${count(waiting)} waiting`,
-      lines && `${rate(lines).replace("/", " lines/")}`,
-      left && `${compact(left)} left`,
+      lines && rate(lines),
+      left && `${compact(left)} ${left === 1 ? "line" : "lines"} left`,
     ].filter(Boolean);
     setText(this.summary, parts.length ? parts.join(" · ") : "Nothing is running");
   }

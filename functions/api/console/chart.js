@@ -7,6 +7,8 @@ const LEFT = 46;
 const RIGHT = 6;
 const TOP = 10;
 const BOTTOM = 20;
+/** There is room for so many points, so that the first ones are not as wide as the chart. */
+const MIN_POINTS = 12;
 /** A line is drawn across so few points without a value. */
 const MAX_MISSING = 2;
 
@@ -77,7 +79,7 @@ export class Chart {
     const max = roundUp(Math.max(...stacked, 0) || 1);
     const from = this.points[0]?.start ?? 0;
     const last = this.points[this.points.length - 1];
-    const to = last ? last.start + last.seconds : 1;
+    const to = last ? Math.max(last.start + last.seconds, from + MIN_POINTS * last.seconds) : 1;
     const width = this.#width() - LEFT - RIGHT;
     const height = this.height - TOP - BOTTOM;
     return {
@@ -142,8 +144,7 @@ export class Chart {
       places.push(`${pen}${x(point.start + point.seconds / 2).toFixed(1)} ${y(value).toFixed(1)}`);
       pen = "L";
     }
-    // A lone point is a line of no length, which a round cap makes visible.
-    const path = places.length === 1 ? `${places[0]}h0.1` : places.join("");
+    const path = places.length === 1 ? `${places[0]}m-3 0h6` : places.join("");
     return svg("path", { class: this.series[index].look, d: path });
   }
 
