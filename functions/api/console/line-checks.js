@@ -260,7 +260,7 @@ function kindOf(value) {
   if (value === null) return "null";
   if (Array.isArray(value)) return "an array";
   if (typeof value === "number") return Number.isInteger(value) || !Number.isFinite(value) ? "an integer" : "a number";
-  return { string: "a string", boolean: "a boolean", object: "an object" }[typeof value] ?? typeof value;
+  return typeof value === "object" ? "an object" : `a ${typeof value}`;
 }
 
 /** @param {string} text */

@@ -33,6 +33,10 @@ class NewBatchPage {
     this.context = context;
     this.limits = limits;
     this.checking = new AbortController();
+    /** @type {File | undefined} */
+    this.file = undefined;
+    /** @type {Submission | undefined} */
+    this.submission = undefined;
     this.content = element("div", {}, this.#zone());
     const rules = `Up to ${count(limits.max_lines)} requests and ${bytes(limits.max_bytes)}.`;
     this.node = element(
