@@ -25,7 +25,7 @@ def file_ids(home: HomeInstance) -> Iterator[dict[str, str]]:
         "large.jsonl": (chat_lines(LARGE_LINES), "batch"),
         'a <b>"bold"</b> name.jsonl': (chat_lines(1), "batch"),
     }
-    batch = home.wait(home.create(chat_lines(4, latency=0.01)).id)
+    batch = home.wait(home.create(chat_lines(4, latency=0.01), metadata={"name": "Of the results"}).id)
     made = {
         name: files.create(file=(name, text), purpose=purpose).id for name, (text, purpose) in data.items()
     }
@@ -53,9 +53,20 @@ def test_the_files_are_listed_with_what_is_known_of_them(console: Console, file_
         expect(small).to_contain_text(text)
     expect(row(page, file_ids["results"])).to_contain_text("Results")
     expect(row(page, "notes.txt").get_by_role("button")).to_have_count(1)
+    expect(row(page, "small.jsonl").get_by_role("link")).to_have_count(0)
     assert console.find_violations() == []
     page.emulate_media(color_scheme="dark")
     assert console.find_violations() == []
+
+
+def test_a_file_leads_to_its_batch(console: Console, file_ids: dict[str, str]) -> None:
+    page = open_page(console)
+    page.get_by_label("Search files").fill("of the results")
+    expect(row(page, "Input of Of the results")).to_be_visible()
+    results = row(page, file_ids["results"])
+    expect(results).to_contain_text("Results of Of the results")
+    results.get_by_role("link").click()
+    expect(page.get_by_role("heading", name="Of the results")).to_be_visible()
 
 
 def test_a_search_and_a_filter_leave_what_matches(console: Console, file_ids: dict[str, str]) -> None:

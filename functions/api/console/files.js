@@ -2,6 +2,7 @@
 
 import { download } from "./batch-actions.js";
 import { element, icon, replace, setAttribute, setText } from "./dom.js";
+import { FileUses } from "./file-uses.js";
 import { NONE, ago, bytes, dateTime, now, plural, roughly } from "./format.js";
 import { every } from "./poll.js";
 import { showPreview } from "./preview.js";
@@ -40,6 +41,7 @@ class FilesPage {
     this.context = context;
     /** @type {ListedFile[]} */
     this.files = [];
+    this.uses = new FileUses();
     this.limit = PAGE;
     this.chosen = 0;
     this.query = "";
@@ -50,7 +52,7 @@ class FilesPage {
     this.nothing = element("div", { class: "empty" }, "Loading …");
     this.more = element("button", { class: "button", type: "button", hidden: true, onclick: () => this.#loadMore() }, "Load older files");
     this.filters = FILTERS.map(({ label }, at) => element("button", { type: "button", class: "filter", "aria-pressed": String(at === 0), onclick: () => this.#filter(at) }, label));
-    const search = element("input", { type: "search", "aria-label": "Search files", placeholder: "Search name or id", spellcheck: "false" });
+    const search = element("input", { type: "search", "aria-label": "Search files", placeholder: "Search name, id or batch", spellcheck: "false" });
     search.addEventListener("input", () => this.#search(/** @type {HTMLInputElement} */ (search).value));
     const headings = COLUMNS.map((name) => element("th", { scope: "col", class: name === "Size" ? "number" : null }, name));
     this.table = element(
@@ -77,6 +79,7 @@ class FilesPage {
 
   async load() {
     const page = await this.context.api.get("files", { limit: this.limit }, { signal: this.context.signal });
+    await this.uses.update(this.context, page.data);
     this.files = page.data;
     this.more.hidden = !page.has_more;
     const size = this.files.reduce((total, file) => total + file.bytes, 0);
@@ -93,10 +96,10 @@ class FilesPage {
   #render() {
     const query = this.query.trim().toLowerCase();
     const { has } = FILTERS[this.chosen];
-    const found = this.files.filter((file) => has(file) && (!query || `${file.filename}\n${file.id}`.toLowerCase().includes(query)));
+    const found = this.files.filter((file) => has(file) && (!query || this.#textOf(file).includes(query)));
     const at = now();
     // A row that has the focus must not be replaced without need.
-    const shown = JSON.stringify(found.map((file) => [file, ago(file.created_at, at)]));
+    const shown = JSON.stringify(found.map((file) => [file, this.uses.of(file.id), ago(file.created_at, at)]));
     if (shown !== this.shown) replace(this.body, found.map((file) => this.#row(file, at)));
     this.shown = shown;
     this.table.hidden = found.length === 0;
@@ -124,12 +127,13 @@ class FilesPage {
     const name = isReadable
       ? element("button", { type: "button", onclick: () => showPreview(this.context, file), "aria-label": `Preview ${file.filename}` }, file.filename)
       : element("strong", {}, file.filename);
+    const use = this.uses.of(file.id);
     const act = (/** @type {any} */ iconName, /** @type {string} */ label, /** @type {() => unknown} */ run) =>
       element("button", { class: "button quiet", type: "button", "aria-label": `${label} ${file.filename}`, title: label, onclick: run }, icon(iconName));
     return element(
       "tr",
       {},
-      element("td", { class: "name" }, element("div", { class: "file-of" }, name, element("code", { class: "muted small" }, file.id))),
+      element("td", { class: "name" }, element("div", { class: "file-of" }, name, element("code", { class: "muted small" }, file.id), use && element("span", { class: "muted small" }, `${use.role} `, element("a", { href: use.href }, use.name)))),
       element("td", { "data-label": "Kind" }, kindOf(file)),
       element("td", { "data-label": "Size", class: "number nowrap" }, bytes(file.bytes)),
       element("td", { "data-label": "Created", class: "nowrap" }, element("time", { title: dateTime(file.created_at) }, ago(file.created_at, at))),
@@ -146,6 +150,11 @@ class FilesPage {
         ),
       ),
     );
+  }
+
+  /** What the search looks through. @param {ListedFile} file */
+  #textOf({ id, filename }) {
+    return `${filename}\n${id}\n${this.uses.of(id)?.name ?? ""}`.toLowerCase();
   }
 
   /** @param {ListedFile} file */
