@@ -1,7 +1,6 @@
 """One batch before a mock endpoint whose capacity is limited, traced in real time."""
 
 import math
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +15,7 @@ import openai
 from bench.batches import KEY, bodies, input_file, run_batch
 from bench.home import start_home
 from bench.result import Chart
+from bench.servers import free_port
 from infra.cli.mock.gate import Capacity
 from infra.cli.mock.process import MockUpstream
 
@@ -84,7 +84,7 @@ class Run:
         self.mock.__exit__(None, None, None)
 
     def __call__(self) -> "Run":
-        self.port = _free_port()
+        self.port = free_port()
         self.start_mock()
         try:
             self._measure()
@@ -182,12 +182,6 @@ class Run:
             yield Chart(
                 title, unit, column * CHART_WIDTH, y, CHART_WIDTH, CHART_HEIGHT, False, {label: values}
             )
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

@@ -73,20 +73,23 @@ def measure_functions(data: bytes) -> dict[str, FunctionUse]:
 
 
 class Served(Protocol):
-    """A running Nightlane: a rig or a home."""
+    """A running batch server."""
 
     base_url: str
 
 
 def run_batch(
-    server: Served, data: bytes | Path, endpoint: Endpoint = "/v1/chat/completions"
+    server: Served,
+    data: bytes | Path,
+    endpoint: Endpoint = "/v1/chat/completions",
+    poll_seconds: float = POLL_SECONDS,
 ) -> openai.types.Batch:
     """Run a batch to its end. Raises AssertionError unless every line is completed."""
     with openai.OpenAI(base_url=server.base_url, api_key=KEY, timeout=300) as client:
         file = client.files.create(file=data, purpose="batch")
         batch = client.batches.create(input_file_id=file.id, endpoint=endpoint, completion_window="24h")
         while batch.status not in ("completed", "failed", "expired", "cancelled"):
-            time.sleep(POLL_SECONDS)
+            time.sleep(poll_seconds)
             batch = client.batches.retrieve(batch.id)
     counts = batch.request_counts
     if batch.status != "completed" or counts is None or counts.completed != counts.total:

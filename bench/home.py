@@ -1,13 +1,11 @@
-"""The home on one machine: requests per second compared with a bare aiohttp loop, delays, and peak memory."""
+"""The home on one machine: delays, and peak memory."""
 
 import contextlib
 import json
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -16,7 +14,7 @@ import openai
 
 from bench.batches import KEY, input_file, run_batch
 from bench.result import Figure, Result
-from bench.throughput import FAST_LATENCY, FAST_LINES, beside_a_bare_loop
+from bench.servers import KIB_PER_MIB, Server, watched
 from infra.cli.mock.process import MockUpstream
 
 SAMPLE_SECONDS = 0.02
@@ -25,24 +23,19 @@ START_SECONDS = 3.0
 BATCHES_OF_ONE_LINE = 20
 ONE_LINE_LATENCY = 0.05
 LINE_BYTES = 3_950
-KIB_PER_MIB = 1_024
-
-
-@dataclass
-class Home:
-    """A process of `nightlane local`."""
-
-    base_url: str
-    start_seconds: float
-    peaks_kib: dict[str, int]
-    """Peak resident memory of the server and of its worker."""
 
 
 @contextlib.contextmanager
-def start_home(upstream_url: str | None, *options: str, sample_memory: bool = True) -> Iterator[Home]:
-    """A home with its own data folder. Sampling its memory while the context is open takes half a core."""
-    with TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "infra.cli.app", "local", "--port", "0", "--data", folder]
+def start_home(
+    upstream_url: str | None,
+    *options: str,
+    folder: Path | None = None,
+    sample_seconds: float | None = SAMPLE_SECONDS,
+) -> Iterator[Server]:
+    """`nightlane local` with this data folder, by default one of its own."""
+    with TemporaryDirectory() as own:
+        data = str(folder or own)
+        command = [sys.executable, "-m", "infra.cli.app", "local", "--port", "0", "--data", data]
         endpoint = [] if upstream_url is None else ["--upstream", upstream_url]
         began = time.monotonic()
         process = subprocess.Popen(
@@ -52,41 +45,13 @@ def start_home(upstream_url: str | None, *options: str, sample_memory: bool = Tr
         )
         assert process.stdout is not None
         base_url = process.stdout.readline().split()[1]
-        home = Home(base_url, time.monotonic() - began, {"server": 0, "worker": 0})
-        ended = threading.Event()
-        sampling = threading.Thread(target=_sample_memory, args=(process.pid, home, ended))
-        if sample_memory:
-            sampling.start()
-        try:
-            yield home
-        finally:
-            ended.set()
-            if sample_memory:
-                sampling.join()
-            process.terminate()
-            process.communicate()
-
-
-def _sample_memory(pid: int, home: Home, ended: threading.Event) -> None:
-    while not ended.wait(SAMPLE_SECONDS):
-        listed = subprocess.run(
-            ["/bin/ps", "-A", "-o", "pid=,ppid=,rss="], capture_output=True, text=True, check=True
-        ).stdout
-        for line in listed.splitlines():
-            own, parent, kib = map(int, line.split())
-            name = "server" if own == pid else "worker" if parent == pid else None
-            if name is not None:
-                home.peaks_kib[name] = max(home.peaks_kib[name], kib)
+        with watched(Server(base_url, time.monotonic() - began, process), sample_seconds) as server:
+            yield server
 
 
 def measure(max_lines: int) -> Result:
-    """Requests per second, delays and memory of `nightlane local`, started as a user starts it."""
-    return Result(delays() + requests_per_second(min(FAST_LINES, max_lines)) + memory(max_lines))
-
-
-def requests_per_second(lines: int) -> list[Figure]:
-    with MockUpstream(latency_mean=FAST_LATENCY) as upstream, start_home(upstream.url) as home:
-        return beside_a_bare_loop("home", home, upstream, lines, "≥ 0.83")
+    """Delays and memory of `nightlane local`, started as a user starts it."""
+    return Result(delays() + memory(max_lines))
 
 
 def delays() -> list[Figure]:

@@ -48,7 +48,7 @@ class Case:
             if not self.lines:
                 await self._beside(Users(url, SCALE), asyncio.sleep(self.seconds / SCALE))
                 return
-            home = start_home(url, *self.options, sample_memory=False)
+            home = start_home(url, *self.options, sample_seconds=None)
             base_url = (await asyncio.to_thread(stack.enter_context, home)).base_url
             async with openai.AsyncOpenAI(base_url=base_url, api_key=KEY) as client:
                 # Its worker starts with the first batch.

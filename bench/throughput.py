@@ -4,13 +4,15 @@ import asyncio
 import subprocess
 import sys
 import zlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from operator import truediv
 from statistics import median
 
 import aiohttp
 
-from bench.batches import Served, bodies, input_file, run_batch, start_rig
+from bench.batches import bodies, input_file, run_batch, start_rig
 from bench.result import Figure, Result
 from bench.simulation import pool_ends
 from infra.cli.mock.model import Behaviour, latency_of
@@ -23,6 +25,7 @@ SLOW_LINES = 500
 FAST_LATENCY = 0.001
 FAST_LINES = 10_000
 ROUNDS = 3
+BARE = "bare aiohttp loop"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,28 +101,35 @@ def beside_an_ideal_pool(batch: Pooled) -> Figure:
 
 def requests_per_second(lines: int) -> list[Figure]:
     with MockUpstream(latency_mean=FAST_LATENCY) as upstream, start_rig(upstream.url) as rig:
-        return beside_a_bare_loop("Nightlane", rig, upstream, lines, "≥ 0.90")
+        return beside_a_bare_loop({"Nightlane": partial(run_batch, rig)}, upstream, lines, "≥ 0.90")
 
 
 def beside_a_bare_loop(
-    name: str, instance: Served, upstream: MockUpstream, lines: int, bar: str
+    servers: Mapping[str, Callable[[bytes], object]], upstream: MockUpstream, lines: int, bar: str
 ) -> list[Figure]:
-    """An instance and a bare loop in turn, so that a change in the machine's speed affects both."""
-    ours, theirs = [], []
+    """Servers that run a batch and a bare loop in turn, so that the machine's speed affects all of them.
+
+    The bar is that of the first server.
+    """
+    rates: dict[str, list[float]] = {name: [] for name in (BARE, *servers)}
     data = input_file(lines)
     for _ in range(ROUNDS):
         upstream.reset()
-        # In a separate process, because an instance's threads may run in this one.
+        # In a separate process, because a server's threads may run in this one.
         subprocess.run([sys.executable, "-m", "bench.throughput", upstream.url, str(lines)], check=True)
-        theirs.append(rate(upstream))
-        upstream.reset()
-        run_batch(instance, data)
-        ours.append(rate(upstream))
-    return [
-        Figure("bare aiohttp loop, upstream of 1 ms", median(theirs), "requests/s"),
-        Figure(f"{name}, upstream of 1 ms", median(ours), "requests/s"),
-        Figure(f"{name} ÷ bare loop", median(map(truediv, ours, theirs)), "ratio", bar),
+        rates[BARE].append(rate(upstream))
+        for name, run in servers.items():
+            upstream.reset()
+            run(data)
+            rates[name].append(rate(upstream))
+    figures = [
+        Figure(f"{name}: upstream of 1 ms", median(each), "requests/s") for name, each in rates.items()
     ]
+    for name in servers:
+        ratio = median(map(truediv, rates[name], rates[BARE]))
+        figures.append(Figure(f"{name}: requests/s ÷ bare loop", ratio, "ratio", bar))
+        bar = ""
+    return figures
 
 
 def rate(upstream: MockUpstream) -> float:

@@ -11,8 +11,9 @@ from tempfile import TemporaryDirectory
 import openai
 
 from bench.batches import KEY, Served, input_file, start_rig
-from bench.home import KIB_PER_MIB, START_SECONDS, start_home
+from bench.home import START_SECONDS, start_home
 from bench.result import Figure, Result
+from bench.servers import KIB_PER_MIB
 from nightlane.settings import MIB, Settings
 
 PART_BYTES = 4 * MIB
