@@ -98,4 +98,4 @@ $(CDK): Makefile | $(VENV)/.cdk
 	@touch $@
 
 clean: ## Delete everything that was built or installed
-	rm -rf $(VENV) .build .pytest_cache .mypy_cache .ruff_cache .hypothesis nightlane-demo dist layers/nightlane/*.egg-info
+	rm -rf $(VENV) $(VENV)-* .build .pytest_cache .mypy_cache .ruff_cache .hypothesis nightlane-demo dist layers/nightlane/*.egg-info

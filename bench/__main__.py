@@ -5,16 +5,20 @@ from pathlib import Path
 
 from bench import (
     adaptive,
+    comparison,
     cost,
     dashboard,
     home,
     idle,
     interactive,
+    line_bill,
     loops,
     memory,
     plots,
     prefix,
     profile,
+    racing,
+    recovery,
     scale,
     tables,
     throughput,
@@ -26,6 +30,10 @@ from bench.result import RESULTS, load, save, show
 
 # Each function takes the maximum number of lines per batch.
 BENCHMARKS = {
+    "comparison": comparison.measure,
+    "recovery": recovery.measure,
+    "racing": racing.measure,
+    "bill": line_bill.measure,
     "throughput": throughput.measure,
     "loops": loops.measure,
     "profile": profile.measure,
@@ -44,13 +52,17 @@ BENCHMARKS = {
 }
 MAX_LINES = 50_000
 ROOT = Path(__file__).parents[1]
+COMPARED = ROOT / "docs" / "performance.md"
 QUICK = ROOT / ".build" / "bench"
 
 
 def main() -> None:
     """Run all benchmarks, or only those named."""
     parser = ArgumentParser(prog="python -m bench", description=main.__doc__)
-    helps = f"{', '.join(BENCHMARKS)}; plots: redraw the saved results; tables: print the tables of the docs"
+    helps = (
+        f"{', '.join(BENCHMARKS)}; plots: redraw the saved results; "
+        f"tables: print the model's tables, and put the saved results into docs/{COMPARED.name}"
+    )
     parser.add_argument(
         "names", nargs="*", choices=[*BENCHMARKS, "plots", "tables"], metavar="NAME", help=helps
     )
@@ -62,6 +74,7 @@ def main() -> None:
     for name in arguments.names or BENCHMARKS:
         if name == "tables":
             print(*(table() for table in (*tables.TABLES, idle.deployed_table)), sep="\n\n")
+            COMPARED.write_text(tables.with_compared(COMPARED.read_text("utf-8")), "utf-8")
         elif name == "plots":
             plots.draw_all(results, pictures)
         else:

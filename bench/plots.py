@@ -17,7 +17,7 @@ from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from bench.result import Chart, Result, load
 
-COLUMNS, COLUMN_INCHES, ROW_INCHES, CAPTION_INCHES, COMMAND_INCHES = 24, 0.5, 0.4, 0.75, 0.2
+COLUMN_INCHES, ROW_INCHES, CAPTION_LINE_INCHES, COMMAND_INCHES = 0.5, 0.4, 0.17, 0.2
 # Space around a plot for its title, ticks and legend, in inches: left, bottom, right, top.
 MARGINS = 0.42, 0.95, 0.12, 0.35
 X_UNIT_INCHES, LEGEND_INCHES = 0.18, 0.15
@@ -64,15 +64,16 @@ def draw_all(results: Path, pictures: Path, name: str = "*") -> None:
 
 
 def _figure(result: Result) -> Figure:
-    width = COLUMNS * COLUMN_INCHES
+    width = max(each.x + each.width for each in result.charts) * COLUMN_INCHES
+    caption = 0.25 + CAPTION_LINE_INCHES * len(result.caption.splitlines())
     below = max(each.y + each.height for each in result.charts) * ROW_INCHES
-    height = CAPTION_INCHES + below + COMMAND_INCHES
+    height = caption + below + COMMAND_INCHES
     figure = Figure(figsize=(width, height))
     left, bottom, right, _ = MARGINS
     figure.text(0.1 / width, 1 - 0.1 / height, result.caption, va="top", linespacing=1.5)
     figure.text(0.1 / width, 0.07 / height, result.command, family="monospace", size=7)
     for chart in result.charts:
-        x, y = chart.x * COLUMN_INCHES, height - CAPTION_INCHES - (chart.y + chart.height) * ROW_INCHES
+        x, y = chart.x * COLUMN_INCHES, height - caption - (chart.y + chart.height) * ROW_INCHES
         if not chart.series:
             figure.text((x + 0.1) / width, (y + 0.45) / height, chart.title, size=13, weight="bold")
             figure.text((x + 0.1) / width, (y + 0.2) / height, chart.unit)
@@ -92,7 +93,7 @@ def _draw(axes: Axes, chart: Chart) -> None:
     else:
         _draw_lines(axes, chart, values)
     axes.set_title(chart.title, loc="left", size=9, weight="bold", pad=15)
-    axes.text(0, 1.04, chart.unit, transform=axes.transAxes)
+    axes.annotate(chart.unit, (0, 1), (0, 3), "axes fraction", "offset points")
     if chart.logarithmic:
         axes.yaxis.set_minor_formatter(NullFormatter())
     else:
