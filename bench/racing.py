@@ -17,7 +17,7 @@ from infra.cli.mock.process import MockUpstream
 CREATES = 10
 LINES = 100
 # A client gives up after this long without an answer.
-TIMEOUT_SECONDS = 120.0
+TIMEOUT_SECONDS = 300.0
 # For the batches that there are then to end.
 WAIT_SECONDS = 600.0
 POLL_SECONDS = 0.2
