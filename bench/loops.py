@@ -21,7 +21,7 @@ from nightlane.aws.clients import Clients
 from nightlane.domain.inference.budget import ByteBudget
 from nightlane.settings import MIB, Settings
 from nightlane.upstream_settings import UpstreamSettings
-from nightlane.wiring import connections_to
+from nightlane.worker_wiring import connections_to
 
 RUN: dict[str, Callable[[Coroutine[Any, Any, None]], None]] = {"asyncio": asyncio.run, "uvloop": uvloop.run}
 

@@ -29,7 +29,7 @@ from infra.home.events import REGION, proxy_event
 from infra.resources import QUEUES, functions
 from nightlane.aws.clients import Clients
 from nightlane.aws.lease import Leases
-from nightlane.aws.table import DynamoKeys
+from nightlane.aws.table.keys import DynamoKeys
 from nightlane.domain.batch import Batch, BatchRequest, BatchStatus
 from nightlane.domain.dispatch import read_manifest
 from nightlane.domain.file import FilePurpose, StoredFile
@@ -45,7 +45,8 @@ from nightlane.domain.shard import DoneLines
 from nightlane.domain.window import window_seconds
 from nightlane.entry import Handler
 from nightlane.settings import Settings
-from nightlane.wiring import connections_to, models_of, ports_on_aws
+from nightlane.wiring import models_of, ports_on_aws
+from nightlane.worker_wiring import connections_to
 from tests.rig.accesses import recorder_from_environment
 from tests.rig.events import scheduled_event, sqs_event
 from tests.rig.provision import provision, queue_urls
@@ -349,7 +350,7 @@ def new_clients(session: boto3.Session | None = None) -> Clients:
     """Return clients for moto, independent of the environment."""
     session = session or boto3.Session("testing", "testing", region_name=REGION)
     if ACCESSES is not None:
-        ACCESSES.watch(session, CURRENT_FUNCTION.get)
+        ACCESSES.watch(session.events.register, CURRENT_FUNCTION.get)
     return Clients(session)
 
 

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from nightlane.aws.table import DynamoKeys
+from nightlane.aws.table.keys import DynamoKeys
+from nightlane.domain.keys import Tenants
 from nightlane.domain.quotas import NO_QUOTA, quota_to_text
-from nightlane.domain.stores import Tenants
 from nightlane.entry import Handler, on_aws
-from nightlane.settings import AuthorizeSettings
+from nightlane.resource_settings import AuthorizeSettings
 
 HOW_TO_CREATE_A_KEY = "Create one with `nightlane keys create`."
 

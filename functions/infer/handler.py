@@ -1,7 +1,6 @@
 """infer: for a message from SQS, runs a lane of a batch as far as time allows."""
 
 import asyncio
-import gc
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from typing import Any
@@ -19,13 +18,11 @@ from nightlane.domain.ports import Ports
 from nightlane.entry import Handler, on_aws
 from nightlane.observability import logger, measure_queue_wait, published
 from nightlane.settings import MIB, InferSettings
-from nightlane.wiring import connections_to, ports_on_aws
+from nightlane.wiring import ports_on_aws
+from nightlane.worker_wiring import connections_to
 
 # The share of the memory for responses: each is held several times while it is read, stored and committed.
 BUDGET_SHARE = 1 / 12
-
-# Imported objects are never freed, so the garbage collector does not need to scan them during each run.
-gc.freeze()
 
 Connect = Callable[[str, ByteBudget], AbstractAsyncContextManager[Upstream]]
 """Opens a session with the upstream of this name; its answers share the budget."""

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from nightlane.aws.table import DynamoKeys
+from nightlane.aws.table.keys import DynamoKeys
 
 from .aws_session import client_of, clients_of, operator_session, reason, valid_endpoint
 from .deployed_stack import TABLE_OUTPUT, find_stack
@@ -24,6 +24,8 @@ def deployed_keys(stack: str, table: str | None) -> Iterator[DynamoKeys]:
             name = _table_of(stack, session)
         with valid_endpoint():
             dynamodb = clients_of(session).dynamodb
+            # Before, it has not been created yet.
+            _ = dynamodb.meta
         yield DynamoKeys(dynamodb, name)
     except (BotoCoreError, ClientError) as error:
         raise CommandError(reason(error, name, region)) from error

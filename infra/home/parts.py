@@ -14,7 +14,8 @@ from nightlane.settings import Settings
 from nightlane.upstream.connections import HttpConnections
 from nightlane.upstream.models import HttpModels
 from nightlane.webhooks.sender import HttpSender
-from nightlane.wiring import connections_to, models_of, new_id
+from nightlane.wiring import models_of, new_id
+from nightlane.worker_wiring import connections_to
 
 from .batches import SqliteBatches
 from .blobs import FolderBlobs

@@ -13,8 +13,7 @@ from typing import Any, Self
 from aiohttp import web
 
 from nightlane.domain.errors import StorageFull
-from nightlane.domain.keys import ApiKey
-from nightlane.domain.stores import Tenants
+from nightlane.domain.keys import ApiKey, Tenants
 from nightlane.domain.sweeping import sweep
 from nightlane.settings import Settings
 

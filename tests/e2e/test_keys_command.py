@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 
 from infra.cli.app import app
 from nightlane.aws.clients import Clients
-from nightlane.aws.table import DynamoKeys
+from nightlane.aws.table.keys import DynamoKeys
 from nightlane.domain.keys import ApiKey
 from tests.rig.provision import create_table
 

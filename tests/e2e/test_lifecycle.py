@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 from infra.resources import functions
-from nightlane.aws.table import DynamoBatches
+from nightlane.aws.table.batches import DynamoBatches
 from nightlane.settings import Settings
 from tests.e2e.conftest import Instance, RigInstance, running_rig
 from tests.rig.provision import queue_urls

@@ -27,7 +27,7 @@ from infra.home.events import authorizer_event
 from infra.home.front import Front
 from infra.resources import QUEUES
 from nightlane.aws.queues import SqsQueues
-from nightlane.aws.table import DynamoKeys
+from nightlane.aws.table.keys import DynamoKeys
 from nightlane.domain.batch import BatchStatus
 from nightlane.domain.file import FilePurpose, StoredFile
 from nightlane.domain.keys import ApiKey

@@ -394,6 +394,14 @@ def vault() -> Iterator[Vault]:
         yield Vault(Clients(boto3.Session("testing", "testing", region_name="us-east-1")))
 
 
+def test_a_secret_may_be_stored_as_bytes(vault: Vault) -> None:
+    vault.clients.secrets.put_secret_value(SecretId=NAME, SecretBinary=b"sk-bytes\n")
+    assert vault.key().get() == "sk-bytes"
+    vault.clients.secrets.put_secret_value(SecretId=NAME, SecretBinary=b"\xff")
+    with pytest.raises(ValueError, match="decode"):
+        vault.key().get()
+
+
 def test_a_secret_is_read_once_and_again_after_five_minutes(vault: Vault) -> None:
     key = vault.key()
     assert [key.get() for _ in range(3)] == ["sk-old"] * 3

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from infra.home.events import authorizer_event
-from nightlane.aws.table import DynamoKeys
+from nightlane.aws.table.keys import DynamoKeys
 from nightlane.domain.keys import ApiKey, issue
 from nightlane.settings import Settings
 from tests.world import World, moto_world

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from infra.home.events import authorizer_event
-from nightlane.aws.table import DynamoKeys
+from nightlane.aws.table.keys import DynamoKeys
 from nightlane.domain.batch import Batch, BatchStatus
 from nightlane.domain.keys import issue
 from nightlane.domain.quotas import Quota, TenantUse, hour_of

@@ -23,7 +23,7 @@ from nightlane.domain.inference.outcomes import judge
 from nightlane.domain.inference.ports import Answer, Kind, NoAnswer
 from nightlane.settings import Settings
 from nightlane.upstream.sessions import Sockets
-from nightlane.wiring import connections_to
+from nightlane.worker_wiring import connections_to
 from tests.certificates import Certificate, make_certificate
 from tests.upstream import only
 

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from boto3 import Session
 from msgspec import Struct, json
 
 from infra.deploy.permissions import Target
@@ -120,14 +119,18 @@ class AccessRecorder:
         self._file = folder / f"{os.getpid()}.jsonl"
         self._recorded: set[Access] = set()
 
-    def watch(self, session: Session, function: Callable[[], str | None]) -> None:
-        """Record the session's calls under the current function; nothing while there is none."""
+    def watch(self, register: Callable[[str, Any], None], function: Callable[[], str | None]) -> None:
+        """Record a session's calls under the current function; nothing while there is none.
+
+        Args:
+            register: the session's method that adds a hook for an event.
+        """
 
         def record(params: dict[str, Any], model: Any, **_: Any) -> None:
             if (name := function()) is not None:
                 self._record(name, model.service_model.service_name, model.name, params)
 
-        session.events.register("before-parameter-build.*.*", record)
+        register("before-parameter-build.*.*", record)
 
     def _record(self, function: str, service: str, operation: str, params: Mapping[str, Any]) -> None:
         for action, target, on in iam_accesses(service, operation, params):

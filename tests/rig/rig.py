@@ -18,7 +18,7 @@ from infra.home.http_server import EnvelopeRunner
 from infra.home.server_thread import ServerThread
 from infra.resources import MALLOC_ENVIRONMENT, functions
 from nightlane.aws.clients import Clients
-from nightlane.aws.table import DynamoKeys
+from nightlane.aws.table.keys import DynamoKeys
 from nightlane.settings import MIB, Settings
 from tests.rig.functions import Function
 from tests.rig.ledger import EVENT_SOURCE, Ledger

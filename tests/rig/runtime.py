@@ -20,10 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import boto3
 from msgspec import Struct, json
 
 from infra.home.events import ACCOUNT, REGION
+from nightlane.aws.clients import default_session
 from tests.rig.accesses import recorder_from_environment
 from tests.rig.ledger import Point, Report, items_of, points_of
 
@@ -70,10 +70,8 @@ class CallCounter:
     def __init__(self) -> None:
         self.calls: Counter[str] = Counter()
         self.units: Counter[str] = Counter()
-        boto3.setup_default_session()
-        assert boto3.DEFAULT_SESSION is not None
-        events = boto3.DEFAULT_SESSION.events
-        events.register("before-parameter-build.*.*", self._count)
+        count: Any = self._count
+        default_session().register("before-parameter-build.*.*", count)
 
     def _count(self, params: dict[str, Any], model: Any, **_: Any) -> None:
         name = f"{model.service_model.service_name}:{model.name}"
@@ -130,8 +128,8 @@ def frame(data: bytes) -> bytes:
 def serve(module: str, memory_mb: int, name: str, source: BinaryIO, sink: BinaryIO) -> None:
     """Handle invocations until the source ends."""
     counter, output = CallCounter(), HandlerOutput()
-    if (accesses := recorder_from_environment()) is not None and boto3.DEFAULT_SESSION is not None:
-        accesses.watch(boto3.DEFAULT_SESSION, lambda: name)
+    if (accesses := recorder_from_environment()) is not None:
+        accesses.watch(default_session().register, lambda: name)
     with redirect_stdout(output):
         handler = importlib.import_module(module).handler
         sink.write(frame(b"ready"))

@@ -20,16 +20,14 @@ from infra.home.uploads import SqliteUploads
 from infra.home.webhooks import SqliteEndpoints, SqliteEvents
 from nightlane.aws.blobs import S3Blobs
 from nightlane.aws.clients import Clients
-from nightlane.aws.table import (
-    DynamoBatches,
-    DynamoEndpoints,
-    DynamoEvents,
-    DynamoFiles,
-    DynamoKeys,
-    DynamoQuotas,
-    DynamoUploads,
-    DynamoUpstreams,
-)
+from nightlane.aws.table.batches import DynamoBatches
+from nightlane.aws.table.events import DynamoEvents
+from nightlane.aws.table.files import DynamoFiles
+from nightlane.aws.table.keys import DynamoKeys
+from nightlane.aws.table.quotas import DynamoQuotas
+from nightlane.aws.table.uploads import DynamoUploads
+from nightlane.aws.table.upstreams import DynamoUpstreams
+from nightlane.aws.table.webhooks import DynamoEndpoints
 from nightlane.domain.ports import Blobs
 from nightlane.domain.quotas import QuotaStore
 from nightlane.domain.stores import BatchStore, FileStore, KeyStore, UpstreamStore

@@ -1,7 +1,7 @@
 """Only DynamoDB limits the size of an item."""
 
 from nightlane.aws.clients import Clients
-from nightlane.aws.table import DynamoBatches
+from nightlane.aws.table.batches import DynamoBatches
 from nightlane.aws.table.connection import encode
 from nightlane.aws.table.items import batch_key, part_to_text
 from nightlane.domain.shard import DoneLines, Part, Sample

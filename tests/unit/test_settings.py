@@ -4,10 +4,9 @@ import pytest
 from pydantic import ValidationError
 
 from infra.resources import functions
-from nightlane.resource_settings import PlanQueueSettings
+from nightlane.resource_settings import AuthorizeSettings, PlanQueueSettings
 from nightlane.settings import (
     ApiSettings,
-    AuthorizeSettings,
     EndpointSettings,
     InferSettings,
     Settings,

@@ -6,7 +6,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from nightlane.aws.table import DynamoKeys
+from nightlane.aws.table.keys import DynamoKeys
 
 from ..aws_session import aws_errors
 from ..deployed_stack import TABLE_OUTPUT, DeployedStack

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from nightlane.aws.table import DynamoBatches
+from nightlane.aws.table.batches import DynamoBatches
 
 from ...deploy import camel_case
 from ...resources import DEAD_LETTER_QUEUES, QUEUES

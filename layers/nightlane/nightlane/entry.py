@@ -1,5 +1,6 @@
-"""Builds the handler of a Lambda function on its first event."""
+"""Builds the handler of a Lambda function, on Lambda while it starts, and elsewhere on its first event."""
 
+import gc
 import os
 from collections.abc import Callable
 from functools import cache
@@ -13,17 +14,26 @@ Handler = Callable[[dict[str, Any], Any], Any]
 
 
 def on_aws(settings: type[Group], make: Callable[[Group, Clients], Handler]) -> Handler:
-    """Return a handler that is built from the function's environment on the first event, then reused.
+    """Return a handler that is built from the function's environment once, then reused.
 
-    Importing a function's module builds nothing, so that the one-machine server and the tests can build its
-    handler with other ports.
+    Outside Lambda, importing a function's module builds nothing, so that the one-machine server and the tests
+    can build its handler with other ports.
     """
 
     @cache
     def build() -> Handler:
-        return make(settings.from_environment(os.environ), Clients())
+        clients = Clients()
+        # Every function reads the table.
+        _ = clients.dynamodb.meta
+        return make(settings.from_environment(os.environ), clients)
 
     def handler(event: dict[str, Any], context: Any) -> Any:
         return build()(event, context)
 
+    # https://docs.aws.amazon.com/lambda/latest/dg/best-practices.html#function-code
+    if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
+        build()
+    # Imported objects are never freed, so the garbage collector does not need to scan them during each run.
+    gc.freeze()
+    gc.enable()
     return handler

@@ -7,6 +7,10 @@ class TableSettings(SettingsGroup):
     table_name: str = "nightlane"
 
 
+class AuthorizeSettings(TableSettings):
+    """All settings of the function `authorize`; here, because the other groups take long to import."""
+
+
 class StorageSettings(TableSettings):
     bucket_name: str = "nightlane"
 

@@ -15,7 +15,7 @@ PREFIX_PATTERN = r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/([A-Za-z0-9_=+-][A-Za-
 class S3Prefix(BaseModel):
     """A prefix, and the tenants that may use it; without `tenants`, all may."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     prefix: Annotated[str, StringConstraints(max_length=500, pattern=PREFIX_PATTERN)]
     tenants: tuple[str, ...] | None = None

@@ -12,11 +12,11 @@ from pydantic import Field, field_validator
 from nightlane.client_settings import BatchEndpointSettings, BrowserSettings, QuotaSettings
 from nightlane.resource_settings import (
     AssembleQueueSettings,
+    AuthorizeSettings,
     InferQueueSettings,
     NotifyQueueSettings,
     PlanQueueSettings,
     StorageSettings,
-    TableSettings,
 )
 from nightlane.s3_settings import S3InputSettings, S3OutputSettings
 from nightlane.settings_group import SettingsGroup
@@ -205,9 +205,6 @@ class InferenceSettings(LeaseSettings, PaceSettings, RequestSettings, ClosingSet
     refusal_patience_seconds: int = Field(
         default=1_800, ge=1, description="A line fails if it alone is refused for this long"
     )
-
-
-class AuthorizeSettings(TableSettings): ...
 
 
 class ApiSettings(

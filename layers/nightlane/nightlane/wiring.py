@@ -1,8 +1,8 @@
-"""Builds the ports of the handlers on AWS, and the connections to the upstreams."""
+"""Builds the ports of the handlers on AWS."""
 
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import TypeVar
 
 from nightlane.aws.blobs import S3Blobs
@@ -13,25 +13,21 @@ from nightlane.aws.locations import S3Locations
 from nightlane.aws.queues import SqsQueues
 from nightlane.aws.secrets import UpstreamKey
 from nightlane.aws.signing import SigV4Signer
-from nightlane.aws.table import (
-    DynamoBatches,
-    DynamoEndpoints,
-    DynamoEvents,
-    DynamoFiles,
-    DynamoQuotas,
-    DynamoUploads,
-    DynamoUpstreams,
-)
+from nightlane.aws.table.batches import DynamoBatches
+from nightlane.aws.table.events import DynamoEvents
+from nightlane.aws.table.files import DynamoFiles
+from nightlane.aws.table.quotas import DynamoQuotas
+from nightlane.aws.table.uploads import DynamoUploads
+from nightlane.aws.table.upstreams import DynamoUpstreams
+from nightlane.aws.table.webhooks import DynamoEndpoints
 from nightlane.domain.ports import Ports
-from nightlane.domain.webhook_ports import Webhooks
+from nightlane.domain.webhook_ports import Delivery, Receipt, Webhooks
 from nightlane.observability import EmbeddedMetrics, log_event
 from nightlane.resource_settings import StorageSettings
-from nightlane.settings import EndpointSettings, NotifySettings, RequestSettings
-from nightlane.upstream.connections import HttpConnections
+from nightlane.settings import EndpointSettings, NotifySettings
 from nightlane.upstream.credentials import Credentials, FixedKey
 from nightlane.upstream.models import HttpModels
 from nightlane.upstream_settings import UpstreamSettings
-from nightlane.webhooks.sender import HttpSender
 
 Stored = TypeVar("Stored", bound=StorageSettings)
 
@@ -69,9 +65,17 @@ def webhooks_on_aws(settings: StorageSettings, clients: Clients) -> Webhooks:
     return Webhooks(
         DynamoEndpoints(clients.dynamodb, settings.table_name),
         DynamoEvents(clients.dynamodb, settings.table_name),
-        HttpSender(),
+        send_webhooks,
         EventBridge(clients, bus) if bus else None,
     )
+
+
+def send_webhooks(deliveries: Sequence[Delivery], *, allow_private: bool) -> Sequence[Receipt]:
+    """`domain.webhook_ports.Sender` over HTTP."""
+    # Imported here, because aiohttp takes longer than boto3, and most functions send none.
+    from nightlane.webhooks.sender import HttpSender
+
+    return HttpSender()(deliveries, allow_private=allow_private)
 
 
 def credentials_of(upstream: UpstreamSettings, clients: Clients) -> Credentials:
@@ -88,9 +92,3 @@ def credentials_of(upstream: UpstreamSettings, clients: Clients) -> Credentials:
 def models_of(settings: EndpointSettings, clients: Clients) -> HttpModels:
     """Build the client for the upstreams' lists of models."""
     return HttpModels(settings.upstreams, lambda upstream: credentials_of(upstream, clients))
-
-
-def connections_to(settings: RequestSettings, clients: Clients, now: Callable[[], float]) -> HttpConnections:
-    """Build the connections to all upstreams; `now` returns seconds since 1970."""
-    credentials = {each.name: credentials_of(each, clients) for each in settings.upstreams}
-    return HttpConnections(settings, credentials, now)

@@ -1,1 +1,1 @@
-"""The ports on AWS: DynamoDB, S3, SQS and Secrets Manager. Only this package imports boto3."""
+"""The ports on AWS: DynamoDB, S3, SQS and Secrets Manager. Only this package imports botocore."""

@@ -1,12 +1,18 @@
-"""The boto3 clients of a process. Each is created on first use, because creating one slows a cold start."""
+"""The AWS clients of a process. Each is created when it is first called, because that slows a cold start.
 
-from functools import cached_property
+They are botocore's. boto3 would only be another way to it, and imports a transfer manager and resources.
+"""
+
+import threading
+from collections.abc import Callable
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
-import boto3
+import botocore.session
 from botocore.config import Config
 
 if TYPE_CHECKING:
+    import boto3
     from botocore.credentials import Credentials
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_events import EventBridgeClient
@@ -24,24 +30,54 @@ CONFIG = Config(
 )
 
 
+@cache
+def default_session() -> botocore.session.Session:
+    """The session of this process."""
+    return botocore.session.get_session()
+
+
+class OnFirstCall:
+    """A client that is created when one of its attributes is first used."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
+        self._lock = threading.Lock()
+        self._client: Any = None
+
+    def __getattr__(self, name: str) -> Any:
+        with self._lock:
+            self._client = self._client or self._make()
+        attribute = getattr(self._client, name)
+        setattr(self, name, attribute)
+        return attribute
+
+
 class Clients:
     """One client per service. Outside AWS, pass a session and the URL of the emulator."""
 
-    def __init__(self, session: boto3.Session | None = None, endpoint_url: str | None = None) -> None:
-        self._session = session
-        self._make: Any = (session or boto3).client
+    def __init__(self, session: "boto3.Session | None" = None, endpoint_url: str | None = None) -> None:
+        self._session = session or default_session()
+        self._make: Any = session.client if session else default_session().create_client
         self._endpoint_url = endpoint_url
+        # To create a client is the one thing that a session cannot do in two threads at once.
+        self._lock = threading.Lock()
 
     @cached_property
     def credentials(self) -> "Credentials | None":
         """The credentials that the clients use; None if there are none."""
-        session = self._session or boto3.DEFAULT_SESSION or boto3.Session()
-        credentials: Credentials | None = session.get_credentials()
+        credentials: Credentials | None = self._session.get_credentials()
         return credentials
+
+    def _client(self, service: str, config: Config = CONFIG) -> Any:
+        def make() -> Any:
+            with self._lock:
+                return self._make(service, endpoint_url=self._endpoint_url, config=config)
+
+        return OnFirstCall(make)
 
     @cached_property
     def dynamodb(self) -> "DynamoDBClient":
-        client: DynamoDBClient = self._make("dynamodb", endpoint_url=self._endpoint_url, config=CONFIG)
+        client: DynamoDBClient = self._client("dynamodb")
         return client
 
     @cached_property
@@ -55,22 +91,20 @@ class Clients:
                 s3={"addressing_style": "virtual", "us_east_1_regional_endpoint": "regional"},
             )
         )
-        client: S3Client = self._make("s3", endpoint_url=self._endpoint_url, config=config)
+        client: S3Client = self._client("s3", config)
         return client
 
     @cached_property
     def sqs(self) -> "SQSClient":
-        client: SQSClient = self._make("sqs", endpoint_url=self._endpoint_url, config=CONFIG)
+        client: SQSClient = self._client("sqs")
         return client
 
     @cached_property
     def events(self) -> "EventBridgeClient":
-        client: EventBridgeClient = self._make("events", endpoint_url=self._endpoint_url, config=CONFIG)
+        client: EventBridgeClient = self._client("events")
         return client
 
     @cached_property
     def secrets(self) -> "SecretsManagerClient":
-        client: SecretsManagerClient = self._make(
-            "secretsmanager", endpoint_url=self._endpoint_url, config=CONFIG
-        )
+        client: SecretsManagerClient = self._client("secretsmanager")
         return client

@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from aws_lambda_powertools.utilities.parameters import GetParameterError, SecretsProvider
+from botocore.exceptions import BotoCoreError, ClientError
 
 from nightlane.aws.clients import Clients
 from nightlane.upstream_settings import sendable_key
@@ -49,10 +49,10 @@ class UpstreamKey:
         return self._read_at is None or self._monotonic() - self._read_at >= seconds
 
     def _read(self) -> None:
-        provider = SecretsProvider(boto3_client=self._clients.secrets)
         try:
-            secret = provider.get(self._secret, force_fetch=True)
-        except GetParameterError as error:
+            secret = self._clients.secrets.get_secret_value(SecretId=self._secret)
+        except (BotoCoreError, ClientError) as error:
             raise ValueError(f"the secret {self._secret} cannot be read: {error}") from error
         self._read_at = self._monotonic()
-        self._key = sendable_key(str(secret))
+        text = secret["SecretString"] if "SecretString" in secret else secret["SecretBinary"].decode()
+        self._key = sendable_key(text)

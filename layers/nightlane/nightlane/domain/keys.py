@@ -4,6 +4,7 @@ import hashlib
 import re
 import secrets
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from nightlane.domain.quotas import NO_QUOTA, Quota
 
@@ -70,3 +71,10 @@ def issue(tenant: str, name: str, created_at: int, quota: Quota = NO_QUOTA) -> t
         raise ValueError(f"a name must be at most {MAX_NAME_LENGTH} printable characters")
     secret = PREFIX + secrets.token_urlsafe(RANDOM_BYTES)
     return secret, replace(ApiKey.of(secret, tenant, created_at, name), quota=quota)
+
+
+class Tenants(Protocol):
+    """Looks up API keys."""
+
+    def find_key(self, secret: str) -> ApiKey | None:
+        """Return the record of a key; None if the key is unknown."""

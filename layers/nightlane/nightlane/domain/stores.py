@@ -12,7 +12,7 @@ from nightlane.domain.admission_order import Slots, Waiting
 from nightlane.domain.batch import Batch, BatchError, Outcome
 from nightlane.domain.file import FilePurpose, StoredFile
 from nightlane.domain.handover import DrainStore
-from nightlane.domain.keys import ApiKey
+from nightlane.domain.keys import ApiKey, Tenants
 from nightlane.domain.learned import LearnedLimit
 from nightlane.domain.quotas import NO_SIZE, BatchSize
 from nightlane.domain.shard import Checkpoint, Shard, Suspicion
@@ -283,13 +283,6 @@ class FileStore(PendingFileStore, Protocol):
 
     def forget_file(self, file_id: str) -> None:
         """Stop waking the sweeper for a deleted file, once its object is deleted."""
-
-
-class Tenants(Protocol):
-    """Looks up API keys."""
-
-    def find_key(self, secret: str) -> ApiKey | None:
-        """Return the record of a key; None if the key is unknown."""
 
 
 class KeyStore(Tenants, Protocol):

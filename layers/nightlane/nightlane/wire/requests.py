@@ -71,7 +71,7 @@ def _short_unless_s3(file_id: str) -> str:
 class Request(BaseModel):
     """A JSON body. Strict: a string is not accepted as a number, and unknown keys are errors."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
 
 class ExpiresAfter(Request):
@@ -146,7 +146,7 @@ class CreatePendingFile(Request):
 class Query(BaseModel):
     """Query parameters. They arrive as text. Unknown ones, as in OpenAI's API, and empty ones are ignored."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     @model_validator(mode="before")
     @classmethod
@@ -176,7 +176,7 @@ class ListFiles(Query):
 class Fields(BaseModel):
     """The fields of a form. They arrive as text."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class FileExpiry(Fields):

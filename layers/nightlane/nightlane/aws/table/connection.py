@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
+
+from nightlane.aws.table.attributes import from_attribute, to_attribute
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -37,9 +38,6 @@ CONDITION_FAILED = "ConditionalCheckFailed"
 MAX_ATTEMPTS = 12
 MAX_KEYS_PER_READ = 100
 MAX_PAUSE_SECONDS = 2.0
-
-_serialize = TypeSerializer().serialize
-_deserialize = TypeDeserializer().deserialize
 
 
 class ConditionFailed(Exception):
@@ -68,12 +66,12 @@ class Key:
 
 def encode(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return an item in DynamoDB's typed form, without attributes that are None."""
-    return {name: _serialize(value) for name, value in values.items() if value is not None}
+    return {name: to_attribute(value) for name, value in values.items() if value is not None}
 
 
 def decode(item: Mapping[str, Any]) -> Item:
     """Return an item as Python values."""
-    return {name: _deserialize(value) for name, value in item.items()}
+    return {name: from_attribute(value) for name, value in item.items()}
 
 
 def update(key: Key, expression: str, values: Mapping[str, Any], condition: str | None = None) -> Item:

@@ -8,10 +8,11 @@ from hashlib import sha256
 from typing import Any
 
 from nightlane.aws.table.connection import Item, Key
+from nightlane.aws.table.quota_attribute import quota_from_item, quota_to_item
 from nightlane.domain.admission_order import Slots, Waiting
 from nightlane.domain.batch import Batch, BatchError, BatchRequest, BatchStatus, Outcome, Usage
 from nightlane.domain.file import FilePurpose, StoredFile
-from nightlane.domain.quotas import NO_QUOTA, BatchSize, Quota, quota_from_text, quota_to_text
+from nightlane.domain.quotas import BatchSize
 from nightlane.domain.shard import Part, Sample, Shard, Suspicion, part_prefix
 from nightlane.domain.tally import Tally
 from nightlane.domain.trouble import Rest, Trouble
@@ -172,15 +173,6 @@ def batch_from_item(item: Mapping[str, Any]) -> Batch:
         **_times(item),
         **_counts(item),
     )
-
-
-def quota_to_item(quota: Quota) -> str | None:
-    """Return the attribute `quota` of a batch or a key; None if nothing is limited."""
-    return None if quota == NO_QUOTA else quota_to_text(quota)
-
-
-def quota_from_item(item: Mapping[str, Any]) -> Quota:
-    return quota_from_text(item["quota"]) if "quota" in item else NO_QUOTA
 
 
 def _times(item: Mapping[str, Any]) -> dict[str, Any]:

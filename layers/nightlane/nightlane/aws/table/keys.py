@@ -12,7 +12,7 @@ from nightlane.aws.table.connection import (
     TransactionRefused,
     delete,
 )
-from nightlane.aws.table.items import quota_from_item, quota_to_item
+from nightlane.aws.table.quota_attribute import quota_from_item, quota_to_item
 from nightlane.domain.keys import ApiKey, digest
 
 if TYPE_CHECKING:
