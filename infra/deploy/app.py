@@ -19,8 +19,14 @@ def main() -> None:
         sys.exit(f"cdk.json: {error}")
     # The rehearsal's emulator runs the functions on this machine's Python instead of Lambda's.
     for_host = app.node.try_get_context("wheels") == "host"
-    code = build(HOST if for_host else Platform.of(deployment.architecture))
+    platform = HOST if for_host else Platform.of(deployment.architecture)
+    code = build(platform)
     print(code.sizes(), file=sys.stderr)
+    if platform.compiler is None:
+        print(
+            f"without bytecode, which takes each cold start about 0.5 s: install Python {platform.python}",
+            file=sys.stderr,
+        )
     stack = NightlaneStack(app, deployment=deployment, code=code)
     enforce_aws_solutions(app, stack, stack.bucket, stack.model_arns, stack.location_arns)
     app.synth()

@@ -9,16 +9,22 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+
+from .bytecode import compile_folder, find_python
 
 ROOT = Path(__file__).parents[2]
 BUILD = ROOT / ".build" / "lambda"
+# Where Lambda has the files of layers and of functions.
+LAYERS_PATH, FUNCTIONS_PATH = "/opt", "/var/task"
 MB = 1_000_000
-MAX_DEPENDENCIES_BYTES = 30 * MB
+# A quarter of it is bytecode.
+MAX_DEPENDENCIES_BYTES = 40 * MB
 # botocore has 27 MB of data on 400 services. These are the ones called; some credential providers need sts.
 SERVICES = frozenset({"dynamodb", "events", "s3", "sqs", "secretsmanager", "sts"})
 # The project's dependencies that only the command uses.
-NOT_ON_LAMBDA = ("openai", "platformdirs", "rich", "typer")
+NOT_ON_LAMBDA = ("boto3", "openai", "platformdirs", "rich", "typer")
 EXTENSION_SOURCE_SUFFIXES = frozenset({".c", ".h", ".pyx", ".pxd", ".pyi"})
 
 
@@ -26,7 +32,7 @@ class LayerTooLarge(Exception):
     """The dependencies are larger than `MAX_DEPENDENCIES_BYTES`."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Platform:
     """What the wheels are for: uv's platform name and a Python version; empty for this machine."""
 
@@ -38,6 +44,15 @@ class Platform:
         """The platform of Lambda's python3.13 on arm64 or x86_64."""
         machine = "aarch64" if architecture == "arm64" else "x86_64"
         return cls(f"{machine}-manylinux2014", "3.13")
+
+    @property
+    def folder(self) -> str:
+        return self.name or "host"
+
+    @cached_property
+    def compiler(self) -> Path | None:
+        """The Python that makes bytecode for this platform; None if it is not on this machine."""
+        return find_python(self.python) if self.python else Path(sys.executable)
 
 
 HOST = Platform()
@@ -66,13 +81,20 @@ class Code:
 def build(platform: Platform) -> Code:
     """Build all three in `.build`; the dependencies only if uv.lock, the platform or this file has changed.
 
+    They have bytecode if this machine has the platform's Python.
+
     Raises:
-        LayerTooLarge: the dependencies are larger than 30 MB unzipped.
+        LayerTooLarge: the dependencies are larger than `MAX_DEPENDENCIES_BYTES` unzipped.
         subprocess.CalledProcessError: uv could not get a wheel.
     """
-    shared = _copy("shared/python/nightlane", ROOT / "layers" / "nightlane" / "nightlane")
-    functions = _copy("functions/functions", ROOT / "functions")
-    return Code(_dependencies(platform), shared.parents[1], functions.parent)
+    built = BUILD / platform.folder
+    _copy(ROOT / "layers" / "nightlane" / "nightlane", built / "shared" / "python" / "nightlane")
+    _copy(ROOT / "functions", built / "functions" / "functions")
+    code = Code(_dependencies(platform), built / "shared", built / "functions")
+    if platform.compiler:
+        compile_folder(platform.compiler, code.shared, LAYERS_PATH)
+        compile_folder(platform.compiler, code.functions, FUNCTIONS_PATH)
+    return code
 
 
 def size_of(folder: Path) -> int:
@@ -80,22 +102,23 @@ def size_of(folder: Path) -> int:
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
-def _copy(name: str, source: Path) -> Path:
-    target = BUILD / name
+def _copy(source: Path, target: Path) -> None:
     shutil.rmtree(target, ignore_errors=True)
     # Two builds at once write the same files.
     shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
-    return target
 
 
 def _dependencies(platform: Platform) -> Path:
     key = hashlib.sha256((ROOT / "uv.lock").read_bytes() + Path(__file__).read_bytes()).hexdigest()[:12]
-    target = BUILD / f"dependencies-{platform.name or 'host'}-{key}"
+    compiled = "-compiled" if platform.compiler else ""
+    target = BUILD / f"dependencies-{platform.folder}-{key}{compiled}"
     if not target.exists():
         unfinished = target.with_name(f"{target.name}.unfinished")
         shutil.rmtree(unfinished, ignore_errors=True)
         _install(platform, unfinished / "python")
         _prune(unfinished / "python")
+        if platform.compiler:
+            compile_folder(platform.compiler, unfinished, LAYERS_PATH)
         unfinished.rename(target)
     if (size := size_of(target)) > MAX_DEPENDENCIES_BYTES:
         raise LayerTooLarge(
@@ -129,7 +152,6 @@ def _unused(packages: Path) -> Iterable[Path]:
     """Data of other AWS services, Swagger's web pages, and the sources of compiled extensions."""
     data = packages / "botocore" / "data"
     yield from (path for path in data.iterdir() if path.is_dir() and path.name not in SERVICES)
-    yield packages / "boto3" / "data"
     yield packages / "bin"
     yield from packages.glob("aws_lambda_powertools/**/swagger_ui/*.min.*")
     yield from (path for path in packages.rglob("*") if path.suffix in EXTENSION_SOURCE_SUFFIXES)

@@ -11,7 +11,27 @@ from infra.resources import functions
 from nightlane.settings import Settings
 
 pytestmark = pytest.mark.xdist_group("cdk")
-NOT_IN_LAMBDA = ("openai", "moto", "aws_cdk", "jsii", "typer", "rich", "pytest", "infra")
+NOT_IN_LAMBDA = (
+    "boto3",
+    "s3transfer",
+    "openai",
+    "moto",
+    "aws_cdk",
+    "jsii",
+    "typer",
+    "rich",
+    "pytest",
+    "infra",
+)
+
+# The modules of the layers and of the functions that have no bytecode.
+COMPILED_BY_THE_IMPORT = """
+from pathlib import Path
+specs = [each.__spec__ for each in sys.modules.values() if getattr(each, "__spec__", None)]
+own = [each for each in specs if each.cached and each.origin.startswith(tuple(sys.path[-3:]))]
+assert len(own) > 500
+print("compiled:", *(each.origin for each in own if not Path(each.cached).exists()))
+"""
 
 
 @pytest.mark.parametrize(("architecture", "machine"), [("arm64", "aarch64"), ("x86_64", "x86_64")])
@@ -24,12 +44,13 @@ def test_the_dependencies_are_wheels_for_lambda_and_small_enough(architecture: s
     assert [name for name in NOT_IN_LAMBDA if (packages / name).exists()] == []
 
 
-def test_the_layers_have_everything_that_the_handlers_import() -> None:
+def test_the_layers_have_everything_that_the_handlers_import_and_its_bytecode() -> None:
     code = build(HOST)
     paths = [str(code.functions), *(str(layer / "python") for layer in (code.dependencies, code.shared))]
     modules = [spec.module for spec in functions(Settings())]
     # Without site-packages, so that every import must come from the layers.
-    script = f"import sys; sys.path += {paths!r}\n" + "\n".join(f"import {module}" for module in modules)
+    imports = "\n".join(f"import {module}" for module in modules)
+    script = f"import sys; sys.path += {paths!r}\n{imports}\n{COMPILED_BY_THE_IMPORT}"
     environment = {"AWS_DEFAULT_REGION": "us-east-1"}
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-B", "-c", script],
@@ -39,6 +60,7 @@ def test_the_layers_have_everything_that_the_handlers_import() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["compiled:"]
 
 
 def test_the_functions_have_the_files_of_the_console() -> None:
