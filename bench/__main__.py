@@ -5,6 +5,7 @@ from pathlib import Path
 
 from bench import (
     adaptive,
+    coldstart,
     comparison,
     cost,
     dashboard,
@@ -48,6 +49,7 @@ BENCHMARKS = {
     "idle": idle.measure,
     "adaptive": adaptive.measure,
     "interactive": interactive.measure,
+    "coldstart": coldstart.measure,
     "dashboard": dashboard.measure,
 }
 MAX_LINES = 50_000
