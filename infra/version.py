@@ -15,7 +15,8 @@ DIGITS = 8
 def checkout_version(root: Path = ROOT) -> str:
     """The version of a checkout, such as `0.1.0+3f2a91c4`; the digits change with the deployed code."""
     digest = hashlib.sha256()
-    sources = (file for folder in DEPLOYED for file in (root / folder).rglob("*.py"))
+    found = (file for folder in DEPLOYED for file in (root / folder).rglob("*"))
+    sources = (file for file in found if file.is_file() and "__pycache__" not in file.parts)
     for file in sorted([*sources, *(root / each for each in FILES)]):
         digest.update(f"{file.relative_to(root)}\0".encode() + file.read_bytes() + b"\0")
     release = tomllib.loads((root / "pyproject.toml").read_text())["project"]["version"]

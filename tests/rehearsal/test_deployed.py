@@ -6,8 +6,11 @@ from pathlib import Path
 
 import openai
 import pytest
+from typer.testing import CliRunner
 
+from infra.cli.app import app
 from infra.cli.deploying.one_line import TENANT
+from infra.cli.deploying.options import ExitCode
 from infra.cli.mock.process import MockUpstream
 from infra.version import checkout_version
 from tests.clients.suites import run_node
@@ -75,6 +78,15 @@ def test_status_shows_version_alarms_batches_and_queues(deployed: Deployed) -> N
     messages = {each["name"]: each["waiting"] for each in status["queues"]}
     assert set(messages) == {"plan", "infer", "assemble", "notify", "dead", "infer-dead"}
     assert messages["dead"] == messages["infer-dead"] == 0
+
+
+def test_a_deployment_with_a_problem_is_refused(deployed: Deployed) -> None:
+    """The checkout's own cdk.json has a placeholder for the endpoint."""
+    refused = CliRunner().invoke(app, ["deploy", "--yes"])
+    assert refused.exit_code == ExitCode.FAILED
+    assert "is the placeholder" in refused.stdout
+    assert "not deployed, because of the problems above" in refused.stderr
+    assert CliRunner().invoke(app, ["doctor"]).exit_code == ExitCode.FAILED
 
 
 def test_the_suite_of_the_official_node_client_passes(instance: Instance, node_client: Path) -> None:

@@ -3,20 +3,25 @@
 from typing import Any
 
 import boto3
-import pytest
+from typer.testing import CliRunner
 
-from tests.rehearsal.conftest import BIN, STACK, Deployed, nightlane, run
+from infra.cli.app import app
+from infra.cli.deploying.options import ExitCode
+from tests.rehearsal.conftest import STACK, Deployed, run
 
 
 def test_destroy_asks_for_the_name_and_deletes_everything(deployed: Deployed) -> None:
     config = deployed.options[:2]
-    with pytest.raises(AssertionError, match="is not Rehearsal: nothing was deleted"):
-        run(BIN / "nightlane", "destroy", *config, "--confirm", "Other")
-    printed = nightlane("destroy", *config, "--confirm", STACK)
+    declined = CliRunner().invoke(app, ["destroy", *config], input="Other\n")
+    assert (declined.exit_code, "is not Rehearsal: nothing was deleted" in declined.stderr) == (
+        ExitCode.DECLINED,
+        True,
+    )
+    assert "deleted: the table" in declined.stdout
+    run("destroy", *config, "--confirm", STACK)
     dynamodb: Any = boto3.client("dynamodb")
     sqs: Any = boto3.client("sqs")
-    assert "deleted: the table" in printed
     assert dynamodb.list_tables()["TableNames"] == []
     assert sqs.list_queues().get("QueueUrls", []) == []
-    with pytest.raises(AssertionError, match=f"no stack named {STACK}"):
-        nightlane("status", "--stack", STACK)
+    missing = CliRunner().invoke(app, ["status", "--stack", STACK])
+    assert (missing.exit_code, f"no stack named {STACK}" in missing.stderr) == (ExitCode.FAILED, True)

@@ -12,6 +12,7 @@ from nightlane.aws.signing import SigV4Signer
 
 from ..aws_session import aws_errors, client_of, clients_of, code_of, operator_session, valid_endpoint
 from ..deployed_stack import DeployedStack, find_stack
+from ..errors import CommandError
 
 if TYPE_CHECKING:
     import boto3
@@ -97,7 +98,7 @@ class Account:
         try:
             with aws_errors():
                 answer = self.client("ssm").get_parameter(Name=BOOTSTRAP_PARAMETER)
-        except Exception as error:
+        except CommandError as error:
             if code_of(error.__cause__) == "ParameterNotFound":
                 return None
             raise
@@ -151,7 +152,7 @@ class Account:
                     for page in pages.paginate(StackName=stack)
                     for each in page["StackResourceSummaries"]
                 ]
-        except Exception as error:
+        except CommandError as error:
             if "does not exist" in str(error.__cause__):
                 return {}
             raise

@@ -3,8 +3,8 @@
 import json
 import re
 import subprocess
-from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
@@ -19,6 +19,7 @@ EVENT = re.compile(
     r"^\S+ \|\s*(?P<done>\d+)(?:/(?P<total>\d+))? \| [^|]+ \| (?P<status>\w+)\s*\| (?P<kind>\S+)"
 )
 LINES_SHOWN = 30
+INTERRUPTED = "interrupted; CloudFormation continues what it has begun: `nightlane status` shows it"
 OUTPUT, LOG = Path(".build/cdk.out"), Path(".build/cdk.log")
 
 
@@ -30,6 +31,7 @@ class Cdk:
         self._context = [part for name, value in context.items() for part in ("-c", f"{name}={value}")]
         self._console = console
         self._log = checkout.root / LOG
+        self._log.unlink(missing_ok=True)
 
     def has_made(self, stack: str) -> bool:
         """Whether a template of the stack is there, of whatever settings."""
@@ -68,43 +70,47 @@ class Cdk:
 
     def _run(self, what: str, *arguments: str) -> str:
         """Run a command, and return its output, which is also in the log."""
-        command, last, output = [str(self._checkout.cli), "--ci", "--no-color", *arguments], deque[str](), []
+        command, output = [str(self._checkout.cli), "--ci", "--no-color", *arguments], list[str]()
         self._log.parent.mkdir(exist_ok=True)
-        with (
-            self._log.open("a") as log,
-            self._progress() as progress,
-            subprocess.Popen(  # noqa: S603
-                command,
-                cwd=self._checkout.root,
-                env=self._checkout.environment,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-            ) as process,
-        ):
+        try:
+            with (
+                self._log.open("a") as log,
+                self._progress(what) as advance,
+                subprocess.Popen(  # noqa: S603
+                    command,
+                    cwd=self._checkout.root,
+                    env=self._checkout.environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    text=True,
+                ) as process,
+            ):
+                assert process.stdout is not None
+                for line in process.stdout:
+                    log.write(line)
+                    output.append(line)
+                    advance(line)
+        except KeyboardInterrupt as error:
+            raise CommandError(INTERRUPTED) from error
+        if process.returncode != 0:
+            shown = "".join(output[-LINES_SHOWN:])
+            raise CommandError(f"{what}: `cdk {arguments[0]}` failed; its output is in {self._log}\n{shown}")
+        return "".join(output)
+
+    @contextmanager
+    def _progress(self, what: str) -> Iterator[Callable[[str], None]]:
+        """Show what is being done, and its progress. Yields a function that reads a line of output."""
+        if not self._console.is_terminal:
+            self._console.print(f"{what} …")
+        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+        hidden = not self._console.is_terminal
+        with Progress(*columns, console=self._console, transient=True, disable=hidden) as progress:
             task = progress.add_task(what, total=None)
-            assert process.stdout is not None
-            for line in process.stdout:
-                log.write(line)
-                output.append(line)
-                last = deque([*last, line], LINES_SHOWN)
+
+            def advance(line: str) -> None:
                 if event := EVENT.match(line):
                     total = int(event["total"]) if event["total"] else None
                     progress.update(task, completed=int(event["done"]), total=total)
-        if process.returncode != 0:
-            raise CommandError(
-                f"{what}: `cdk {arguments[0]}` failed; all of its output is in {self._log}\n{''.join(last)}"
-            )
-        return "".join(output)
 
-    def _progress(self) -> Progress:
-        return Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            console=self._console,
-            transient=True,
-            disable=not self._console.is_terminal,
-        )
+            yield advance

@@ -79,10 +79,10 @@ def deploy(
         if test and configuration.deployment.vpc_endpoint_ids and base_url is None:
             console.print("the API is private, so no batch is run: pass --base-url where it can be reached")
         elif test:
-            run_one_line(console, account, stack, url, model, tenant, patience)
+            _run_one_line(console, account, stack, url, model, tenant, patience)
 
 
-def run_one_line(
+def _run_one_line(
     console: Console,
     account: Account,
     stack: DeployedStack,
