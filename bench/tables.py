@@ -98,7 +98,7 @@ def compared(name: str) -> str:
         cells = rows.setdefault(f"{what} ({unit})", {})
         cells[server] = figure.shown + (f" ({note})" if note else "")
     cells_of = [[what, *(cells.get(server, "") for server in servers)] for what, cells in rows.items()]
-    return _markdown(["", *servers], cells_of)
+    return markdown(["", *servers], cells_of)
 
 
 def _bill(shape: Shape) -> float:
