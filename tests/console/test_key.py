@@ -38,6 +38,16 @@ def test_a_forgotten_key_is_asked_for_again(console: Console) -> None:
     assert page.evaluate("sessionStorage.length") == 0
 
 
+def test_a_page_that_cannot_be_loaded_says_so(console: Console) -> None:
+    page = console.open()
+    expect(page.get_by_role("heading", name="Batches", exact=True)).to_be_visible()
+    page.route("**/console/endpoints.js", lambda route: route.abort())
+    console.watched.may_violate = True  # The browser logs what it could not load.
+    page.get_by_role("link", name="Endpoints").click()
+    expect(page.get_by_role("alert")).to_contain_text("The server cannot be reached")
+    expect(page.get_by_role("button", name="Try again")).to_be_visible()
+
+
 def test_the_address_is_kept_while_the_key_is_asked_for(console: Console) -> None:
     page = console.open("#/files")
     expect(page.get_by_role("heading", name="Files", exact=True)).to_be_visible()

@@ -51,12 +51,12 @@ async function showPage() {
   const [name = "batches", ...parameters] = location.hash.replace(/^#\/?/, "").split("/").filter(Boolean);
   const tab = TABS.find((each) => each.name === name) ?? TABS[0];
   showFrame(tab.name);
-  const page = await (name === "batches" && parameters.length ? ONE_BATCH() : tab.load());
-  if (signal.aborted) return;
-  document.title = `${page.title} · Nightlane`;
-  replace(main);
   const api = new Api(BASE, key, reject);
   try {
+    const page = await (name === "batches" && parameters.length ? ONE_BATCH() : tab.load());
+    if (signal.aborted) return;
+    document.title = `${page.title} · Nightlane`;
+    replace(main);
     await page.show(main, { api, parameters: parameters.map(decodeURIComponent), signal, announce, go });
   } catch (error) {
     if (!signal.aborted) showError(error);
