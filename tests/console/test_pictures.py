@@ -58,7 +58,7 @@ def resize(page: Page, size: tuple[int, int]) -> None:
 def test_pictures_of_the_list_and_of_one_batch(shown: Console, scene: Scene) -> None:
     page = shown.open(key=KEY)
     expect(page.locator("li.batch")).to_have_count(8)
-    expect(page.locator("li.batch .badge").first).to_have_text("Waiting", timeout=10_000)
+    expect(page.locator("li.batch .badge").first).to_have_text("Waiting")
     page.wait_for_timeout(FRAME_MS * 10 if FOR_DOCS else 0)
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)
@@ -73,7 +73,7 @@ def test_pictures_of_the_list_and_of_one_batch(shown: Console, scene: Scene) -> 
     page.wait_for_timeout(FRAME_MS * 20 if FOR_DOCS else 0)
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)
-        resize(page, (DESKTOP[0], 1_060))
+        resize(page, (DESKTOP[0], 1_180))
         take(page, f"batch-{scheme}.png")
         resize(page, PHONE)
         take(page, f"phone-batch-{scheme}.png")
