@@ -29,7 +29,7 @@ def addresses(home: HomeInstance) -> Iterator[dict[str, str]]:
     """The address of each page, with batches in several states."""
     ended = home.wait(home.create(chat_lines(30, bad=4, latency=0.01), metadata={"name": "Ended"}).id)
     invalid = home.wait(home.create(b"{}\n").id)
-    running = home.create(chat_lines(3_000), metadata={"name": "Running"})
+    running = home.create(chat_lines(2_000, latency=2), metadata={"name": "Running"})
     yield {
         "batches": "#/batches",
         "ended": f"#/batches/{ended.id}",
@@ -164,5 +164,4 @@ def test_the_policy_stops_what_the_page_must_not_do(console: Console) -> None:
         "style-src-attr",
         "connect-src",
     }
-    page.evaluate("window.violations = []")
-    console.watched.problems.clear()
+    console.watched.may_violate = True

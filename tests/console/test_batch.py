@@ -30,7 +30,7 @@ def test_the_bar_of_a_running_batch_moves_to_the_end_without_a_reload(
     page = console.open_batch(batch.id)
     page.evaluate(WATCH_BAR)
     expect(page.get_by_text("Completed", exact=True).first).to_be_visible()
-    expect(page.locator("h1 + .badge")).to_have_text("Completed", timeout=30_000)
+    expect(page.locator("h1 + .badge")).to_have_text("Completed")
     seen = page.evaluate("window.seen")
     assert seen == sorted(seen)
     assert seen[-1] == 100
@@ -42,14 +42,14 @@ def test_results_appear_as_they_come_and_show_their_json(console: Console, home:
     batch = home.create(chat_lines(60))
     page = console.open_batch(batch.id)
     results = page.get_by_role("region", name="Results")
-    expect(results.get_by_role("listitem")).to_have_count(60, timeout=30_000)
+    expect(results.get_by_role("listitem")).to_have_count(60)
     last = results.get_by_role("listitem").last
     last.locator("summary").click()
     expect(last.locator("pre")).to_contain_text('"status_code": 200')
 
 
 def test_cancel_asks_first_and_then_cancels(console: Console, home: HomeInstance) -> None:
-    batch = home.create(chat_lines(3_000))
+    batch = home.create(chat_lines(2_000, latency=1))
     page = console.open_batch(batch.id)
     page.get_by_role("button", name="Cancel").click()
     page.get_by_role("dialog").get_by_role("button", name="Keep it running").click()
@@ -57,7 +57,7 @@ def test_cancel_asks_first_and_then_cancels(console: Console, home: HomeInstance
     assert home.client.batches.retrieve(batch.id).status == "in_progress"
     page.get_by_role("button", name="Cancel").click()
     page.get_by_role("dialog").get_by_role("button", name="Cancel the batch").click()
-    expect(page.locator("h1 + .badge")).to_have_text("Cancelled", timeout=20_000)
+    expect(page.locator("h1 + .badge")).to_have_text("Cancelled")
     expect(page.get_by_role("button", name="Cancel")).to_have_count(0)
     assert home.client.batches.retrieve(batch.id).status == "cancelled"
 
@@ -112,14 +112,14 @@ def test_an_invalid_input_file_is_explained_line_by_line(console: Console, home:
 
 
 def test_a_batch_that_waits_for_a_slot_says_so(console: Console, home: HomeInstance) -> None:
-    running = [home.create(chat_lines(500)) for _ in range(2)]
+    running = [home.create(chat_lines(500, latency=1)) for _ in range(2)]
     waiting = home.create(chat_lines(5))
     page = console.open_batch(waiting.id)
     expect(page.get_by_role("status")).to_contain_text("Waiting for a slot")
     expect(page.locator("h1 + .badge")).to_have_text("Waiting")
     for batch in running:
         home.client.batches.cancel(batch.id)
-    expect(page.locator("h1 + .badge")).to_have_text("Completed", timeout=20_000)
+    expect(page.locator("h1 + .badge")).to_have_text("Completed")
     expect(page.get_by_role("status")).to_have_count(0)
 
 
@@ -154,7 +154,7 @@ def test_a_batch_whose_endpoint_refuses_shows_its_last_words(
     batch = refusing.create(chat_lines(40))
     page = console.open_batch(batch.id)
     callout = page.get_by_role("status")
-    expect(callout).to_contain_text("The endpoint does not take requests", timeout=20_000)
+    expect(callout).to_contain_text("The endpoint does not take requests")
     expect(callout).to_contain_text("429 Too many requests.")
     refusing.client.batches.cancel(batch.id)
 

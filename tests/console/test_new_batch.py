@@ -159,6 +159,8 @@ def test_a_model_that_no_endpoint_has_is_a_warning(console: Console) -> None:
 
 def test_a_file_can_be_dropped_and_chosen_by_keyboard(console: Console) -> None:
     page = open_page(console)
+    # From now on the browser reports choosers; to switch this on takes it a moment.
+    page.on("filechooser", lambda _: None)
     script = """(text) => {
       const data = new DataTransfer();
       data.items.add(new File([text], "dropped.jsonl"));

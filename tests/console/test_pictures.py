@@ -37,7 +37,9 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
 
 @pytest.fixture
 def shown(open_console: Callable[..., Console], scene: Scene) -> Console:
-    console = open_console(str(scene.server.client.base_url).rstrip("/"), device_scale_factor=2)
+    console = open_console(
+        str(scene.server.client.base_url).rstrip("/"), device_scale_factor=2 if FOR_DOCS else 1
+    )
     scene.show_ages(console.page)
     return console
 
