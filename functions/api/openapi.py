@@ -16,6 +16,7 @@ from functions.api.methods import routes_of
 from functions.api.operation import BINARY, Operation, operation_of
 from nightlane.domain.endpoints import ENDPOINTS
 from nightlane.wire import objects
+from nightlane.wire.estimates import EstimateBatch
 from nightlane.wire.requests import BATCH_ID_PATTERN, CreateBatch
 
 Json = dict[str, Any]
@@ -53,8 +54,9 @@ def openapi_document(app: APIGatewayRestResolver, extra_endpoints: Sequence[str]
     """
     operations = list(_operations(app))
     references, schemas = _schemas([each for _, _, each in operations])
-    endpoint = schemas[CreateBatch.__name__]["properties"]["endpoint"]
-    endpoint["enum"] = [*ENDPOINTS, *extra_endpoints]
+    for body in (CreateBatch, EstimateBatch):
+        endpoint = schemas[body.__name__]["properties"]["endpoint"]
+        endpoint["enum"] = [*ENDPOINTS, *extra_endpoints]
     paths: Json = {}
     for path, method, each in operations:
         paths.setdefault(path, {})[method] = _operation(path, each, references)
