@@ -67,7 +67,7 @@ RESTING: dict[str, Any] = UPSTREAM | {
     "limit": {"now": 4, "max": None},
     "requests": 912,
     "refusals": 311,
-    "resting_until": NOW + HOUR // 2 + 30,
+    "resting_until": NOW + 39 * 60,
     "last_error": {
         "kind": "rate_limit",
         "status": 429,
@@ -82,7 +82,7 @@ CLOSED: dict[str, Any] = UPSTREAM | {
     "limit": {"now": None, "max": 128},
     "requests": 20_110,
     "refusals": 0,
-    "active_hours": {"hours": "22:00-06:00 UTC", "opens_at": NOW + 2 * HOUR + 100, "closes_at": None},
+    "active_hours": {"hours": "22:00-06:00 UTC", "opens_at": NOW + 2 * HOUR + 1_800, "closes_at": None},
 }
 
 

@@ -30,7 +30,7 @@ def test_each_endpoint_shows_its_limit_refusals_hours_and_last_error(console: Co
             "Resting",
             "4",
             "311 · 34 %",
-            "tried again in 30 min",
+            "tried again in 3",
             "429 rate_limit",
             "refuses requests",
         ),
