@@ -47,8 +47,10 @@ export class Upload {
 
   /** Give up what has been uploaded. */
   async discard() {
-    if (this.id) await this.api.post(`uploads/${this.id}/cancel`).catch(() => {});
+    const { id } = this;
+    // At once, because the next upload may begin before the server has cancelled this one.
     [this.id, this.parts, this.sent] = [null, [], []];
+    if (id) await this.api.post(`uploads/${id}/cancel`).catch(() => {});
   }
 
   /** @param {AbortSignal} signal @returns {Promise<StoredFile>} */
