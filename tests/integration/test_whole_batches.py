@@ -188,7 +188,9 @@ def test_a_worker_out_of_time_hands_its_shard_back_and_no_line_runs_twice(
         pass
     shard = nightlane.ports.batches.get_shard(batch_id, 0)
     assert shard.strikes == 0
-    assert 1 < shard.epoch <= shard.commits
+    # On a slow machine, a worker may be out of time before its first request.
+    assert shard.epoch > 1
+    assert shard.commits > 1
     nightlane.run()
     batch = nightlane.batch(batch_id)
     assert (batch.status, batch.completed) == (BatchStatus.COMPLETED, 60)
