@@ -12,6 +12,7 @@ from nightlane.domain.inference.limiter import Ended, Limiter
 
 REFUSED_SECONDS = 0.005
 SLOTS = 64
+TOKENS_PER_SECOND = 50.0
 Steps = Generator[Event, None, None]
 
 
@@ -37,6 +38,9 @@ class Upstream:
 
     def draw_seconds(self) -> float:
         return self._seconds * self._random.lognormvariate(-(self._sigma**2) / 2, self._sigma)
+
+    def tokens_of(self, seconds: float) -> int:
+        return max(1, round(seconds * TOKENS_PER_SECOND))
 
     def serve(self, seconds: float) -> Steps:
         yield self.env.timeout(seconds)
@@ -108,9 +112,6 @@ class SharedQueue(Queue):
             yield self.env.timeout(seconds)
 
 
-TOKENS_PER_SECOND = 50.0
-
-
 @dataclass
 class Client:
     """Sends as many requests as its limiter allows."""
@@ -145,7 +146,7 @@ class Client:
         else:
             yield env.timeout(REFUSED_SECONDS)
         self.in_flight -= 1
-        tokens = max(1, round(seconds * TOKENS_PER_SECOND))
+        tokens = upstream.tokens_of(seconds)
         self.limiter.on_outcome(Ended(began, env.now, self.in_flight, not reply.accepted, tokens))
         self._note(reply, (env.now - began) / tokens)
         self.fill()

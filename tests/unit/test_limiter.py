@@ -171,6 +171,15 @@ def test_with_long_prompts_and_answers_of_any_length_a_target_keeps_the_server_b
     assert client.rate(200, 1_200) >= 0.8 * 16 / 4.5
 
 
+def test_chance_does_not_keep_the_limit_low_where_the_seconds_have_nothing_to_do_with_the_tokens() -> None:
+    class SameLength(Queue):
+        def tokens_of(self, seconds: float) -> int:  # noqa: ARG002 (the simulation's)
+            return 25
+
+    client = simulate(Limiter(32, target=1.15 * TOKEN_SECONDS), lambda env: SameLength(env, 16), 60)
+    assert client.rate(10, 60) >= 0.95 * 16 / 0.5
+
+
 def test_with_a_target_bursts_of_other_users_seldom_wait() -> None:
     def make(env: Environment) -> Upstream:
         return SharedQueue(env, 16, seconds=4.0, sigma=1.0)
@@ -179,7 +188,7 @@ def test_with_a_target_bursts_of_other_users_seldom_wait() -> None:
     assert isinstance(client.upstream, SharedQueue)
     waits = quantiles(client.upstream.waits, n=20)
     assert waits[9] == 0, "half of them"
-    assert waits[-1] < 2.5
+    assert waits[-1] < 3
     # They leave three quarters of the slots.
     assert client.rate(0, 1_200) >= 0.6 * 0.75 * 16 / 4.0
 

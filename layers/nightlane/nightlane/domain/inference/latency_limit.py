@@ -10,8 +10,8 @@ The answers that come first are the short ones, and in their seconds per token t
 for more. So each answer is compared with what it should take: its tokens at the fastest pace seen, and the
 rest of the target, which is for prompt and wait, in equal parts for answers of all lengths.
 
-The other users of an endpoint come in bursts. So the level falls after a few slow answers, and rises slowly
-once it has fallen: if it came back within seconds, every burst would find a full server.
+The other users of an endpoint come in bursts. So the level falls after a few answers that are far too slow,
+and then rises slowly for a while: if it came back within seconds, every burst would find a full server.
 """
 
 # The level to begin with when nothing is known: people who use the endpoint must not notice the start.
@@ -19,8 +19,10 @@ FIRST_LEVEL = 4
 MIN_WINDOW_ANSWERS = 4
 # By how much one window may change the level.
 MAX_FALL, MAX_RISE = 0.5, 2.0
-# Once it has fallen, the level rises by one, or by this share, after so many windows that met the target.
-SLOW_RISE, SLOW_RISE_WINDOWS = 1 / 16, 4
+# If the target is less than this share of what was measured, it is a burst; anything less may be chance.
+BURST_RATIO = 0.7
+# Then the level rises slowly for so many windows: by one, or by this share, after every few of them.
+SLOW_WINDOWS, SLOW_RISE, WINDOWS_PER_RISE = 32, 1 / 16, 4
 # The weight of one answer in the mean number of tokens.
 SMOOTHING = 1 / 256
 # By how much one answer makes the fastest pace slower, so that an exception is forgotten.
@@ -36,8 +38,7 @@ class LatencyLimit:
         self.level = min(self._maximum, max(1.0, FIRST_LEVEL if start is None else start))
         self._known_answers = 0
         self._mean_tokens = 0.0
-        self._has_fallen = False
-        self._good_windows = 0
+        self._slow_windows = 0
         self._begin_window(0.0)
 
     def _begin_window(self, now: float) -> None:
@@ -67,21 +68,22 @@ class LatencyLimit:
     def _change(self, now: float) -> None:
         """Change the level if there are enough answers, and begin another window."""
         ratio = self._expected_seconds / self._seconds if self._seconds else MAX_RISE
-        if ratio < 1 and self._answers >= MIN_WINDOW_ANSWERS:
+        is_full = self._answers >= max(MIN_WINDOW_ANSWERS, self.level)
+        if self._answers >= MIN_WINDOW_ANSWERS and ratio < BURST_RATIO:
+            self._slow_windows = SLOW_WINDOWS
+        elif not is_full:
+            return
+        if ratio < 1:
             self.level = max(1.0, self.level * max(MAX_FALL, ratio))
-            self._has_fallen, self._good_windows = True, 0
-            self._begin_window(now)
-        elif self._answers >= max(MIN_WINDOW_ANSWERS, self.level):
-            self._good_windows += 1
-            if self._max_in_flight >= int(self.level):
-                self._rise(ratio)
-            self._begin_window(now)
+        elif self._max_in_flight >= int(self.level):
+            self._rise(ratio)
+        self._begin_window(now)
 
     def _rise(self, ratio: float) -> None:
-        if not self._has_fallen:
-            step = self.level * (min(MAX_RISE, ratio) - 1)
-        elif self._good_windows >= SLOW_RISE_WINDOWS:
-            step, self._good_windows = self.level * SLOW_RISE, 0
-        else:
-            return
+        step = self.level * (min(MAX_RISE, ratio) - 1)
+        if self._slow_windows:
+            self._slow_windows -= 1
+            if self._slow_windows % WINDOWS_PER_RISE:
+                return
+            step = self.level * SLOW_RISE
         self.level = min(self._maximum, self.level + max(1.0, step))
