@@ -17,9 +17,6 @@ from nightlane.aws.clients import CONFIG, Clients
 
 from .errors import CommandError
 
-# What AWS returns for credentials that are wrong, or of an account in which the region is not enabled.
-UNKNOWN_CREDENTIALS = ("InvalidClientTokenId", "UnrecognizedClientException", "AuthFailure")
-
 
 def operator_session() -> boto3.Session:
     """The credentials and the region of the environment.

@@ -112,7 +112,7 @@ def deployed(
     context = {"nightlane": CONTEXT | {"upstreams": upstreams}, "wheels": "host"}
     config.write_text(json.dumps({"context": context}))
     options = ("--config", str(config), "--base-url", f"{aws.endpoint_url}/_aws/execute-api/{{api}}/v1")
-    printed = run("deploy", "--yes", *options)
+    printed = run("deploy", "--yes", "--patience", "300", *options)
     return Deployed(options, printed, json.loads(nightlane("status", "--json", *options)))
 
 

@@ -26,9 +26,11 @@ OUTPUT, LOG = Path(".build/cdk.out"), Path(".build/cdk.log")
 class Cdk:
     """The CDK CLI of a checkout. Each method raises CommandError if it fails."""
 
-    def __init__(self, checkout: Checkout, context: Mapping[str, str], console: Console) -> None:
+    def __init__(self, checkout: Checkout, context: Mapping[str, str], region: str, console: Console) -> None:
         self._checkout = checkout
         self._context = [part for name, value in context.items() for part in ("-c", f"{name}={value}")]
+        # Also if boto3 found it in a variable or a file that the CDK does not read.
+        self._region = {"AWS_REGION": region, "AWS_DEFAULT_REGION": region}
         self._console = console
         self._log = checkout.root / LOG
         self._log.unlink(missing_ok=True)
@@ -79,7 +81,7 @@ class Cdk:
                 subprocess.Popen(  # noqa: S603
                     command,
                     cwd=self._checkout.root,
-                    env=self._checkout.environment,
+                    env=self._checkout.environment | self._region,
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.STDOUT,

@@ -62,7 +62,7 @@ def deploy(
         checkout.install_tools()
         # The CDK reads the checkout's own file by itself.
         context = {} if configuration.path == checkout.config else configuration.context
-        cdk, name = Cdk(checkout, context, console), configuration.deployment.stack_name
+        cdk, name = Cdk(checkout, context, account.region, console), configuration.deployment.stack_name
         cdk.synthesise()
         _preview(console, cdk.changes(name), account.stack(name), name)
         if dry_run:

@@ -47,7 +47,7 @@ def destroy(
             raise typer.Exit(ExitCode.DECLINED)
         checkout.install_tools()
         context = {} if configuration.path == checkout.config else configuration.context
-        cdk = Cdk(checkout, context, console)
+        cdk = Cdk(checkout, context, account.region, console)
         # What the template says does not matter any more.
         if not cdk.has_made(name):
             cdk.synthesise()
