@@ -84,7 +84,8 @@ def race(start: Start, lines: int) -> Race:
         with ThreadPoolExecutor(CREATES) as pool:
             answers = list(pool.map(create, range(CREATES)))
         seconds = time.monotonic() - began
-        batches = _wait(client.with_options(timeout=WAIT_SECONDS))
+        # Retries, because a server may have closed one of the ten idle connections.
+        batches = _wait(client.with_options(timeout=WAIT_SECONDS, max_retries=5))
         runs = upstream.statistics()["requests"] / lines
     returned = {batch_id for _, batch_id in answers if batch_id}
     return Race(Counter(status for status, _ in answers), len(returned), batches, runs, seconds)
