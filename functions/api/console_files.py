@@ -10,11 +10,9 @@ from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from aws_lambda_powertools.event_handler import Response
-from aws_lambda_powertools.event_handler.router import APIGatewayRouter
-from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
-
+from functions.api.http import Request, Response
 from functions.api.operation import ANY, HTML, Operation
+from functions.api.routing import Routes
 from nightlane.domain.errors import NotFound
 from nightlane.domain.ports import Blobs, Ports
 from nightlane.settings import ApiSettings
@@ -61,35 +59,38 @@ def content_security_policy(blobs: Blobs) -> str:
     )
 
 
-def routes(ports: Ports[ApiSettings]) -> APIGatewayRouter:
-    router = APIGatewayRouter()
+def routes(ports: Ports[ApiSettings]) -> Routes:
+    router = Routes()
 
     @cache
     def page_policy() -> str:
         return content_security_policy(ports.blobs)
 
-    @router.get("/console")
-    @Operation("readConsole", "Open the console, a page for browsers", content=HTML, is_public=True)
-    def page() -> Response[str]:
+    @router.get(
+        "/console",
+        Operation("readConsole", "Open the console, a page for browsers", content=HTML, is_public=True),
+    )
+    def page(request: Request) -> Response:
         headers = {"Content-Security-Policy": page_policy()}
-        return _response(router.current_event, console_files()[PAGE], headers)
+        return _response(request, console_files()[PAGE], headers)
 
-    @router.get("/console/<file>")
-    @Operation("readConsoleFile", "Read a file of the console", content=ANY, is_public=True)
-    def file(file: str) -> Response[str]:
-        event = router.current_event
+    @router.get(
+        "/console/{file}",
+        Operation("readConsoleFile", "Read a file of the console", content=ANY, is_public=True),
+    )
+    def file(request: Request, file: str) -> Response:
         # The page is served at one address only, because its links are relative.
         found = console_files().get(file) if file != PAGE else None
         if found is None:
-            raise NotFound(f"Invalid URL (GET {event.request_context.path})")
-        return _response(event, found, {"Content-Security-Policy": "default-src 'none'"})
+            raise NotFound(f"Invalid URL (GET {request.shown_path})")
+        return _response(request, found, {"Content-Security-Policy": "default-src 'none'"})
 
     return router
 
 
-def _response(event: APIGatewayProxyEvent, file: ConsoleFile, headers: dict[str, str]) -> Response[str]:
+def _response(request: Request, file: ConsoleFile, headers: dict[str, str]) -> Response:
     headers = HEADERS | headers | {"ETag": file.etag}
-    known = event.headers.get("if-none-match", "").split(",")
+    known = request.headers.get("if-none-match", "").split(",")
     if file.etag in (each.strip().removeprefix("W/") for each in known):
         return Response(304, headers=headers)
     return Response(200, file.content_type, file.text, headers)

@@ -1,11 +1,9 @@
 """/v1/batches/limits and …/estimate, extensions: what an input may have, and what its batch would take."""
 
-from aws_lambda_powertools.event_handler import Response
-from aws_lambda_powertools.event_handler.router import APIGatewayRouter
-
-from functions.api.http import body_of, json_response
+from functions.api.http import Request, Response, json_response
 from functions.api.operation import Operation
 from functions.api.quotas import quota_of
+from functions.api.routing import Routes
 from nightlane.domain.estimates import route_requests
 from nightlane.domain.ports import Ports
 from nightlane.settings import ApiSettings, PaceSettings
@@ -13,39 +11,42 @@ from nightlane.wire import estimates
 from nightlane.wire.requests import read, read_json
 
 
-def routes(ports: Ports[ApiSettings]) -> APIGatewayRouter:
-    router = APIGatewayRouter()
+def routes(ports: Ports[ApiSettings]) -> Routes:
+    router = Routes()
     settings = ports.settings
     # Only on AWS are there queues with URLs.
     is_billed = bool(settings.plan_queue_url)
 
-    @router.get("/limits")
-    @Operation("retrieveBatchLimits", "Retrieve what is checked in an input", returns=estimates.Limits)
-    def limits() -> Response[str]:
+    @router.get(
+        "/batches/limits",
+        Operation("retrieveBatchLimits", "Retrieve what is checked in an input", returns=estimates.Limits),
+    )
+    def limits(_: Request) -> Response:
         return json_response(estimates.limits_object(settings))
 
-    @router.post("/estimate")
-    @Operation(
-        "estimateBatch",
-        "Estimate the duration and the bill of a batch",
-        body=estimates.EstimateBatch,
-        returns=estimates.Estimate,
+    @router.post(
+        "/batches/estimate",
+        Operation(
+            "estimateBatch",
+            "Estimate the duration and the bill of a batch",
+            body=estimates.EstimateBatch,
+            returns=estimates.Estimate,
+        ),
     )
-    def estimate() -> Response[str]:
+    def estimate(request: Request) -> Response:
         # Imported here, because the api's cold start counts and this is rarely asked for.
         from nightlane.aws.estimates import Requests, expect
 
-        event = router.current_event
-        request = read(estimates.EstimateBatch, read_json(body_of(event)), settings.extra_endpoints)
-        models = [each.to_domain() for each in request.models]
-        routed = route_requests(settings, request.endpoint, models, quota_of(event, settings))
+        body = read(estimates.EstimateBatch, read_json(request.body), settings.extra_endpoints)
+        models = [each.to_domain() for each in body.models]
+        routed = route_requests(settings, body.endpoint, models, quota_of(request, settings))
         # One machine stores results every second; AWS would not.
         paced = settings if is_billed else settings.model_copy(update=PaceSettings().model_dump())
         requests = Requests(
             sum(each.requests for each in models),
             sum(each.input_bytes for each in models),
-            request.seconds_per_request,
-            request.answer_bytes,
+            body.seconds_per_request,
+            body.answer_bytes,
         )
         found = expect(paced, routed.used_or(settings.upstreams[0].name), requests, routed.max_in_flight)
         return json_response(

@@ -1,14 +1,9 @@
 """/v1/files"""
 
-from typing import Any
-
-from aws_lambda_powertools.event_handler import Response
-from aws_lambda_powertools.event_handler.router import APIGatewayRouter
-from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
-
-from functions.api.http import absolute_url, body_of, form_of, has_json, json_response, tenant_of
+from functions.api.http import Request, Response, json_response
 from functions.api.operation import BINARY, Operation
 from functions.api.quotas import quota_of
+from functions.api.routing import Routes
 from nightlane.domain.file import FilePurpose, StoredFile
 from nightlane.domain.files import create_file, delete_file, get_file, list_files, read_content
 from nightlane.domain.pending_files import begin_direct_upload, complete_direct_upload
@@ -21,33 +16,35 @@ from nightlane.wire.requests import CreateFile, CreatePendingFile, ListFiles, li
 from nightlane.wire.responses import deleted_file, file_object, page, pending_file_object
 
 
-def routes(ports: Ports[ApiSettings]) -> APIGatewayRouter:
-    router = APIGatewayRouter()
+def routes(ports: Ports[ApiSettings]) -> Routes:
+    router = Routes()
 
-    @router.post("/")
-    @Operation(
-        "createFile",
-        "Upload a file, or get a URL to upload it to",
-        form=CreateFile,
-        file="file",
-        body=CreatePendingFile,
-        returns=objects.File | objects.PendingFile,
-        errors=(403,),
+    @router.post(
+        "/files",
+        Operation(
+            "createFile",
+            "Upload a file, or get a URL to upload it to",
+            form=CreateFile,
+            file="file",
+            body=CreatePendingFile,
+            returns=objects.File | objects.PendingFile,
+            errors=(403,),
+        ),
     )
-    def create() -> Response[str]:
-        event = router.current_event
-        if has_json(event):
-            return json_response(_create_pending(ports, event))
-        return json_response(file_object(_create(ports, event)))
+    def create(request: Request) -> Response:
+        if request.has_json:
+            return json_response(_create_pending(ports, request))
+        return json_response(file_object(_create(ports, request)))
 
-    @router.get("/")
-    @Operation("listFiles", "List the files", query=ListFiles, returns=objects.FilePage, errors=(404,))
-    def index() -> Response[str]:
-        event = router.current_event
-        query = read(ListFiles, event.query_string_parameters)
+    @router.get(
+        "/files",
+        Operation("listFiles", "List the files", query=ListFiles, returns=objects.FilePage, errors=(404,)),
+    )
+    def index(request: Request) -> Response:
+        query = read(ListFiles, request.query)
         files = list_files(
             ports,
-            tenant_of(event),
+            request.tenant,
             after=query.after,
             limit=query.limit,
             purpose=query.purpose,
@@ -55,31 +52,33 @@ def routes(ports: Ports[ApiSettings]) -> APIGatewayRouter:
         )
         return json_response(page(files, query.limit, file_object))
 
-    @router.get("/<file_id>")
-    @Operation("retrieveFile", "Retrieve a file", returns=objects.File)
-    def retrieve(file_id: str) -> Response[str]:
-        return json_response(file_object(get_file(ports, tenant_of(router.current_event), file_id)))
+    @router.get("/files/{file_id}", Operation("retrieveFile", "Retrieve a file", returns=objects.File))
+    def retrieve(request: Request, file_id: str) -> Response:
+        return json_response(file_object(get_file(ports, request.tenant, file_id)))
 
-    @router.delete("/<file_id>")
-    @Operation("deleteFile", "Delete a file", returns=objects.DeletedFile)
-    def delete(file_id: str) -> Response[str]:
-        delete_file(ports, tenant_of(router.current_event), file_id)
+    @router.delete("/files/{file_id}", Operation("deleteFile", "Delete a file", returns=objects.DeletedFile))
+    def delete(request: Request, file_id: str) -> Response:
+        delete_file(ports, request.tenant, file_id)
         return json_response(deleted_file(file_id))
 
-    @router.post("/<file_id>/complete")
-    @Operation("completeFile", "Complete a file that was sent to its upload URL", returns=objects.File)
-    def complete(file_id: str) -> Response[str]:
-        tenant = tenant_of(router.current_event)
+    @router.post(
+        "/files/{file_id}/complete",
+        Operation("completeFile", "Complete a file that was sent to its upload URL", returns=objects.File),
+    )
+    def complete(request: Request, file_id: str) -> Response:
+        tenant = request.tenant
         return json_response(file_object(complete_direct_upload(ports, tenant, file_id)))
 
-    @router.get("/<file_id>/content")
-    @Operation("downloadFile", "Download the content of a file", content=BINARY, redirects=True)
-    def content(file_id: str) -> Response[Any]:
-        found = read_content(ports, tenant_of(router.current_event), file_id)
+    @router.get(
+        "/files/{file_id}/content",
+        Operation("downloadFile", "Download the content of a file", content=BINARY, redirects=True),
+    )
+    def content(request: Request, file_id: str) -> Response:
+        found = read_content(ports, request.tenant, file_id)
         if found.text is None:
-            return Response(status_code=302, headers={"Location": str(found.url)}, body="")
+            return Response(status=302, headers={"Location": str(found.url)}, body="")
         return Response(
-            status_code=200,
+            status=200,
             content_type=BINARY,
             headers={"Content-Disposition": content_disposition(found.file.filename)},
             body=found.text,
@@ -88,16 +87,16 @@ def routes(ports: Ports[ApiSettings]) -> APIGatewayRouter:
     return router
 
 
-def _create(ports: Ports[ApiSettings], event: APIGatewayProxyEvent) -> StoredFile:
-    request, upload = read_upload(form_of(event))
-    tenant, quota = tenant_of(event), quota_of(event, ports.settings)
-    purpose, lifetime = request.file_purpose, lifetime_of(request.expires_after)
+def _create(ports: Ports[ApiSettings], request: Request) -> StoredFile:
+    fields, upload = read_upload(request.form())
+    tenant, quota = request.tenant, quota_of(request, ports.settings)
+    purpose, lifetime = fields.file_purpose, lifetime_of(fields.expires_after)
     return create_file(ports, tenant, upload.filename, upload.content, purpose, lifetime, quota)
 
 
-def _create_pending(ports: Ports[ApiSettings], event: APIGatewayProxyEvent) -> objects.PendingFile:
-    request = read(CreatePendingFile, read_json(body_of(event)))
-    tenant, quota = tenant_of(event), quota_of(event, ports.settings)
-    purpose, lifetime = FilePurpose(request.purpose), lifetime_of(request.expires_after)
-    pending = begin_direct_upload(ports, tenant, request.filename, purpose, request.bytes, lifetime, quota)
-    return pending_file_object(pending, absolute_url(event, pending.put.url))
+def _create_pending(ports: Ports[ApiSettings], request: Request) -> objects.PendingFile:
+    body = read(CreatePendingFile, read_json(request.body))
+    tenant, quota = request.tenant, quota_of(request, ports.settings)
+    purpose, lifetime = FilePurpose(body.purpose), lifetime_of(body.expires_after)
+    pending = begin_direct_upload(ports, tenant, body.filename, purpose, body.bytes, lifetime, quota)
+    return pending_file_object(pending, request.absolute_url(pending.put.url))

@@ -1,28 +1,12 @@
 """api: the routes of the Batch API. Each parses the request, calls the domain once and responds."""
 
 import uuid
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
-from aws_lambda_powertools.event_handler.exceptions import NotFoundError
-from aws_lambda_powertools.utilities.typing import LambdaContext
-
-from functions.api import (
-    batches,
-    console_files,
-    documentation,
-    estimates,
-    files,
-    history,
-    models,
-    receipts,
-    results,
-    uploads,
-    upstreams,
-    webhooks,
-)
-from functions.api.http import json_response
-from functions.api.methods import no_route
+from functions.api import batches, documentation, files, models
+from functions.api.http import Request, Response, json_response
+from functions.api.routing import Router, Routes
 from nightlane.domain.errors import ApiError, ServerError
 from nightlane.domain.ports import Ports, UpstreamModels
 from nightlane.entry import Handler, on_aws
@@ -32,60 +16,69 @@ from nightlane.wire.errors import envelope, error_headers
 from nightlane.wire.headers import cors_headers
 from nightlane.wiring import models_of, ports_on_aws
 
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+# What most cold starts do not need is imported when a path has one of these segments: modules of this folder.
+RARE = {
+    "uploads": "uploads",
+    "limits": "estimates",
+    "estimate": "estimates",
+    "results": "results",
+    "retry": "results",
+    "receipt": "receipts",
+    "history": "history",
+    "upstreams": "upstreams",
+    "webhook_endpoints": "webhooks",
+    "webhook_event_types": "webhooks",
+    "console": "console_files",
+}
+
 
 def make_handler(ports: Ports[ApiSettings], upstream_models: UpstreamModels) -> Handler:
-    routes = make_routes(ports, upstream_models)
-    allowed = {name: [value] for name, value in cors_headers(ports.settings.cors_origin).items()}
+    router = make_router(ports, upstream_models)
+    allowed = cors_headers(ports.settings.cors_origin)
 
     @logger.inject_lambda_context(clear_state=True)
     @published(ports.metrics)
-    def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
         request_id = f"req_{uuid.uuid4().hex}"
         logger.append_keys(request_id=request_id, path=event["path"], method=event["httpMethod"])
-        response = routes.resolve(event, context)
-        response["multiValueHeaders"] |= allowed | {
-            "x-request-id": [request_id],
-            "openai-version": ["2020-10-01"],
-        }
-        return response
+        response = _respond(router, event)
+        return response.to_event(allowed | {"x-request-id": request_id, "openai-version": "2020-10-01"})
 
     return handler
 
 
-def make_routes(ports: Ports[ApiSettings], upstream_models: UpstreamModels) -> APIGatewayRestResolver:
-    # v1 is the name of the stage; behind a custom domain it can still be part of the path.
-    app = APIGatewayRestResolver(strip_prefixes=["/v1"])
-    app.include_router(files.routes(ports), prefix="/files")
-    app.include_router(uploads.routes(ports), prefix="/uploads")
-    app.include_router(batches.routes(ports), prefix="/batches")
-    app.include_router(estimates.routes(ports), prefix="/batches")
-    app.include_router(results.routes(ports), prefix="/batches")
-    app.include_router(receipts.routes(ports), prefix="/batches")
-    app.include_router(history.routes(ports), prefix="/batches")
-    app.include_router(models.routes(upstream_models), prefix="/models")
-    app.include_router(upstreams.routes(ports), prefix="/upstreams")
-    app.include_router(webhooks.routes(ports))
-    app.include_router(console_files.routes(ports))
-    app.include_router(documentation.routes(app, ports.settings))
-    app.exception_handler(ApiError)(_error_response)
-    app.exception_handler(Exception)(_unexpected_error)
+def make_router(ports: Ports[ApiSettings], upstream_models: UpstreamModels) -> Router:
+    def load(module: str) -> Routes:
+        routes: Routes = import_module(f"functions.api.{module}").routes(ports)
+        return routes
 
-    @app.not_found
-    def unknown_route(_: NotFoundError) -> Response[str]:
-        return _error_response(no_route(app))
-
-    return app
+    usual = [
+        files.routes(ports),
+        batches.routes(ports),
+        models.routes(upstream_models),
+        documentation.routes(lambda: router.all_routes(), ports.settings),
+    ]
+    router = Router(usual, RARE, load)
+    return router
 
 
-def _error_response(error: ApiError) -> Response[str]:
+def _respond(router: Router, event: dict[str, Any]) -> Response:
+    try:
+        return router.respond(Request.of(event))
+    except ApiError as error:
+        return _error_response(error)
+    except Exception as error:
+        logger.exception("unhandled", exc_info=error)
+        return _error_response(
+            ServerError("The server had an error while processing your request. Sorry about that!")
+        )
+
+
+def _error_response(error: ApiError) -> Response:
     return json_response(envelope(error), error.status, error_headers(error))
-
-
-def _unexpected_error(error: Exception) -> Response[str]:
-    logger.exception("unhandled", exc_info=error)
-    return _error_response(
-        ServerError("The server had an error while processing your request. Sorry about that!")
-    )
 
 
 handler = on_aws(

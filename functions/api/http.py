@@ -1,12 +1,14 @@
-"""What every route needs: the tenant and the body of a request, and JSON responses."""
+"""Requests and responses of the API, in API Gateway's format.
+
+https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy-integrations.html
+"""
 
 import base64
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from aws_lambda_powertools.event_handler import Response
-from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
 
 from nightlane.domain.errors import ApiError
 from nightlane.wire.multipart import Form, read_form
@@ -15,45 +17,106 @@ from nightlane.wire.multipart import Form, read_form
 JSON = "application/json"
 
 
-def json_response(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response[str]:
-    return Response(
-        status_code=status,
-        content_type=JSON,
-        body=msgspec.json.encode(body).decode(),
-        headers=dict(headers or {}),
-    )
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request, as a route reads it."""
+
+    event: Mapping[str, Any]
+    headers: Mapping[str, str]
+    """By name in lower case; of several values the last."""
+
+    @classmethod
+    def of(cls, event: Mapping[str, Any]) -> "Request":
+        return cls(event, {name.lower(): value for name, value in (event.get("headers") or {}).items()})
+
+    @property
+    def method(self) -> str:
+        return str(self.event["httpMethod"])
+
+    @property
+    def path(self) -> str:
+        """Without the stage, percent-encoded as the client wrote it."""
+        # v1 is the name of the stage; behind a custom domain it can still be part of the path.
+        path = str(self.event["path"])
+        return path.removeprefix("/v1") if path.startswith("/v1/") else path
+
+    @property
+    def shown_path(self) -> str:
+        """As the client wrote it, with the stage."""
+        return str(self.context["path"])
+
+    @property
+    def context(self) -> Mapping[str, Any]:
+        return self.event["requestContext"]  # type: ignore[no-any-return]
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        """The parameters; of several values the last."""
+        return self.event.get("queryStringParameters") or {}
+
+    @property
+    def authorizer(self) -> Mapping[str, Any]:
+        """What the authorizer found."""
+        return self.context.get("authorizer") or {}
+
+    @property
+    def tenant(self) -> str:
+        """The authenticated tenant."""
+        return str(self.authorizer["tenant"])
+
+    @property
+    def body(self) -> bytes:
+        """API Gateway encodes binary media types in base64."""
+        body = self.event.get("body") or ""
+        return base64.b64decode(body) if self.event.get("isBase64Encoded") else body.encode()
+
+    @property
+    def content_type(self) -> str:
+        return self.headers.get("content-type", "")
+
+    @property
+    def has_json(self) -> bool:
+        """Whether the body is said to be JSON."""
+        return self.content_type.partition(";")[0].strip().lower() == JSON
+
+    def form(self) -> Form:
+        """Return the form in the body. Raises: BadRequest, if it is not a form or malformed; StorageFull.
+
+        A server without API Gateway's limits parses the form while it arrives, writes files to disk and
+        passes it in the event.
+        """
+        form: Form | ApiError | None = self.event.get("form")
+        if isinstance(form, ApiError):
+            raise form
+        return form or read_form(self.content_type, self.body)
+
+    def absolute_url(self, url: str) -> str:
+        """Complete the URL of a path on this server with the address that the client used."""
+        if not url.startswith("/"):
+            return url
+        return f"{self.headers.get('x-forwarded-proto', 'http')}://{self.headers['host']}{url}"
 
 
-def tenant_of(event: APIGatewayProxyEvent) -> str:
-    """Return the authenticated tenant."""
-    return str(event.request_context.authorizer["tenant"])
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What a route returns."""
+
+    status: int
+    content_type: str | None = None
+    body: str | None = None
+    headers: Mapping[str, str] | None = None
+
+    def to_event(self, more_headers: Mapping[str, str]) -> dict[str, Any]:
+        """Return the response as API Gateway takes it, with these headers, too."""
+        own = {"Content-Type": self.content_type} if self.content_type else {}
+        headers = {**own, **(self.headers or {}), **more_headers}
+        return {
+            "statusCode": self.status,
+            "body": self.body,
+            "isBase64Encoded": False,
+            "multiValueHeaders": {name: [value] for name, value in headers.items()},
+        }
 
 
-def body_of(event: APIGatewayProxyEvent) -> bytes:
-    """Return the bytes of the body. API Gateway encodes binary media types in base64."""
-    body = event.body or ""
-    return base64.b64decode(body) if event.is_base64_encoded else body.encode()
-
-
-def has_json(event: APIGatewayProxyEvent) -> bool:
-    """Whether the body is said to be JSON."""
-    return event.headers.get("content-type", "").partition(";")[0].strip().lower() == JSON
-
-
-def absolute_url(event: APIGatewayProxyEvent, url: str) -> str:
-    """Complete the URL of a path on this server with the address that the client used."""
-    if not url.startswith("/"):
-        return url
-    return f"{event.headers.get('x-forwarded-proto', 'http')}://{event.headers['host']}{url}"
-
-
-def form_of(event: APIGatewayProxyEvent) -> Form:
-    """Return the form in the body. Raises: BadRequest, if it is not a form or malformed; StorageFull.
-
-    A server without API Gateway's limits parses the form while it arrives, writes files to disk and passes it
-    in the event.
-    """
-    form: Form | ApiError | None = event.get("form")
-    if isinstance(form, ApiError):
-        raise form
-    return form or read_form(event.headers.get("content-type", ""), body_of(event))
+def json_response(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(status, JSON, msgspec.json.encode(body).decode(), headers)

@@ -7,13 +7,12 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import JsonSchemaMode
 
 from functions.api.http import JSON
-from functions.api.methods import routes_of
-from functions.api.operation import BINARY, Operation, operation_of
+from functions.api.operation import BINARY, Operation
+from functions.api.routing import Route
 from nightlane.domain.endpoints import ENDPOINTS
 from nightlane.wire import objects
 from nightlane.wire.estimates import EstimateBatch
@@ -39,20 +38,13 @@ ERRORS = {
 }
 
 
-class Undocumented(Exception):
-    """A route has no operation."""
-
-
-def openapi_document(app: APIGatewayRestResolver, extra_endpoints: Sequence[str]) -> Json:
+def openapi_document(routes: Sequence[Route], extra_endpoints: Sequence[str]) -> Json:
     """Return the document.
 
     Args:
         extra_endpoints: what a batch can be for besides OpenAI's endpoints, see the setting.
-
-    Raises:
-        Undocumented: a route of the app has no operation.
     """
-    operations = list(_operations(app))
+    operations = list(_operations(routes))
     references, schemas = _schemas([each for _, _, each in operations])
     for body in (CreateBatch, EstimateBatch):
         endpoint = schemas[body.__name__]["properties"]["endpoint"]
@@ -74,14 +66,10 @@ def openapi_document(app: APIGatewayRestResolver, extra_endpoints: Sequence[str]
     }
 
 
-def _operations(app: APIGatewayRestResolver) -> Iterator[tuple[str, str, Operation]]:
+def _operations(routes: Sequence[Route]) -> Iterator[tuple[str, str, Operation]]:
     """Path, method and operation of each route."""
-    for route in routes_of(app):
-        declared = operation_of(route.func)
-        if declared is None:
-            raise Undocumented(f"{route.method} {route.path}: declare an Operation at the route")
-        path = declared.path or re.sub(r"<(\w+)>", r"{\1}", route.path)
-        yield path, str(route.method).lower(), declared
+    for route in routes:
+        yield route.path.replace("+}", "}"), route.method.lower(), route.operation
 
 
 def _schemas(operations: Sequence[Operation]) -> tuple[Mapping[Any, Json], Json]:

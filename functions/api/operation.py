@@ -1,8 +1,8 @@
 """What the OpenAPI document says about a route, declared at the route."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from functions.api.http import JSON
 
@@ -10,13 +10,11 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 HTML, BINARY, ANY = "text/html", "application/octet-stream", "*/*"
-Route = TypeVar("Route", bound=Callable[..., Any])
-_ATTRIBUTE = "__operation__"
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation of the document, and the decorator that declares it."""
+    """One operation of the document."""
 
     id: str
     """A name for generated clients, as in OpenAI's own document where it has the operation."""
@@ -38,17 +36,5 @@ class Operation:
     """Statuses that follow neither from the parameters nor from the body, such as 409."""
     redirects: bool = False
     """Whether a successful response may also be 302, to the content."""
-    path: str | None = None
-    """The path, if the route's rule is a regular expression."""
     is_public: bool = False
     """Whether no key is needed, see `PUBLIC_PATHS` in infra/gateway.py."""
-
-    def __call__(self, route: Route) -> Route:
-        setattr(route, _ATTRIBUTE, self)
-        return route
-
-
-def operation_of(route: Callable[..., Any]) -> Operation | None:
-    """Return what was declared at a route."""
-    declared: Operation | None = getattr(route, _ATTRIBUTE, None)
-    return declared

@@ -23,7 +23,7 @@ from tests.integration.walls import ENGINES, MARK, SETTINGS, TOKEN, VICTIM, Engi
 from tests.store.machine import NoModels
 from tests.world import ENDPOINT
 
-PARAMETER = re.compile(r"<(\w+)>")
+PARAMETER = re.compile(r"{(\w+)}")
 Sent = tuple[bytes, dict[str, str], list[tuple[str, str]]]
 """The body, the query and the headers of a request."""
 
@@ -97,32 +97,28 @@ PLAIN: dict[tuple[str, str], tuple[Kind, ...]] = {
     ("POST", "/batches/estimate"): (),
     ("GET", "/models"): (),
     ("GET", "/upstreams"): (),
-    ("GET", "/models/.+"): (),
+    ("GET", "/models/{model+}"): (),
     ("GET", "/openapi.json"): (),
     ("GET", "/docs"): (),
     ("GET", "/console"): (),
-    ("GET", "/console/<file>"): (),
+    ("GET", "/console/{file}"): (),
 }
 # The bodies of requests to routes with an id in their path, if they need one to get as far as looking it up.
 BODIES: dict[tuple[str, str], bytes] = {
-    ("POST", "/uploads/<upload_id>/parts"): (
+    ("POST", "/uploads/{upload_id}/parts"): (
         b'--x\r\nContent-Disposition: form-data; name="data"; filename="upload"\r\n\r\n{}\r\n--x--\r\n'
     ),
-    ("POST", "/uploads/<upload_id>/complete"): b'{"part_ids": ["part_of_nobody"]}',
-    ("POST", "/webhook_endpoints/<endpoint_id>"): b'{"name": "mine"}',
-    ("POST", "/webhook_endpoints/<endpoint_id>/test"): b'{"event_type": "batch.failed"}',
+    ("POST", "/uploads/{upload_id}/complete"): b'{"part_ids": ["part_of_nobody"]}',
+    ("POST", "/webhook_endpoints/{endpoint_id}"): b'{"name": "mine"}',
+    ("POST", "/webhook_endpoints/{endpoint_id}/test"): b'{"event_type": "batch.failed"}',
 }
 FORM = [("Content-Type", "multipart/form-data; boundary=x")]
 JSON = [("Content-Type", "application/json")]
 
 
 def _routes() -> list[tuple[str, str]]:
-    app = api.make_routes(cast("Any", SimpleNamespace(settings=SETTINGS)), NoModels())
-    return [
-        (method, route.path)
-        for route in (*app._static_routes, *app._dynamic_routes)
-        for method in ([route.method] if isinstance(route.method, str) else route.method)
-    ]
+    router = api.make_router(cast("Any", SimpleNamespace(settings=SETTINGS)), NoModels())
+    return [(route.method, route.path) for route in router.all_routes()]
 
 
 ROUTES = _routes()
@@ -280,7 +276,7 @@ def test_the_owner_gets_in_by_every_route(kind: str, tmp_path: Path) -> None:
             (name, *_) = PARAMETER.findall(path)
             body, headers = BODIES.get((method, path), b""), _headers(path)
             found = [
-                engine.call(method, path.replace(f"<{name}>", each), body, headers=headers, tenant=VICTIM)
+                engine.call(method, path.replace(f"{{{name}}}", each), body, headers=headers, tenant=VICTIM)
                 for each in engine.victim.ids[name]
             ]
             # Some routes refuse what is in the wrong state, and say so.
