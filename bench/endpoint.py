@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from aiohttp import web
 
-from nightlane.settings import KIB
+from nightlane.api_settings import KIB
 from tests.certificates import Certificate
 from tests.serving import serving_application
 

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from bench.scale_model import ADMITTED_BYTES, DAY, TRANSACTION_SECONDS, Shape, run_of
+from nightlane.api_settings import KIB
 from nightlane.aws.bill import BATCH_FILES, CALL_SECONDS, POLL_SECONDS, WAKE_WRITES, calls_of, write_units
 from nightlane.aws.prices import ITEM_WRITE_UNITS, TRANSACTION
 from nightlane.aws.table.items import WAKE_PARTITIONS
-from nightlane.settings import KIB
 
 LAMBDA = "https://docs.aws.amazon.com/lambda/latest/dg/"
 DYNAMODB = "https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/"

@@ -17,9 +17,10 @@ from bench.batches import bodies
 from bench.result import Figure, Result
 from bench.throughput import FAST_LATENCY, FAST_LINES, LIMIT, ROUNDS, bare_loop
 from infra.cli.mock.process import MockUpstream
+from nightlane.api_settings import MIB
 from nightlane.aws.clients import Clients
 from nightlane.domain.inference.budget import ByteBudget
-from nightlane.settings import MIB, Settings
+from nightlane.settings import Settings
 from nightlane.upstream_settings import UpstreamSettings
 from nightlane.worker_wiring import connections_to
 

@@ -4,8 +4,9 @@ from bench.batches import batch_of, input_file, measure_functions, run_batch, sh
 from bench.endpoint import embedding_answer, endpoint
 from bench.result import Figure, Result
 from infra.resources import functions
+from nightlane.api_settings import MIB
 from nightlane.domain.grouping import MAX_GROUPS
-from nightlane.settings import MIB, Settings
+from nightlane.settings import Settings
 
 FUNCTIONS = ("plan", "infer", "assemble")
 SMALL_LINES = 500

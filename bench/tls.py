@@ -9,7 +9,8 @@ from pathlib import Path
 from bench.batches import batch_of, run_batch, start_rig
 from bench.endpoint import embedding_answer, endpoint
 from bench.result import Figure, Result
-from nightlane.settings import KIB, MIB, Settings
+from nightlane.api_settings import KIB, MIB
+from nightlane.settings import Settings
 from nightlane.worker_memory import worker_memory
 from tests.certificates import make_certificate
 from tests.rig.rig import Rig

@@ -14,7 +14,8 @@ from bench.batches import KEY, Served, input_file, start_rig
 from bench.home import START_SECONDS, start_home
 from bench.result import Figure, Result
 from bench.servers import KIB_PER_MIB
-from nightlane.settings import MIB, Settings
+from nightlane.api_settings import MIB
+from nightlane.settings import Settings
 
 PART_BYTES = 4 * MIB
 LINE_BYTES = 3_950

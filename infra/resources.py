@@ -6,13 +6,11 @@ The CDK app and the test rig both use it, so that what is tested is what is depl
 import math
 from dataclasses import dataclass
 
+from nightlane.api_settings import MIB, ApiSettings, EndpointSettings
 from nightlane.resource_settings import AuthorizeSettings
 from nightlane.settings import (
-    MIB,
-    ApiSettings,
     AssembleSettings,
     DeadLettersSettings,
-    EndpointSettings,
     InferSettings,
     LeaseSettings,
     NotifySettings,

@@ -4,11 +4,11 @@ from functions.api.http import Request, Response, json_response
 from functions.api.operation import Operation
 from functions.api.quotas import quota_headers, quota_of
 from functions.api.routing import Routes
+from nightlane.api_settings import ApiSettings
 from nightlane.domain.batches import cancel_batch, create_batch, get_batch, list_batches
 from nightlane.domain.inline import create_inline
 from nightlane.domain.ports import Ports
 from nightlane.domain.progress import get_progress
-from nightlane.settings import ApiSettings
 from nightlane.wire import objects
 from nightlane.wire.create_batch import read_create_batch
 from nightlane.wire.requests import CreateBatch, ListBatches, read

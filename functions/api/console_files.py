@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 from functions.api.http import Request, Response
 from functions.api.operation import ANY, HTML, Operation
 from functions.api.routing import Routes
+from nightlane.api_settings import ApiSettings
 from nightlane.domain.errors import NotFound
 from nightlane.domain.ports import Blobs, Ports
-from nightlane.settings import ApiSettings
 
 FOLDER = Path(__file__).with_name("console")
 PAGE = "index.html"

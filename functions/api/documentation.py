@@ -7,7 +7,7 @@ from functools import cache
 from functions.api.http import JSON, Request, Response
 from functions.api.operation import HTML, Operation
 from functions.api.routing import Route, Routes
-from nightlane.settings import ApiSettings
+from nightlane.api_settings import ApiSettings
 
 CACHE = {"Cache-Control": "public, max-age=300"}
 

@@ -4,9 +4,9 @@ from functions.api.http import Request, Response, json_response
 from functions.api.operation import Operation
 from functions.api.quotas import quota_of
 from functions.api.routing import Routes
+from nightlane.api_settings import ApiSettings, PaceSettings
 from nightlane.domain.estimates import route_requests
 from nightlane.domain.ports import Ports
-from nightlane.settings import ApiSettings, PaceSettings
 from nightlane.wire import estimates
 from nightlane.wire.requests import read, read_json
 

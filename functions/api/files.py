@@ -4,11 +4,11 @@ from functions.api.http import Request, Response, json_response
 from functions.api.operation import BINARY, Operation
 from functions.api.quotas import quota_of
 from functions.api.routing import Routes
+from nightlane.api_settings import ApiSettings
 from nightlane.domain.file import FilePurpose, StoredFile
 from nightlane.domain.files import create_file, delete_file, get_file, list_files, read_content
 from nightlane.domain.pending_files import begin_direct_upload, complete_direct_upload
 from nightlane.domain.ports import Ports
-from nightlane.settings import ApiSettings
 from nightlane.wire import objects
 from nightlane.wire.forms import read_upload
 from nightlane.wire.headers import content_disposition

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 from functions.api import batches, documentation, files, models
 from functions.api.http import Request, Response, json_response
 from functions.api.routing import Router, Routes
+from nightlane.api_settings import ApiSettings
 from nightlane.domain.errors import ApiError, ServerError
 from nightlane.domain.ports import Ports, UpstreamModels
 from nightlane.entry import Handler, on_aws
 from nightlane.observability import logger, published
-from nightlane.settings import ApiSettings
 from nightlane.wire.errors import envelope, error_headers
 from nightlane.wire.headers import cors_headers
 from nightlane.wiring import models_of, ports_on_aws

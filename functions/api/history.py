@@ -3,9 +3,9 @@
 from functions.api.http import Request, Response, json_response
 from functions.api.operation import Operation
 from functions.api.routing import Routes
+from nightlane.api_settings import ApiSettings
 from nightlane.domain.history import get_history
 from nightlane.domain.ports import Ports
-from nightlane.settings import ApiSettings
 from nightlane.wire.history import BatchHistory, history_object
 
 

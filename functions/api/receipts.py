@@ -3,9 +3,9 @@
 from functions.api.http import Request, Response, json_response
 from functions.api.operation import Operation
 from functions.api.routing import Routes
+from nightlane.api_settings import ApiSettings
 from nightlane.domain.ports import Ports
 from nightlane.domain.receipts import get_receipt
-from nightlane.settings import ApiSettings
 from nightlane.wire import receipts
 
 

@@ -4,10 +4,10 @@ from functions.api.http import Request, Response, json_response
 from functions.api.operation import Operation
 from functions.api.quotas import quota_of
 from functions.api.routing import Routes
+from nightlane.api_settings import ApiSettings
 from nightlane.domain.ports import Ports
 from nightlane.domain.results import read_results
 from nightlane.domain.retry import retry_batch
-from nightlane.settings import ApiSettings
 from nightlane.wire import objects
 from nightlane.wire.requests import ReadResults, RetryBatch, read, read_json
 from nightlane.wire.responses import batch_object

@@ -4,9 +4,9 @@ from functions.api.http import Request, Response, json_response
 from functions.api.operation import Operation
 from functions.api.quotas import quota_of
 from functions.api.routing import Routes
+from nightlane.api_settings import ApiSettings
 from nightlane.domain.ports import Ports
 from nightlane.domain.uploads import add_part, cancel_upload, complete_upload, create_upload
-from nightlane.settings import ApiSettings
 from nightlane.wire import objects
 from nightlane.wire.requests import read, read_json
 from nightlane.wire.uploads import CompleteUpload, CreateUpload, part_object, read_part, upload_object

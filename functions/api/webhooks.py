@@ -5,6 +5,7 @@ from typing import Any
 from functions.api.http import Request, Response, json_response
 from functions.api.operation import Operation
 from functions.api.routing import Routes
+from nightlane.api_settings import ApiSettings
 from nightlane.domain.ports import Ports
 from nightlane.domain.webhooks import (
     create_endpoint,
@@ -15,7 +16,6 @@ from nightlane.domain.webhooks import (
     send_test_event,
     update_endpoint,
 )
-from nightlane.settings import ApiSettings
 from nightlane.wire import webhook_objects as objects
 from nightlane.wire.requests import read, read_json
 from nightlane.wire.responses import page

@@ -7,6 +7,7 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from nightlane.api_settings import MIB
 from nightlane.aws.clients import Clients
 from nightlane.aws.lease import Leases
 from nightlane.aws.queues import read_lane_message
@@ -17,7 +18,7 @@ from nightlane.domain.inference.worker import run_lane
 from nightlane.domain.ports import Ports
 from nightlane.entry import Handler, on_aws
 from nightlane.observability import logger, measure_queue_wait, published
-from nightlane.settings import MIB, InferSettings
+from nightlane.settings import InferSettings
 from nightlane.wiring import ports_on_aws
 from nightlane.worker_wiring import connections_to
 

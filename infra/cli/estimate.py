@@ -9,13 +9,14 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from nightlane.api_settings import KIB, EstimateSettings
 from nightlane.aws.estimates import Expected, Requests, expect
 from nightlane.domain.batch import BatchError
 from nightlane.domain.endpoints import ENDPOINTS
 from nightlane.domain.line_checks import ErrorList, Invalid, LineChecker, ModelChecker
 from nightlane.domain.ordering import arrange
 from nightlane.domain.reading import ReadInput, check_size, read_input
-from nightlane.settings import KIB, EstimateSettings, Settings
+from nightlane.settings import Settings
 from nightlane.upstream_settings import UpstreamSettings
 
 from .configuration import read_settings

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import openai
 from openai.types import FileObject
 
-from nightlane.settings import MIB
+from nightlane.api_settings import MIB
 
 TIMEOUT_SECONDS = 60
 ATTEMPTS = 3

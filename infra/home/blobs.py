@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import BinaryIO, Self
 from urllib.parse import urlencode
 
+from nightlane.api_settings import KIB
 from nightlane.domain.ports import BlobMissing, PresignedPut
 from nightlane.domain.received import Received
-from nightlane.settings import KIB
 
 from .folders import flush, flush_file, flush_folder, make_folder
 from .full_disk import reporting_full_disk

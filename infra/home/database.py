@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from nightlane.settings import MIB
+from nightlane.api_settings import MIB
 
 from .full_disk import reporting_full_disk
 from .lock import exclusive

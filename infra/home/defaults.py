@@ -5,7 +5,7 @@ from typing import Any
 
 from platformdirs import user_data_path
 
-from nightlane.settings import MIB
+from nightlane.api_settings import MIB
 
 # The default data folder of `nightlane local`.
 USER_DATA = user_data_path("nightlane", appauthor=False)

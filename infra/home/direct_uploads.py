@@ -6,11 +6,12 @@ from http import HTTPStatus
 
 from aiohttp import web
 
+from nightlane.api_settings import MIB
 from nightlane.domain.errors import BadRequest, StorageFull
 from nightlane.domain.pending_files import receive_object
 from nightlane.domain.ports import Ports
 from nightlane.domain.received import Received
-from nightlane.settings import MIB, Settings
+from nightlane.settings import Settings
 from nightlane.wire.errors import envelope
 
 from .blobs import FolderBlobs

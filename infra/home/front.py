@@ -15,9 +15,9 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from nightlane.api_settings import MIB
 from nightlane.domain.errors import ApiError
 from nightlane.domain.received import Received
-from nightlane.settings import MIB
 from nightlane.wire.headers import PREFLIGHT_HEADERS, content_disposition, cors_headers
 from nightlane.wire.multipart import Form, FormReader
 

@@ -10,10 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext, suppress
 from pathlib import Path
 
+from nightlane.api_settings import MIB
 from nightlane.domain.errors import StorageFull
 from nightlane.domain.inference.budget import ByteBudget
 from nightlane.domain.inference.ports import Connect, Upstream
-from nightlane.settings import MIB, Settings
+from nightlane.settings import Settings
 
 from .lock import sole_worker
 from .logs import log_to_stderr

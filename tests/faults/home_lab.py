@@ -23,12 +23,13 @@ from infra.home.parts import open_data
 from infra.home.queues import Queue
 from infra.home.retention import purge_expired, remove_orphans
 from infra.home.server import PAUSE_AFTER_ERROR_SECONDS
+from nightlane.api_settings import MIB
 from nightlane.domain.batch import Batch
 from nightlane.domain.errors import StorageFull
 from nightlane.domain.inference.budget import ByteBudget
 from nightlane.domain.ports import Ports
 from nightlane.domain.sweeping import sweep
-from nightlane.settings import MIB, Settings
+from nightlane.settings import Settings
 from tests.faults.clock import ClockedLease, VirtualClock
 from tests.faults.disk import Disk
 from tests.faults.faults import Crash

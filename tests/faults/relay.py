@@ -15,6 +15,7 @@ from typing import Any
 
 from infra.home.parts import open_data
 from infra.home.queues import Message, Queue
+from nightlane.api_settings import MIB
 from nightlane.aws.queues import read_lane_message
 from nightlane.domain.assembly import assemble_batch
 from nightlane.domain.batch import Batch, BatchRequest
@@ -28,7 +29,7 @@ from nightlane.domain.planning import plan_batch
 from nightlane.domain.quotas import NO_QUOTA
 from nightlane.domain.stores import list_key
 from nightlane.domain.sweeping import sweep
-from nightlane.settings import MIB, Settings
+from nightlane.settings import Settings
 from tests.faults.clock import VirtualClock
 from tests.faults.faults import Crash
 from tests.faults.hostile import HostileUpstream

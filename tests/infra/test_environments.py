@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from infra.resources import FunctionSpec, functions
-from nightlane.settings import EndpointSettings, LeaseSettings, Settings
+from nightlane.api_settings import EndpointSettings
+from nightlane.settings import LeaseSettings, Settings
 from nightlane.settings_group import PREFIX
 from tests.infra.conftest import Synthesise, Template, as_list
 

@@ -6,8 +6,9 @@ import pytest
 
 from infra.gateway import GATEWAY_RESPONSES, PUBLIC_PATHS
 from infra.resources import DEAD_LETTER_QUEUES, QUEUES, functions
+from nightlane.api_settings import MIB
 from nightlane.domain.window import MAX_WINDOW_SECONDS
-from nightlane.settings import MIB, Settings
+from nightlane.settings import Settings
 from tests.infra.conftest import Synthesise, Template, as_list
 
 pytestmark = pytest.mark.xdist_group("cdk")

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from nightlane.api_settings import KIB
 from nightlane.domain.batch import BatchStatus
 from nightlane.domain.inference import attempt
-from nightlane.settings import KIB
 from tests.upstream import Body, Upstream, chat_answer, question
 from tests.world import World, requests
 

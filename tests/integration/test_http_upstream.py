@@ -13,13 +13,14 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from nightlane.api_settings import KIB
 from nightlane.aws.clients import Clients
 from nightlane.aws.secrets import CACHE_SECONDS, MIN_SECONDS_BETWEEN_READS, UpstreamKey
 from nightlane.domain.inference.budget import ByteBudget
 from nightlane.domain.inference.outcomes import judge
 from nightlane.domain.inference.ports import Answer, Kind, NoAnswer
 from nightlane.domain.inference.table import Verdict
-from nightlane.settings import KIB, Settings
+from nightlane.settings import Settings
 from nightlane.upstream.credentials import Credentials, FixedKey, Key
 from nightlane.upstream.http import STALE_SECONDS, HttpUpstream, http_upstream
 from nightlane.upstream.reading import SMALL_BYTES

@@ -17,9 +17,10 @@ from infra.home.front import Front
 from infra.home.http_server import EnvelopeRunner
 from infra.home.server_thread import ServerThread
 from infra.resources import MALLOC_ENVIRONMENT, functions
+from nightlane.api_settings import MIB
 from nightlane.aws.clients import Clients
 from nightlane.aws.table.keys import DynamoKeys
-from nightlane.settings import MIB, Settings
+from nightlane.settings import Settings
 from tests.rig.functions import Function
 from tests.rig.ledger import EVENT_SOURCE, Ledger
 from tests.rig.objects import watch_objects

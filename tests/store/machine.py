@@ -17,6 +17,7 @@ from infra.home.queues import Queue, SqliteQueues
 from infra.home.quotas import SqliteQuotas
 from infra.home.uploads import FolderCompositions, SqliteUploads
 from infra.home.webhooks import SqliteEndpoints, SqliteEvents
+from nightlane.api_settings import MIB
 from nightlane.domain.batch import Batch, BatchRequest
 from nightlane.domain.batches import create_batch
 from nightlane.domain.file import FilePurpose
@@ -28,7 +29,7 @@ from nightlane.domain.quotas import NO_QUOTA
 from nightlane.domain.received import InMemory
 from nightlane.domain.webhook_ports import Webhooks
 from nightlane.observability import EmbeddedMetrics, log_event
-from nightlane.settings import MIB, Settings
+from nightlane.settings import Settings
 from nightlane.webhooks.sender import HttpSender
 from tests.upstream import only
 from tests.world import requests

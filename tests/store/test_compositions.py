@@ -11,12 +11,12 @@ from moto import mock_aws
 
 from infra.home.blobs import FolderBlobs
 from infra.home.uploads import FolderCompositions
+from nightlane.api_settings import MIB
 from nightlane.aws.blobs import S3Blobs
 from nightlane.aws.clients import Clients
 from nightlane.aws.compositions import S3Compositions, pieces_of
 from nightlane.domain.compositions import Composed, Compositions, Source
 from nightlane.domain.ports import BlobMissing, Blobs
-from nightlane.settings import MIB
 from tests.store.conftest import BUCKET, SESSION
 
 TARGET = "files/acme/file-1"

@@ -16,10 +16,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from nightlane.api_settings import ApiSettings
 from nightlane.domain.endpoints import ENDPOINTS
 from nightlane.domain.line_checks import ErrorList, Invalid, LineChecker, ModelChecker
 from nightlane.domain.reading import ReadInput, check_size, read_input
-from nightlane.settings import ApiSettings, Settings
+from nightlane.settings import Settings
 from nightlane.wire.estimates import limits_object
 from tests.unit.test_line_checks import CHAT, ONE, build_line, json_values
 

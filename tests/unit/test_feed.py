@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nightlane.api_settings import MIB
 from nightlane.domain.inference.budget import ByteBudget
 from nightlane.domain.inference.feed import MAX_PENDING, PROBE, Candidate, Feed, Probe
 from nightlane.domain.inference.lane_lines import LaneLines
@@ -16,7 +17,6 @@ from nightlane.domain.inference.outcomes import NO_BODY, Outcome
 from nightlane.domain.inference.ports import Kind
 from nightlane.domain.inference.table import Verdict
 from nightlane.domain.shard import DoneLines, ShardSpec
-from nightlane.settings import MIB
 from tests.unit.test_lane_lines import OneBlob, open_shard, request
 
 FAILURE = Outcome(Verdict.FAILED, Kind.SERVER_ERROR, None, NO_BODY, "")

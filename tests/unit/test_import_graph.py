@@ -45,6 +45,7 @@ HEAVY = {
     "asyncio": "is the workers'",
     "functions.api.openapi": "is made when a client asks for the document",
     "functions.api.webhooks": "has routes that few requests need: see functions/api/handler.py",
+    "nightlane.settings": "has the settings of workers: api_settings has those of the API",
     "nightlane.aws.bill": "is read when a client asks for a receipt",
     "nightlane.domain.inference.worker": "is the worker's",
     "rich": "is the command's",

@@ -4,14 +4,9 @@ import pytest
 from pydantic import ValidationError
 
 from infra.resources import functions
+from nightlane.api_settings import ApiSettings, EndpointSettings
 from nightlane.resource_settings import AuthorizeSettings, PlanQueueSettings
-from nightlane.settings import (
-    ApiSettings,
-    EndpointSettings,
-    InferSettings,
-    Settings,
-    SweepSettings,
-)
+from nightlane.settings import InferSettings, Settings, SweepSettings
 from nightlane.settings_group import UndeclaredSettings
 
 

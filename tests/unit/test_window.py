@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nightlane.api_settings import WindowSettings
 from nightlane.domain.window import longest_window_seconds, parse_window, window_seconds
-from nightlane.settings import WindowSettings
 
 
 @given(st.integers(1, 168))

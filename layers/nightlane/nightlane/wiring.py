@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Sequence
 from typing import TypeVar
 
+from nightlane.api_settings import EndpointSettings
 from nightlane.aws.blobs import S3Blobs
 from nightlane.aws.clients import Clients
 from nightlane.aws.compositions import S3Compositions
@@ -24,10 +25,10 @@ from nightlane.domain.ports import Ports
 from nightlane.domain.webhook_ports import Delivery, Receipt, Webhooks
 from nightlane.observability import EmbeddedMetrics, log_event
 from nightlane.resource_settings import StorageSettings
-from nightlane.settings import EndpointSettings, NotifySettings
 from nightlane.upstream.credentials import Credentials, FixedKey
 from nightlane.upstream.models import HttpModels
 from nightlane.upstream_settings import UpstreamSettings
+from nightlane.webhook_settings import EventBusSettings
 
 Stored = TypeVar("Stored", bound=StorageSettings)
 
@@ -61,7 +62,7 @@ def ports_on_aws(settings: Stored, clients: Clients) -> Ports[Stored]:
 
 def webhooks_on_aws(settings: StorageSettings, clients: Clients) -> Webhooks:
     """Build the stores and the senders of webhooks."""
-    bus = settings.event_bus if isinstance(settings, NotifySettings) else None
+    bus = settings.event_bus if isinstance(settings, EventBusSettings) else None
     return Webhooks(
         DynamoEndpoints(clients.dynamodb, settings.table_name),
         DynamoEvents(clients.dynamodb, settings.table_name),

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
+from nightlane.api_settings import KIB
 from nightlane.aws import prices
 from nightlane.aws.blobs import PART_BYTES as UPLOAD_PART_BYTES
 from nightlane.aws.prices import ITEM_WRITE_UNITS, TRANSACTION
@@ -19,7 +20,7 @@ from nightlane.domain.inference.lines import READ_BYTES
 from nightlane.domain.inference.use_report import CHECKPOINTS_PER_REPORT
 from nightlane.domain.parts import PARTS_AHEAD
 from nightlane.domain.shard import Part, Sample, part_prefix
-from nightlane.settings import KIB, Settings
+from nightlane.settings import Settings
 
 FUNCTION_SECONDS = 900
 # Assumptions that have not been measured on a real account.

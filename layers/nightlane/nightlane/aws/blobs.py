@@ -10,9 +10,9 @@ from typing import IO, TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from nightlane.api_settings import KIB, MIB
 from nightlane.domain.ports import BlobMissing, PresignedPut
 from nightlane.domain.received import Received
-from nightlane.settings import KIB, MIB
 from nightlane.wire.headers import content_disposition
 
 if TYPE_CHECKING:

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from nightlane.api_settings import MIB
 from nightlane.aws.blobs import MISSING_CODES, S3Blobs
 from nightlane.domain.compositions import Composed, Source
 from nightlane.domain.ports import BlobMissing
-from nightlane.settings import MIB
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -3,10 +3,11 @@
 from collections.abc import Container
 from dataclasses import dataclass
 
+from nightlane.api_settings import EstimateSettings
 from nightlane.aws.bill import Cost, Run, bill
 from nightlane.aws.runs import observed_run
 from nightlane.domain.cutting import lanes_to
-from nightlane.settings import EstimateSettings, Settings
+from nightlane.settings import Settings
 from nightlane.worker_memory import worker_memory
 
 

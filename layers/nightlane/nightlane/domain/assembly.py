@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from hashlib import sha256
 
+from nightlane.api_settings import RetentionSettings
 from nightlane.domain.admission import admit_waiting
 from nightlane.domain.batch import Batch, BatchStatus, Outcome
 from nightlane.domain.closing import close_if_due
@@ -21,7 +22,7 @@ from nightlane.domain.shard import DoneLines, Manifest, Shard, ShardSpec, input_
 from nightlane.domain.steps import Hold, held, redrive_at
 from nightlane.domain.stores import list_key
 from nightlane.domain.webhook_delivery import announce
-from nightlane.settings import AssemblySettings, RetentionSettings
+from nightlane.settings import AssemblySettings
 
 KINDS = ("output", "error")
 BATCH_METRICS = {

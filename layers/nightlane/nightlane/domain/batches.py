@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from hashlib import sha256
 
+from nightlane.api_settings import NewBatchSettings, StepSettings
 from nightlane.domain.batch import Batch, BatchRequest, BatchStatus
 from nightlane.domain.errors import BadRequest, Conflict, NotFound
 from nightlane.domain.ids import is_possible, shorten
@@ -14,7 +15,6 @@ from nightlane.domain.s3_locations import check_input_url, check_output_prefix, 
 from nightlane.domain.steps import redrive_at
 from nightlane.domain.stores import list_key
 from nightlane.domain.window import window_seconds
-from nightlane.settings import NewBatchSettings, StepSettings
 
 
 def create_batch(

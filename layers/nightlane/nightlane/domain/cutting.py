@@ -6,9 +6,9 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from nightlane.api_settings import LaneSettings, ShardSettings
 from nightlane.domain.lines import Lines
 from nightlane.domain.shard import Lane, ShardSpec
-from nightlane.settings import LaneSettings, ShardSettings
 
 # Each shard has this fraction of a lane's share of the lines that are left. Known as factoring:
 # https://doi.org/10.1145/135226.135232

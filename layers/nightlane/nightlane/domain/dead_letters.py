@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 
+from nightlane.api_settings import StepSettings
 from nightlane.domain.batch import BatchError
 from nightlane.domain.closing import close_if_due
 from nightlane.domain.dispatch import read_manifest, unfinished_shards
@@ -15,7 +16,7 @@ from nightlane.domain.shard import DoneLines, LaneMessage, Manifest, Shard, Shar
 from nightlane.domain.steps import redrive_at
 from nightlane.domain.stores import Fenced
 from nightlane.domain.webhook_delivery import announce
-from nightlane.settings import ClosingSettings, StepSettings
+from nightlane.settings import ClosingSettings
 
 
 def fail_plan(ports: Ports[StepSettings], batch_id: str) -> None:

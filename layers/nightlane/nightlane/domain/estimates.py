@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from nightlane.api_settings import EstimateSettings
 from nightlane.domain.endpoints import endpoint_of
 from nightlane.domain.errors import BadRequest
 from nightlane.domain.line_checks import Invalid, ModelChecker
 from nightlane.domain.quota_errors import too_few_in_flight
 from nightlane.domain.quotas import Quota, QuotaReached, in_flight_per_upstream
-from nightlane.settings import EstimateSettings
 
 
 @dataclass(frozen=True, slots=True)

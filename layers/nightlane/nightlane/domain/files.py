@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
+from nightlane.api_settings import ContentSettings, RetentionSettings, UploadSettings
 from nightlane.domain.errors import BadRequest, NotFound, TooLarge
 from nightlane.domain.file import FilePurpose, StoredFile
 from nightlane.domain.ids import is_possible, shorten
@@ -16,7 +17,6 @@ from nightlane.domain.quotas import Quota, QuotaReached
 from nightlane.domain.received import Received
 from nightlane.domain.stores import list_key
 from nightlane.domain.utf8 import CHECKED_BYTES, check_utf8, explain_surrogate
-from nightlane.settings import ContentSettings, RetentionSettings, UploadSettings
 
 PRESIGNED_SECONDS = 900
 # Lambda's limit of 6 MB, minus the rest of the response.

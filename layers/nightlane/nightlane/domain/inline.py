@@ -3,6 +3,7 @@
 from dataclasses import replace
 from hashlib import sha256
 
+from nightlane.api_settings import InlineSettings
 from nightlane.domain.batch import Batch, BatchRequest
 from nightlane.domain.batches import create_batch, derived_id, find_created
 from nightlane.domain.errors import Conflict
@@ -10,7 +11,6 @@ from nightlane.domain.file import FilePurpose
 from nightlane.domain.files import new_file, record_file
 from nightlane.domain.ports import Ports
 from nightlane.domain.quotas import Quota
-from nightlane.settings import InlineSettings
 
 
 def create_inline(

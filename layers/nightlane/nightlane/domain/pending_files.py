@@ -5,12 +5,12 @@ An extension: OpenAI has only forms and uploads in parts.
 
 from dataclasses import dataclass
 
+from nightlane.api_settings import UploadSettings
 from nightlane.domain.errors import BadRequest, NotFound
 from nightlane.domain.file import FilePurpose, StoredFile
 from nightlane.domain.files import check_batch_input, check_batch_size, get_file, new_file, record_file
 from nightlane.domain.ports import BlobMissing, Ports, PresignedPut
 from nightlane.domain.quotas import Quota
-from nightlane.settings import UploadSettings
 
 PENDING_SECONDS = 3_600
 NOT_UPLOADED = "file_not_uploaded"

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from nightlane.api_settings import EndpointSettings
 from nightlane.domain.batch import Batch, BatchStatus
 from nightlane.domain.batches import get_batch
 from nightlane.domain.ports import Ports
 from nightlane.domain.trouble import Rest, Trouble
-from nightlane.settings import EndpointSettings
 
 
 class WaitsFor(StrEnum):

@@ -3,12 +3,13 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from nightlane.api_settings import BatchSizeSettings
 from nightlane.domain.grouping import Grouping
 from nightlane.domain.line_checks import ErrorList, Invalid, LineChecker
 from nightlane.domain.lines import BYTE_ORDER_MARK, Lines, is_blank, split_lines
 from nightlane.domain.prefixes import prefix_of
 from nightlane.domain.quotas import estimate_prompt_tokens
-from nightlane.settings import BatchSizeSettings, PlanningSettings
+from nightlane.settings import PlanningSettings
 
 
 @dataclass(slots=True)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
-from nightlane.settings import KIB
+from nightlane.api_settings import KIB
 
 CHUNK_BYTES = 64 * KIB
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from nightlane.api_settings import MIB
 from nightlane.domain.batch import Batch, BatchStatus
 from nightlane.domain.batches import get_batch
 from nightlane.domain.dispatch import read_manifest
@@ -19,7 +20,6 @@ from nightlane.domain.parts import read_records
 from nightlane.domain.ports import BlobMissing, Ports
 from nightlane.domain.result_cursor import Cursor, decode_cursor, encode_cursor
 from nightlane.domain.shard import Part
-from nightlane.settings import MIB
 
 MAX_PAGE_BYTES = 4 * MIB
 # A page waits for one read of S3 after the other, and must be done within API Gateway's 29 s.

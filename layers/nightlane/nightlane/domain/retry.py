@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from nightlane.api_settings import NewBatchSettings
 from nightlane.domain.batch import Batch, BatchRequest, BatchStatus
 from nightlane.domain.batches import create_batch, find_created, get_batch
 from nightlane.domain.errors import BadRequest, Conflict
@@ -9,7 +10,6 @@ from nightlane.domain.files import find_file
 from nightlane.domain.ports import Ports
 from nightlane.domain.quotas import Quota
 from nightlane.domain.s3_locations import is_s3_url
-from nightlane.settings import NewBatchSettings
 
 RETRY_OF = "retry_of"
 # https://platform.openai.com/docs/api-reference/batch/create

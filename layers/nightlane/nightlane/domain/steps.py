@@ -4,10 +4,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
+from nightlane.api_settings import StepSettings
 from nightlane.domain.batch import Batch
 from nightlane.domain.ports import BlobMissing, Ports
 from nightlane.domain.stores import Fenced
-from nightlane.settings import StepSettings
 
 # More than one renewal per `redrive_seconds`, so that a late one still comes before the sweeper.
 RENEWALS_PER_REDRIVE = 3

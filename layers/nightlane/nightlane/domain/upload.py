@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
 
+from nightlane.api_settings import MIB
 from nightlane.domain.errors import BadRequest
 from nightlane.domain.file import FilePurpose, file_blob_key
 from nightlane.domain.ids import shorten
-from nightlane.settings import MIB
 
 # OpenAI's limits: https://platform.openai.com/docs/api-reference/uploads/create and …/uploads/add-part
 MAX_TOTAL_BYTES = 8 * 1_024 * MIB

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
+from nightlane.api_settings import UploadSettings
 from nightlane.domain.compositions import Source
 from nightlane.domain.errors import BadRequest, NotFound, TooLarge, Unavailable
 from nightlane.domain.file import FilePurpose, StoredFile, file_blob_key
@@ -26,7 +27,6 @@ from nightlane.domain.upload import (
     UploadStatus,
     fingerprint_of,
 )
-from nightlane.settings import UploadSettings
 
 
 @dataclass(frozen=True, slots=True)

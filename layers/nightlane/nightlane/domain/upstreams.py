@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
+from nightlane.api_settings import EndpointSettings
 from nightlane.domain.active_hours import ActiveHours
 from nightlane.domain.ports import Ports
 from nightlane.domain.trouble import Trouble
 from nightlane.domain.upstream_use import HOUR_SECONDS, first_hour
-from nightlane.settings import EndpointSettings
 
 
 class UpstreamStatus(StrEnum):

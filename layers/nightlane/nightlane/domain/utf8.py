@@ -6,8 +6,8 @@ Source: RFC 8259, section 8, and recorded answers of the live API ("Must be utf-
 import re
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE, getincrementaldecoder
 
+from nightlane.api_settings import KIB
 from nightlane.domain.errors import BadRequest
-from nightlane.settings import KIB
 
 CHECKED_BYTES = 64 * KIB
 """An upload is checked up to here; the rest when its batch is validated, with the number of the line."""

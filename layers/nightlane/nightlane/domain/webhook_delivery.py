@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
+from nightlane.api_settings import StepSettings
 from nightlane.domain.metrics import Metric
 from nightlane.domain.ports import Ports
 from nightlane.domain.webhook import HEALTHY, Attempts, Event, Health, WebhookEndpoint, event_id_of
 from nightlane.domain.webhook_ports import Delivery, Receipt
-from nightlane.settings import StepSettings
 from nightlane.webhook_settings import WebhookSettings
 
 # Longer than an invocation of notify.

@@ -6,7 +6,7 @@ example Groq: https://console.groq.com/docs/batch
 
 import re
 
-from nightlane.settings import WindowSettings
+from nightlane.api_settings import WindowSettings
 
 HOUR_SECONDS = 3_600
 DAY_SECONDS = 24 * HOUR_SECONDS

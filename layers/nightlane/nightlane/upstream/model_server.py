@@ -7,8 +7,8 @@ from urllib.parse import quote, unquote, urlsplit
 import msgspec
 import urllib3
 
+from nightlane.api_settings import MIB
 from nightlane.domain.errors import UpstreamError
-from nightlane.settings import MIB
 from nightlane.upstream.credentials import Credentials
 from nightlane.upstream.urls import join, proxy_of
 from nightlane.upstream_settings import UpstreamSettings, trust_in

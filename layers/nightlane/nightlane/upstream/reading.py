@@ -4,9 +4,9 @@ import zlib
 
 import aiohttp
 
+from nightlane.api_settings import KIB
 from nightlane.domain.inference.budget import ByteBudget
 from nightlane.domain.inference.ports import Kind, NoAnswer
-from nightlane.settings import KIB
 
 # Answers up to this size are read without reserving room in the budget.
 SMALL_BYTES = 256 * KIB

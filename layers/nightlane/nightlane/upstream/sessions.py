@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import aiohttp
 from multidict import CIMultiDict
 
-from nightlane.settings import KIB
+from nightlane.api_settings import KIB
 from nightlane.upstream.reading import OFFERED_ENCODINGS
 from nightlane.upstream.urls import proxy_of
 from nightlane.upstream_settings import UpstreamSettings, trust_in

@@ -8,10 +8,10 @@ from pydantic import AfterValidator, Field, StringConstraints
 # Pydantic needs this one before Python 3.12.
 from typing_extensions import TypedDict
 
+from nightlane.api_settings import ApiSettings
 from nightlane.domain.endpoints import ENDPOINTS, endpoint_of
 from nightlane.domain.estimates import ModelRequests, Routed
 from nightlane.domain.line_checks import MAX_DEPTH, MAX_EMBEDDING_INPUTS, MAX_MODELS_ASKED
-from nightlane.settings import ApiSettings
 from nightlane.wire.receipts import PRICES, Cost, ServiceCost, service_costs
 from nightlane.wire.requests import MAX_FILE_BYTES, Request, supported_endpoint
 

@@ -20,6 +20,7 @@ from pydantic import (
 from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
+from nightlane.api_settings import MIB
 from nightlane.domain.batch import BatchRequest
 from nightlane.domain.endpoints import ENDPOINTS
 from nightlane.domain.errors import BadRequest
@@ -28,7 +29,6 @@ from nightlane.domain.ids import MAX_ID_CHARACTERS
 from nightlane.domain.s3_locations import MAX_URL_CHARACTERS, SCHEME, is_s3_url
 from nightlane.domain.utf8 import explain_surrogate
 from nightlane.domain.window import SUPPORTED_WINDOWS, parse_window
-from nightlane.settings import MIB
 from nightlane.wire.problems import bad_request, list_values
 
 MAX_TOKEN_CHARACTERS = 512

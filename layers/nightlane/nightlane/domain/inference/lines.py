@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from nightlane.api_settings import KIB
 from nightlane.domain.lines import RequestLine, read_request, request_lines, result_id
 from nightlane.domain.ports import Blobs
 from nightlane.domain.shard import DoneLines, ShardSpec
-from nightlane.settings import KIB
 
 # Reads of 1 MiB left 20 MiB allocated in the memory arenas of the reading threads.
 READ_BYTES = 256 * KIB

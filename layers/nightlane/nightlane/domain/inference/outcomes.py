@@ -4,12 +4,12 @@ import asyncio
 
 import msgspec
 
+from nightlane.api_settings import KIB, MIB
 from nightlane.domain.inference.bodies import Body, read_body
 from nightlane.domain.inference.ports import Answer, Kind, NoAnswer
 from nightlane.domain.inference.table import TABLE, Observation, Row, Verdict
 from nightlane.domain.inference.tolerant_json import tidy
 from nightlane.domain.trouble import MAX_MESSAGE_CHARACTERS
-from nightlane.settings import KIB, MIB
 
 # How much of a body that is not JSON is kept for its error line.
 MAX_SHOWN_BYTES = 64 * KIB
