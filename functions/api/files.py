@@ -10,7 +10,6 @@ from nightlane.domain.files import create_file, delete_file, get_file, list_file
 from nightlane.domain.pending_files import begin_direct_upload, complete_direct_upload
 from nightlane.domain.ports import Ports
 from nightlane.wire import objects
-from nightlane.wire.forms import read_upload
 from nightlane.wire.headers import content_disposition
 from nightlane.wire.requests import CreateFile, CreatePendingFile, ListFiles, lifetime_of, read, read_json
 from nightlane.wire.responses import deleted_file, file_object, page, pending_file_object
@@ -88,6 +87,9 @@ def routes(ports: Ports[ApiSettings]) -> Routes:
 
 
 def _create(ports: Ports[ApiSettings], request: Request) -> StoredFile:
+    # Imported here, because it imports the parser, see `Request.form`.
+    from nightlane.wire.forms import read_upload
+
     fields, upload = read_upload(request.form())
     tenant, quota = request.tenant, quota_of(request, ports.settings)
     purpose, lifetime = fields.file_purpose, lifetime_of(fields.expires_after)

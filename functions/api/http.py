@@ -5,20 +5,20 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy
 
 import base64
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from nightlane.domain.errors import ApiError
-from nightlane.wire.multipart import Form, read_form
+
+if TYPE_CHECKING:
+    from nightlane.wire.multipart import Form
 
 # The official clients parse a response only if its content type is JSON.
 JSON = "application/json"
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """A request, as a route reads it."""
 
     event: Mapping[str, Any]
@@ -79,12 +79,15 @@ class Request:
         """Whether the body is said to be JSON."""
         return self.content_type.partition(";")[0].strip().lower() == JSON
 
-    def form(self) -> Form:
+    def form(self) -> "Form":
         """Return the form in the body. Raises: BadRequest, if it is not a form or malformed; StorageFull.
 
         A server without API Gateway's limits parses the form while it arrives, writes files to disk and
         passes it in the event.
         """
+        # Imported here, because the parser takes longer than all routes, and most cold starts need none.
+        from nightlane.wire.multipart import read_form
+
         form: Form | ApiError | None = self.event.get("form")
         if isinstance(form, ApiError):
             raise form
@@ -97,8 +100,7 @@ class Request:
         return f"{self.headers.get('x-forwarded-proto', 'http')}://{self.headers['host']}{url}"
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(msgspec.Struct, frozen=True):
     """What a route returns."""
 
     status: int

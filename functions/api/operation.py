@@ -1,8 +1,9 @@
 """What the OpenAPI document says about a route, declared at the route."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from functions.api.http import JSON
 
@@ -12,8 +13,7 @@ if TYPE_CHECKING:
 HTML, BINARY, ANY = "text/html", "application/octet-stream", "*/*"
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
+class Operation(msgspec.Struct, frozen=True):
     """One operation of the document."""
 
     id: str
@@ -30,7 +30,7 @@ class Operation:
     """The text fields of a multipart form."""
     file: str | None = None
     """The file field of a multipart form."""
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
     """Optional headers of the request, with their descriptions."""
     errors: tuple[int, ...] = ()
     """Statuses that follow neither from the parameters nor from the body, such as 409."""
