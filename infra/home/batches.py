@@ -1,9 +1,9 @@
 """Batches on SQLite: each method is one transaction that reads a batch, checks it and writes it."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 import msgspec
+from msgspec.structs import replace
 
 from nightlane.domain import quota_counts
 from nightlane.domain.admission_order import Slots, Waiting

@@ -1,9 +1,9 @@
 """File records, API keys and what is known about upstreams, on SQLite."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 import msgspec
+from msgspec.structs import replace
 
 from nightlane.domain.file import FilePurpose, StoredFile
 from nightlane.domain.keys import ApiKey, digest

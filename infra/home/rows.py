@@ -2,9 +2,9 @@
 
 import sqlite3
 from collections.abc import Callable
-from dataclasses import replace
 
 import msgspec
+from msgspec.structs import replace
 
 from nightlane.domain.batch import Batch, BatchStatus
 from nightlane.domain.file import StoredFile

@@ -2,9 +2,9 @@
 
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 
 import msgspec
+from msgspec.structs import replace
 
 from nightlane.domain.batch import Batch
 from nightlane.domain.shard import Checkpoint, Shard, Suspicion

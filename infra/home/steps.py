@@ -1,8 +1,9 @@
 """Planning and assembly on SQLite: only the step with the newest epoch may write."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from nightlane.domain import quota_counts
 from nightlane.domain.batch import Batch, BatchError, BatchStatus, Outcome

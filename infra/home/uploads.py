@@ -1,10 +1,10 @@
 """Uploads in parts, on SQLite and a folder."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from hashlib import md5 as new_md5
 
 import msgspec
+from msgspec.structs import replace
 
 from nightlane.domain import quota_counts
 from nightlane.domain.compositions import Composed, Source

@@ -1,5 +1,6 @@
 """One machine under faults: the API's handlers and the home's deliveries on a data folder."""
 
+import dataclasses
 import itertools
 import json
 import math
@@ -8,11 +9,11 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import ExitStack, nullcontext, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 import functions.api.handler
 import infra.home.deliveries
@@ -123,7 +124,7 @@ class HomeLab:
         # The server and the worker do the same.
         with suppress(StorageFull):
             parts.queues.release(*Queue)
-        self.ports: Ports[Settings] = replace(
+        self.ports: Ports[Settings] = dataclasses.replace(
             parts.ports,
             monotonic=self.clock.monotonic,
             new_id=lambda: self.next_id,

@@ -1,11 +1,12 @@
 """One Nightlane under faults, on a clock that the test controls, with a hostile upstream."""
 
+import dataclasses
 import itertools
 import json
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -13,6 +14,7 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 from moto.core.models import DEFAULT_ACCOUNT_ID as ACCOUNT_ID
 from moto.sqs.models import sqs_backends
+from msgspec.structs import replace
 
 from infra.home.events import REGION
 from infra.resources import DEAD_LETTER_QUEUES, QUEUES
@@ -92,14 +94,14 @@ class Lab:
         self.world.connect, self.world.run_loop = self._connect, self.clock.run
         self.world.make_leases = partial(LabLeases, lab=self)
         ports = self.world.ports
-        self.bare = replace(
+        self.bare = dataclasses.replace(
             ports_on_aws(ports.settings, clients),
             now=ports.now,
             monotonic=ports.monotonic,
             new_id=ports.new_id,
         )
         self.inbox = Inbox(lambda batch_id: self.watch.stored.batch(batch_id), self.upstream.violations)
-        self.world.ports = replace(ports, webhooks=replace(ports.webhooks, send=self.inbox))
+        self.world.ports = dataclasses.replace(ports, webhooks=replace(ports.webhooks, send=self.inbox))
         create_missing_endpoints(self.bare.webhooks.endpoints)
         self.clients = clients
         self.upstream.shared_limit = ports.settings.upstreams[0].max_concurrent_requests
@@ -221,7 +223,7 @@ class Lab:
         """Track visibility here, because moto's clock is not under the test's control."""
         self._change_visibility(message, LONG if delay else 0)
         if delay:
-            self._resting.append(replace(message, visible_at=self.clock.now() + delay))
+            self._resting.append(dataclasses.replace(message, visible_at=self.clock.now() + delay))
 
     def _end_rests(self) -> None:
         due = [each for each in self._resting if each.visible_at <= self.clock.now()]

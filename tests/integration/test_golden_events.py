@@ -11,16 +11,17 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
 
 import asyncio
 import base64
+import dataclasses
 import http.client
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 from aiohttp.test_utils import TestServer
+from msgspec.structs import replace
 
 from infra.gateway import STAGE
 from infra.home.events import authorizer_event
@@ -73,7 +74,9 @@ def aws(upstream: Upstream, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
             created = world.clients.sqs.create_queue(QueueName=arn.rsplit(":", 1)[1], Attributes=kind)
             world.urls[queue.name] = own[f"{queue.name}_queue_url"] = created["QueueUrl"]
         settings = world.ports.settings.model_copy(update=own)
-        world.ports = replace(world.ports, settings=settings, queues=SqsQueues(world.clients.sqs, settings))
+        world.ports = dataclasses.replace(
+            world.ports, settings=settings, queues=SqsQueues(world.clients.sqs, settings)
+        )
         yield world
 
 

@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 from aiohttp import web
+from msgspec.structs import replace
 
 from nightlane.domain.batch import BatchRequest, BatchStatus
 from nightlane.domain.batches import create_batch

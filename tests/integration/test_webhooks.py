@@ -1,11 +1,12 @@
 """/v1/webhook_endpoints, and the events of batches, on moto with the real handlers."""
 
+import dataclasses
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from nightlane.domain.webhook import EventType
 from nightlane.domain.webhook_ports import Delivery, Receipt
@@ -47,7 +48,7 @@ def inbox() -> Inbox:
 
 @pytest.fixture
 def aws(shared: World, inbox: Inbox) -> World:
-    shared.ports = replace(shared.ports, webhooks=replace(shared.ports.webhooks, send=inbox))
+    shared.ports = dataclasses.replace(shared.ports, webhooks=replace(shared.ports.webhooks, send=inbox))
     return shared
 
 
@@ -346,7 +347,7 @@ def test_a_batch_ends_although_its_event_cannot_be_sent(aws: World, tenant: str,
 
     create(aws, tenant)
     batch_id = aws.create(aws.upload(b"{}\n", tenant), tenant=tenant)
-    aws.ports_of["plan"] = replace(aws.ports, queues=Broken())
+    aws.ports_of["plan"] = dataclasses.replace(aws.ports, queues=Broken())
     try:
         aws.run()
     finally:

@@ -1,11 +1,14 @@
 """A tenant with objects in every state, behind the API on DynamoDB or on SQLite, for `test_walls`."""
 
+import dataclasses
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+
+from msgspec.structs import replace
 
 import functions.api.handler as api
 from infra.home.events import proxy_event
@@ -211,7 +214,7 @@ def _receive(deliveries: Sequence[Delivery], *, allow_private: bool) -> Sequence
 
 
 def _engine(ports: Ports[Settings], rows: Callable[[], list[str]]) -> Engine:
-    ports = replace(ports, webhooks=replace(ports.webhooks, send=_receive))
+    ports = dataclasses.replace(ports, webhooks=replace(ports.webhooks, send=_receive))
     return Engine(ports, api.make_handler(ports, NoModels()), Victim(ports), rows)
 
 

@@ -1,7 +1,8 @@
 """Batches from creation to their terminal status, on every store."""
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from nightlane.domain.admission_order import Slots, Waiting
 from nightlane.domain.batch import Batch, BatchStatus, Outcome

@@ -1,6 +1,6 @@
 """The drains of lanes, on every store."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from nightlane.domain.handover import Drain
 from nightlane.domain.stores import BatchStore

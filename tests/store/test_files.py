@@ -1,6 +1,6 @@
 """File records, on every store."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from nightlane.domain.file import FilePurpose
 from nightlane.domain.stores import BatchStore, Due, FileStore

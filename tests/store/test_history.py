@@ -1,6 +1,6 @@
 """What the history of a batch is made of, on every store."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from nightlane.domain.batch import Outcome
 from nightlane.domain.shard import Part, Sample, part_key

@@ -1,8 +1,7 @@
 """Files whose content is awaited, on every store."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from nightlane.domain.file import FilePurpose, StoredFile
 from nightlane.domain.stores import BatchStore, Due, FileStore

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from nightlane.domain.batch import Batch, BatchError, Outcome
 from nightlane.domain.file import FilePurpose, StoredFile

@@ -1,9 +1,9 @@
 """Shards, checkpoints and fenced workers, on every store."""
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from nightlane.domain.batch import BatchStatus, Outcome, Usage
 from nightlane.domain.shard import Shard, Suspicion

@@ -1,7 +1,8 @@
 """The shares of an upstream's limit, on every store: of several writes to what was read, one wins."""
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from nightlane.domain.shares import Share, Shares, claim, release
 from nightlane.domain.stores import UpstreamStore

@@ -1,6 +1,6 @@
 """What running a batch took is added up with its checkpoints, on every store."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from nightlane.domain.stores import BatchStore
 from nightlane.domain.tally import NO_TALLY, Tally

@@ -1,7 +1,9 @@
 """Webhook endpoints and the outbox of events, on every store."""
 
+import dataclasses
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from nightlane.domain.batch import BatchError, Outcome
 from nightlane.domain.webhook import (
@@ -51,13 +53,13 @@ def test_an_endpoint_is_found_by_its_tenant_only(stores: Stores) -> None:
         assert stores.endpoints.get_endpoint(tenant, endpoint.id) is None
         assert stores.endpoints.list_endpoints(tenant) == []
         assert not stores.endpoints.delete_endpoint(tenant, endpoint.id)
-        assert not stores.endpoints.change_endpoint(replace(endpoint, tenant=tenant, version=2))
-        assert not stores.endpoints.note_health(replace(endpoint, tenant=tenant), Health(1))
+        assert not stores.endpoints.change_endpoint(dataclasses.replace(endpoint, tenant=tenant, version=2))
+        assert not stores.endpoints.note_health(dataclasses.replace(endpoint, tenant=tenant), Health(1))
     assert stores.endpoints.list_endpoints("acme") == [endpoint]
 
 
 def test_endpoints_are_listed_newest_first_whatever_their_ids(stores: Stores) -> None:
-    made = [replace(new_endpoint(9 - number), listed=f"{number}") for number in range(LIMIT)]
+    made = [dataclasses.replace(new_endpoint(9 - number), listed=f"{number}") for number in range(LIMIT)]
     for endpoint in made:
         assert stores.endpoints.create_endpoint(endpoint, LIMIT)
     assert stores.endpoints.list_endpoints("acme") == made[::-1]
@@ -92,7 +94,7 @@ def test_only_the_next_version_of_an_endpoint_is_stored_and_its_health_is_kept(s
     endpoint = new_endpoint()
     stores.endpoints.create_endpoint(endpoint, LIMIT)
     assert stores.endpoints.note_health(endpoint, Health(2, NOW + 9))
-    changed = replace(
+    changed = dataclasses.replace(
         endpoint,
         name="new",
         url="https://hooks.test/b",
@@ -106,9 +108,9 @@ def test_only_the_next_version_of_an_endpoint_is_stored_and_its_health_is_kept(s
     assert stores.endpoints.change_endpoint(changed)
     assert not stores.endpoints.change_endpoint(changed)
     stored = stores.endpoints.get_endpoint("acme", endpoint.id)
-    assert stored == replace(changed, health=Health(2, NOW + 9))
+    assert stored == dataclasses.replace(changed, health=Health(2, NOW + 9))
     stores.endpoints.delete_endpoint("acme", endpoint.id)
-    assert not stores.endpoints.change_endpoint(replace(changed, version=3))
+    assert not stores.endpoints.change_endpoint(dataclasses.replace(changed, version=3))
     assert stores.endpoints.get_endpoint("acme", endpoint.id) is None
 
 

@@ -1,12 +1,12 @@
 """The order of admission: fair between tenants, then by deadline, then by creation."""
 
 from collections import Counter
-from dataclasses import replace
 from itertools import pairwise
 from random import Random
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from nightlane.domain.admission_order import MAX_RECENT_TENANTS, Slots, Waiting, next_batch
 

@@ -27,7 +27,7 @@ PYDANTIC = {"annotated_types", "pydantic", "pydantic_core", "typing_extensions",
 # What each may import: the client of AWS, settings, JSON; the API also its routes and its forms.
 PACKAGES = {
     "authorize": BOTOCORE | PYDANTIC | {"msgspec"},
-    "api": BOTOCORE | PYDANTIC | {"msgspec", "aws_lambda_powertools", "multipart"},
+    "api": BOTOCORE | PYDANTIC | {"msgspec", "aws_lambda_powertools"},
 }
 # What botocore uses if it is installed, which it is not on Lambda.
 OPTIONAL = {"certifi"}
@@ -45,6 +45,7 @@ HEAVY = {
     "asyncio": "is the workers'",
     "functions.api.openapi": "is made when a client asks for the document",
     "functions.api.webhooks": "has routes that few requests need: see functions/api/handler.py",
+    "multipart": "is imported when a form arrives",
     "nightlane.settings": "has the settings of workers: api_settings has those of the API",
     "nightlane.aws.bill": "is read when a client asks for a receipt",
     "nightlane.domain.inference.worker": "is the worker's",

@@ -1,11 +1,11 @@
 """The cursor of the results says exactly which lines were seen, in a text that fits into a URL."""
 
-from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from nightlane.domain.batch import BatchStatus
 from nightlane.domain.errors import BadRequest

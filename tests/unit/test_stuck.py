@@ -1,8 +1,7 @@
 """When a batch counts as stuck, in seconds since its creation; its window has a day."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from nightlane.domain.batch import Batch, BatchRequest, BatchStatus, Outcome
 from nightlane.domain.stuck import Sign, Stuck, sign_of

@@ -1,12 +1,14 @@
 """When an event is sent to whom: retries, the breaker, and functions that deliver the same event."""
 
+import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from infra.home.parts import open_data
 from infra.home.queues import Queue
@@ -122,7 +124,9 @@ def post(tmp_path: Path) -> Iterator[Post]:
     parts = open_data(tmp_path, settings, lambda: clock[0])
     webhooks = replace(parts.ports.webhooks, send=receiver)
     with closing(parts.database):
-        yield Post(replace(parts.ports, webhooks=webhooks, metrics=counts), receiver, counts, clock)
+        yield Post(
+            dataclasses.replace(parts.ports, webhooks=webhooks, metrics=counts), receiver, counts, clock
+        )
 
 
 def test_an_event_goes_once_to_each_endpoint_that_wants_its_type(post: Post) -> None:
@@ -377,7 +381,7 @@ def test_an_event_bus_is_one_more_destination_with_retries_of_its_own(post: Post
         if len(published) == 1:
             raise OSError("throttled")
 
-    post.ports = replace(post.ports, webhooks=replace(post.ports.webhooks, bus=publish))
+    post.ports = dataclasses.replace(post.ports, webhooks=replace(post.ports.webhooks, bus=publish))
     post.endpoint("one")
     event_id = post.event()
     post.deliver(event_id)

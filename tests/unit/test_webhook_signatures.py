@@ -1,10 +1,11 @@
 """Signatures by Standard Webhooks, checked by the official client."""
 
+import dataclasses
 import time
-from dataclasses import replace
 
 import openai
 import pytest
+from msgspec.structs import replace
 
 from nightlane.domain.webhook import Event, EventType, WebhookEndpoint
 from nightlane.domain.webhook_delivery import delivery_of
@@ -56,7 +57,7 @@ def test_the_client_unwraps_every_event(event_type: EventType) -> None:
 
 @pytest.mark.parametrize("secret", [SECRET, OTHER_SECRET])
 def test_both_secrets_verify_for_a_day_after_a_rotation(secret: str) -> None:
-    endpoint = replace(ENDPOINT, previous_secret=OTHER_SECRET, previous_until=NOW + 1)
+    endpoint = dataclasses.replace(ENDPOINT, previous_secret=OTHER_SECRET, previous_until=NOW + 1)
     body = event_body(EVENT)
     headers = delivery_headers(delivery_of(EVENT, endpoint, NOW), body)
     assert CLIENT.webhooks.unwrap(body, headers, secret=secret).id == "evt_1"
@@ -75,12 +76,12 @@ def test_every_attempt_has_the_same_id_and_body_and_a_signature_of_its_own() -> 
 
 
 def test_the_same_event_has_another_id_at_another_endpoint() -> None:
-    other = replace(ENDPOINT, id="we_2")
+    other = dataclasses.replace(ENDPOINT, id="we_2")
     assert delivery_of(EVENT, ENDPOINT, NOW).webhook_id != delivery_of(EVENT, other, NOW).webhook_id
 
 
 def test_no_secret_is_in_the_text_of_an_endpoint() -> None:
-    endpoint = replace(ENDPOINT, previous_secret=OTHER_SECRET)
+    endpoint = dataclasses.replace(ENDPOINT, previous_secret=OTHER_SECRET)
     assert SECRET[6:] not in repr(endpoint)
     assert OTHER_SECRET[6:] not in repr(endpoint)
     assert endpoint.secret_hint == "whsec_****40c="

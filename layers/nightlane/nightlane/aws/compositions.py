@@ -11,11 +11,11 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from hashlib import md5 as new_md5
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from botocore.exceptions import ClientError
 
 from nightlane.api_settings import MIB
@@ -36,8 +36,7 @@ SECONDS = 20.0
 MAX_CHECKED_BYTES = 1_024 * MIB
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(msgspec.Struct, frozen=True):
     """A range of the content: parts of objects, each with its start and end (exclusive)."""
 
     number: int
@@ -66,8 +65,7 @@ def pieces_of(sources: Sequence[Source], piece_bytes: int) -> Iterator[Piece]:
         yield Piece(number, tuple(ranges))
 
 
-@dataclass(frozen=True, slots=True)
-class _Handled:
+class _Handled(msgspec.Struct, frozen=True):
     """A piece that is stored, and its content if that was wanted."""
 
     number: int
@@ -171,8 +169,7 @@ class S3Compositions:
         return Composed(digest.hexdigest() if md5 else None)
 
 
-@dataclass(frozen=True, slots=True)
-class _Multipart:
+class _Multipart(msgspec.Struct, frozen=True):
     """A multipart upload."""
 
     client: "S3Client"

@@ -4,7 +4,8 @@ https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html
 """
 
 import json
-from dataclasses import dataclass
+
+import msgspec
 
 from nightlane.aws.clients import Clients
 from nightlane.domain.webhook import Event
@@ -16,8 +17,7 @@ class NotPublished(Exception):
     """EventBridge did not accept an event."""
 
 
-@dataclass(frozen=True, slots=True)
-class EventBridge:
+class EventBridge(msgspec.Struct, frozen=True):
     """`domain.webhook_ports.Bus`; `bus` is a name or an ARN."""
 
     clients: Clients

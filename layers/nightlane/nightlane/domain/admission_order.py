@@ -8,14 +8,14 @@ first (https://en.wikipedia.org/wiki/Earliest_deadline_first_scheduling), then t
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 # A longer list would only remember turns that lie further back. It is written with every admission.
 MAX_RECENT_TENANTS = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
+class Waiting(msgspec.Struct, frozen=True):
     """A planned batch that is waiting for a slot; `expires_at` in seconds since 1970."""
 
     batch_id: str
@@ -25,8 +25,7 @@ class Waiting:
     """The batch's key in its tenant's list, which begins with the time of creation."""
 
 
-@dataclass(frozen=True, slots=True)
-class Slots:
+class Slots(msgspec.Struct, frozen=True):
     """Who holds the admission slots, and who was given the last ones."""
 
     running: Mapping[str, str]

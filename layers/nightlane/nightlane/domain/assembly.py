@@ -2,8 +2,9 @@
 
 import heapq
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from hashlib import sha256
+
+from msgspec.structs import replace
 
 from nightlane.api_settings import RetentionSettings
 from nightlane.domain.admission import admit_waiting

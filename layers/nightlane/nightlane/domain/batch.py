@@ -6,7 +6,6 @@ Source of the status machine: https://platform.openai.com/docs/guides/batch
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 
 import msgspec
@@ -44,8 +43,7 @@ class Outcome(StrEnum):
     CANCELLED = "cancelled"
 
 
-@dataclass(frozen=True, slots=True)
-class BatchError:
+class BatchError(msgspec.Struct, frozen=True):
     """A validation error of the input file; `line` counts from 1."""
 
     code: str
@@ -76,8 +74,7 @@ class Usage(msgspec.Struct, frozen=True):
 NO_USAGE = Usage()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BatchRequest:
+class BatchRequest(msgspec.Struct, frozen=True, kw_only=True):
     """The parameters of a new batch; `output_expires_after` in seconds."""
 
     input_file_id: str
@@ -104,8 +101,7 @@ class BatchRequest:
         return hashlib.sha256(json.dumps(parameters).encode()).hexdigest()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Batch:
+class Batch(msgspec.Struct, frozen=True, kw_only=True):
     """A batch as it is stored. Times are whole seconds since 1970, as in OpenAI's objects."""
 
     id: str

@@ -1,20 +1,19 @@
 """The interface that puts the objects of parts together, implemented on S3 and on a folder."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class Source:
+
+class Source(msgspec.Struct, frozen=True):
     """An object that is part of a composition, and its size in bytes."""
 
     key: str
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class Composed:
+class Composed(msgspec.Struct, frozen=True):
     """The composition is complete; `md5` is the hexadecimal digest of its content, if it was asked for."""
 
     md5: str | None

@@ -4,11 +4,11 @@ Source: https://platform.openai.com/docs/api-reference/batch/create, and the pag
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
+class Endpoint(msgspec.Struct, frozen=True):
     """How the lines of an endpoint are validated."""
 
     required: tuple[tuple[str, ...], ...] = ()

@@ -1,7 +1,8 @@
 """A stored file. Source: https://platform.openai.com/docs/api-reference/files/object"""
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 # The record of a deleted file stays for so long, so that list cursors hold.
 TOMBSTONE_SECONDS = 7 * 86_400
@@ -27,8 +28,7 @@ def file_blob_key(tenant: str, file_id: str) -> str:
     return f"files/{tenant}/{file_id}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredFile:
+class StoredFile(msgspec.Struct, frozen=True, kw_only=True):
     """The record of a file; times are seconds since 1970, `size` is in bytes."""
 
     id: str

@@ -1,9 +1,9 @@
 """What clients do with files: upload, retrieve, list, download, delete."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
 
 import msgspec
+from msgspec.structs import replace
 
 from nightlane.api_settings import ContentSettings, RetentionSettings, UploadSettings
 from nightlane.domain.errors import BadRequest, NotFound, TooLarge
@@ -25,8 +25,7 @@ MAX_RESPONSE_BYTES = 6_000_000
 DOWNLOADABLE = frozenset({FilePurpose.BATCH, FilePurpose.BATCH_OUTPUT, FilePurpose.FINE_TUNE})
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
+class Content(msgspec.Struct, frozen=True):
     """A file's text, or a URL to download it from if it is too long for a response or not text."""
 
     file: StoredFile

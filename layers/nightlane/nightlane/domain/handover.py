@@ -1,12 +1,12 @@
 """What a worker of a lane still has in flight after it has let its lane's message go."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class Drain:
+
+class Drain(msgspec.Struct, frozen=True):
     """The last requests of a worker that starts no more. Its successor counts them as its own."""
 
     holder: str

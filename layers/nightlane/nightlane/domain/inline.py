@@ -1,7 +1,8 @@
 """Batches created from requests in the body instead of a file, which is made from them. An extension."""
 
-from dataclasses import replace
 from hashlib import sha256
+
+from msgspec.structs import replace
 
 from nightlane.api_settings import InlineSettings
 from nightlane.domain.batch import Batch, BatchRequest

@@ -3,8 +3,10 @@
 import hashlib
 import re
 import secrets
-from dataclasses import dataclass, replace
 from typing import Protocol
+
+import msgspec
+from msgspec.structs import replace
 
 from nightlane.domain.quotas import NO_QUOTA, Quota
 
@@ -18,8 +20,7 @@ MIN_LENGTH_TO_SHOW_END = 16
 TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApiKey:
+class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
     """The record of a key; `created_at` in seconds since 1970."""
 
     sha256: str

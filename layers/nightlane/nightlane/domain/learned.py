@@ -1,6 +1,6 @@
 """What a run has learned about how much an upstream takes, for the runs that begin later."""
 
-from dataclasses import dataclass
+import msgspec
 
 # What was learned is worth less and less, and nothing after this long.
 LEARNED_SECONDS = 86_400
@@ -9,8 +9,7 @@ NOTABLE_FACTOR = 1.25
 REFRESH_SECONDS = 3_600
 
 
-@dataclass(frozen=True, slots=True)
-class LearnedLimit:
+class LearnedLimit(msgspec.Struct, frozen=True):
     """The requests in flight from one lane that the upstream served; `at` is in seconds since 1970."""
 
     requests: int

@@ -4,7 +4,6 @@ Source: https://platform.openai.com/docs/guides/batch and recorded answers of th
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
@@ -107,8 +106,7 @@ class ModelChecker:
         return upstream
 
 
-@dataclass(frozen=True, slots=True)
-class CheckedLine:
+class CheckedLine(msgspec.Struct, frozen=True):
     """A valid line: the name of its upstream, and the request's body."""
 
     upstream: str

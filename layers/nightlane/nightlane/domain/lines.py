@@ -6,7 +6,6 @@ Source: https://platform.openai.com/docs/api-reference/batch/request-input and â
 import sys
 from array import array
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from enum import Enum
 from hashlib import blake2b
 from typing import Any
@@ -49,12 +48,11 @@ class LineError(Enum):
         return self.value[1]
 
 
-@dataclass(frozen=True, slots=True)
-class Lines:
+class Lines(msgspec.Struct, frozen=True):
     """Where the request lines of a file are: byte offsets, `ends` exclusive."""
 
-    starts: "array[int]" = field(default_factory=lambda: array("Q"))
-    ends: "array[int]" = field(default_factory=lambda: array("Q"))
+    starts: "array[int]" = msgspec.field(default_factory=lambda: array("Q"))
+    ends: "array[int]" = msgspec.field(default_factory=lambda: array("Q"))
 
     def __len__(self) -> int:
         return len(self.starts)

@@ -3,7 +3,7 @@
 An extension: OpenAI has only forms and uploads in parts.
 """
 
-from dataclasses import dataclass
+import msgspec
 
 from nightlane.api_settings import UploadSettings
 from nightlane.domain.errors import BadRequest, NotFound
@@ -16,8 +16,7 @@ PENDING_SECONDS = 3_600
 NOT_UPLOADED = "file_not_uploaded"
 
 
-@dataclass(frozen=True, slots=True)
-class PendingUpload:
+class PendingUpload(msgspec.Struct, frozen=True):
     """A file whose content is awaited, and where to send that."""
 
     file: StoredFile

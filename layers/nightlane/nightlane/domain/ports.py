@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol
 
+import msgspec
 from typing_extensions import TypeVar
 
 from nightlane.domain.compositions import Compositions
@@ -40,8 +41,7 @@ class ScatterWriter(Protocol):
         """Write a piece at its place in the object."""
 
 
-@dataclass(frozen=True, slots=True)
-class PresignedPut:
+class PresignedPut(msgspec.Struct, frozen=True):
     """A URL to PUT one object to, until `expires_at`, in seconds since 1970."""
 
     url: str

@@ -1,7 +1,8 @@
 """The progress of a batch, an extension: more than OpenAI's batch object says."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 from nightlane.api_settings import EndpointSettings
 from nightlane.domain.batch import Batch, BatchStatus
@@ -21,8 +22,7 @@ class WaitsFor(StrEnum):
     """The endpoint refuses or fails every request."""
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(msgspec.Struct, frozen=True):
     """The progress of a batch; times are seconds since 1970."""
 
     batch: Batch

@@ -1,19 +1,19 @@
 """What a batch or a file adds to the counters of its tenant, by the counter's name, at each of its steps."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+
+import msgspec
 
 from nightlane.domain.batch import Batch
 from nightlane.domain.file import StoredFile
 from nightlane.domain.quotas import BatchSize
 
 
-@dataclass(frozen=True, slots=True)
-class Counts:
+class Counts(msgspec.Struct, frozen=True):
     """What is added, and how much the counters may reach. It is empty if nothing is counted."""
 
-    added: Mapping[str, int] = field(default_factory=dict)
-    limits: Mapping[str, int] = field(default_factory=dict)
+    added: Mapping[str, int] = msgspec.field(default_factory=dict)
+    limits: Mapping[str, int] = msgspec.field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return bool(self.added)

@@ -5,7 +5,6 @@ Each counter changes in the transaction that changes the batch or the file, and 
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import msgspec
@@ -56,8 +55,7 @@ class BatchSize(msgspec.Struct, frozen=True):
 NO_SIZE = BatchSize()
 
 
-@dataclass(frozen=True, slots=True)
-class TenantUse:
+class TenantUse(msgspec.Struct, frozen=True):
     """What counts against the quotas of a tenant now."""
 
     batches: int = 0
@@ -81,8 +79,7 @@ class QuotaStore(Protocol):
         """Return the use of a tenant; `hour` is the clock hour, in hours since 1970."""
 
 
-@dataclass(frozen=True, slots=True)
-class Allowance:
+class Allowance(msgspec.Struct, frozen=True):
     """What is left of a quota."""
 
     limit: int
@@ -91,8 +88,7 @@ class Allowance:
     """After this, at the latest, all of it is available again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Allowances:
+class Allowances(msgspec.Struct, frozen=True):
     """What is left of the quotas that clients see in headers; None for what is not limited."""
 
     requests: Allowance | None = None

@@ -1,6 +1,6 @@
 """Retries: a new batch of an earlier one's lines that failed, were cancelled or expired. An extension."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from nightlane.api_settings import NewBatchSettings
 from nightlane.domain.batch import Batch, BatchRequest, BatchStatus

@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Protocol
 
@@ -27,8 +26,7 @@ class Named(Protocol):
     def rewrite(self) -> Mapping[str, str]: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(msgspec.Struct, frozen=True):
     """The name of an upstream, and the name that it has for a model."""
 
     upstream: str

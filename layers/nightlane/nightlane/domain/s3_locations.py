@@ -5,8 +5,9 @@ An extension: OpenAI has only files.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from nightlane.domain.errors import BadRequest
 from nightlane.s3_settings import S3InputSettings, S3OutputSettings, S3Prefix
@@ -25,8 +26,7 @@ class LocationUnavailable(Exception):
     """S3 refuses to read or write a location, or there is no object; the message says what S3 returned."""
 
 
-@dataclass(frozen=True, slots=True)
-class S3Location:
+class S3Location(msgspec.Struct, frozen=True):
     """An object in S3."""
 
     bucket: str

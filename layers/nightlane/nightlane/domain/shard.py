@@ -1,8 +1,9 @@
 """Shards: runs of request lines, which of them are finished, and the messages that hand them out."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import TypeVar
+
+import msgspec
 
 from nightlane.domain.batch import Usage
 from nightlane.domain.tally import NO_TALLY, Tally
@@ -10,8 +11,7 @@ from nightlane.domain.tally import NO_TALLY, Tally
 Content = TypeVar("Content")
 
 
-@dataclass(frozen=True, slots=True)
-class ShardSpec:
+class ShardSpec(msgspec.Struct, frozen=True):
     """Where a shard's lines are: bytes `start` to `end` (exclusive) of the manifest's `input_key`."""
 
     index: int
@@ -29,8 +29,7 @@ class ShardSpec:
         return range(self.first_line, self.first_line + self.lines)
 
 
-@dataclass(frozen=True, slots=True)
-class Lane:
+class Lane(msgspec.Struct, frozen=True):
     """What a lane may do: at most one worker runs it at any time."""
 
     upstream: str
@@ -39,8 +38,7 @@ class Lane:
     """Requests in flight."""
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
+class Manifest(msgspec.Struct, frozen=True):
     """How a batch was divided: written once by plan, read by dispatch, infer and assemble."""
 
     input_key: str
@@ -67,8 +65,7 @@ def plan_keys(batch_id: str, epoch: int) -> tuple[str, str, str]:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class LaneMessage:
+class LaneMessage(msgspec.Struct, frozen=True):
     """The body of one SQS message to `infer`: work on the batch's shards as this lane."""
 
     batch_id: str
@@ -125,8 +122,7 @@ class DoneLines:
         return done
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(msgspec.Struct, frozen=True):
     """What a checkpoint committed, and when, for the history of the batch."""
 
     at: int
@@ -140,8 +136,7 @@ class Sample:
     answer_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(msgspec.Struct, frozen=True):
     """A blob of result lines, sorted by line; `first` and `last` are lines of the shard."""
 
     key: str
@@ -161,8 +156,7 @@ def part_key(shard: "Shard") -> str:
     return f"{part_prefix(shard.batch_id, shard.index)}{shard.epoch:05d}-{shard.commits:05d}.jsonl"
 
 
-@dataclass(frozen=True, slots=True)
-class Suspicion:
+class Suspicion(msgspec.Struct, frozen=True):
     """What is known against an unfinished line."""
 
     failures: int = 0
@@ -177,8 +171,7 @@ class Suspicion:
     """Seconds since 1970: it has only been denied since then; 0 if its last attempt was not denied."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shard:
+class Shard(msgspec.Struct, frozen=True, kw_only=True):
     """The stored state of a shard."""
 
     batch_id: str
@@ -195,7 +188,7 @@ class Shard:
     suspect: int | None = None
     """The last line that a worker running lines one by one has started."""
     suspect_strikes: int = 0
-    suspicions: Mapping[int, Suspicion] = field(default_factory=dict)
+    suspicions: Mapping[int, Suspicion] = msgspec.field(default_factory=dict)
     """By line, as stored by the last worker."""
     finished: bool = False
 
@@ -205,8 +198,7 @@ def lane_of(spec: ShardSpec, shard: Shard) -> int:
     return spec.lane if shard.lane is None else shard.lane
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Checkpoint:
+class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
     """The atomic commit of some finished lines of a shard."""
 
     part: Part | None
@@ -215,7 +207,7 @@ class Checkpoint:
     failed: int
     usage: Usage
     model: str | None
-    suspicions: Mapping[int, Suspicion] = field(default_factory=dict)
+    suspicions: Mapping[int, Suspicion] = msgspec.field(default_factory=dict)
     finished: bool
     """No further line of this shard will run."""
     tally: Tally = NO_TALLY

@@ -1,11 +1,12 @@
 """How the lanes of all batches share the requests that an upstream may get at once."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+
+import msgspec
+from msgspec.structs import replace
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
+class Share(msgspec.Struct, frozen=True):
     """A lane's part of an upstream's limit."""
 
     granted: int
@@ -19,12 +20,11 @@ class Share:
     """The run of the lane. A worker that was replaced must not touch what its successor claimed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Shares:
+class Shares(msgspec.Struct, frozen=True):
     """The shares in an upstream, by lane, as they are stored."""
 
     version: int = 0
-    lanes: Mapping[str, Share] = field(default_factory=dict)
+    lanes: Mapping[str, Share] = msgspec.field(default_factory=dict)
 
 
 def allot(shares: Mapping[str, Share], limit: int) -> dict[str, int]:

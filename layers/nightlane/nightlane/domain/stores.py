@@ -4,9 +4,10 @@ A store method is one verb of the domain and one atomic write.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Protocol
+
+import msgspec
 
 from nightlane.domain.admission_order import Slots, Waiting
 from nightlane.domain.batch import Batch, BatchError, Outcome
@@ -40,8 +41,7 @@ def list_key(now: float, identifier: str) -> str:
     return f"{int(now * 1000):013d}#{identifier}"
 
 
-@dataclass(frozen=True, slots=True)
-class Due:
+class Due(msgspec.Struct, frozen=True):
     """A batch or a file that the sweeper should handle now."""
 
     batch_id: str | None = None
@@ -191,8 +191,7 @@ class BatchStore(StepStore, DrainStore, Protocol):
         """Yield the batches and files that the sweeper should handle now."""
 
 
-@dataclass(frozen=True, slots=True)
-class UpstreamState:
+class UpstreamState(msgspec.Struct, frozen=True):
     """What all lanes know about an upstream."""
 
     rest: Rest | None = None

@@ -1,6 +1,6 @@
 """What is wrong with an upstream: its last refusal or failure, and how long all lanes rest because of it."""
 
-from dataclasses import dataclass
+import msgspec
 
 MAX_MESSAGE_CHARACTERS = 300
 # A probe every five minutes costs little, and after an outage a delay of five minutes does not matter.
@@ -11,8 +11,7 @@ RESTS_BEFORE_ONE_MINUTE = 10
 REST_RETENTION_SECONDS = 86_400
 
 
-@dataclass(frozen=True, slots=True)
-class Trouble:
+class Trouble(msgspec.Struct, frozen=True):
     """How the upstream last refused or failed. `status` is None if there was no HTTP answer."""
 
     kind: str
@@ -28,8 +27,7 @@ class Trouble:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Rest:
+class Rest(msgspec.Struct, frozen=True):
     """No lane sends requests to the upstream before `until`, in seconds since 1970."""
 
     until: int

@@ -2,9 +2,10 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
+
+import msgspec
 
 from nightlane.api_settings import MIB
 from nightlane.domain.errors import BadRequest
@@ -30,16 +31,14 @@ class UploadStatus(StrEnum):
     EXPIRED = "expired"
 
 
-@dataclass(frozen=True, slots=True)
-class UploadPart:
+class UploadPart(msgspec.Struct, frozen=True):
     """A stored part, and its size in bytes."""
 
     id: str
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class Completion:
+class Completion(msgspec.Struct, frozen=True):
     """An accepted request to complete an upload."""
 
     file_id: str
@@ -50,8 +49,7 @@ class Completion:
     """Identifies the file to be composed: see `domain.compositions`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Upload:
+class Upload(msgspec.Struct, frozen=True, kw_only=True):
     """The record of an upload; times are seconds since 1970, `size` is in bytes, `lifetime` in seconds."""
 
     id: str

@@ -4,8 +4,10 @@ Source: https://platform.openai.com/docs/api-reference/uploads
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
+
+from msgspec.structs import replace
 
 from nightlane.api_settings import UploadSettings
 from nightlane.domain.compositions import Source

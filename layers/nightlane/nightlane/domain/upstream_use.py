@@ -1,6 +1,6 @@
 """How much an upstream is used: counted by the hour, over all batches, and forgotten after a day."""
 
-from dataclasses import dataclass
+import msgspec
 
 from nightlane.domain.trouble import Trouble
 
@@ -8,8 +8,7 @@ HOUR_SECONDS = 3_600
 HOURS_KEPT = 24
 
 
-@dataclass(frozen=True, slots=True)
-class UpstreamUse:
+class UpstreamUse(msgspec.Struct, frozen=True):
     """Requests to an upstream within an hour."""
 
     hour: int

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+import msgspec
+
 from nightlane.domain.batch import Batch, BatchStatus
 
 EVENT_SECONDS = 4 * 86_400
@@ -24,8 +26,7 @@ class EventType(StrEnum):
     CANCELLED = "batch.cancelled"
 
 
-@dataclass(frozen=True, slots=True)
-class Health:
+class Health(msgspec.Struct, frozen=True):
     """How an endpoint has answered: failures in a row, and until when it is left alone because of them."""
 
     failures: int = 0
@@ -67,16 +68,14 @@ class WebhookEndpoint:
         return f"whsec_****{self.secret[-4:]}"
 
 
-@dataclass(frozen=True, slots=True)
-class Attempts:
+class Attempts(msgspec.Struct, frozen=True):
     """How often an event was sent to a destination, and when it is sent again."""
 
     count: int
     next_at: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class Event(msgspec.Struct, frozen=True, kw_only=True):
     """An event in the outbox: it exists until every destination has it, or was given up."""
 
     id: str

@@ -4,10 +4,13 @@ Source: https://platform.openai.com/docs/guides/webhooks and
 https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 """
 
+import dataclasses
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import sha256
+
+from msgspec.structs import replace
 
 from nightlane.api_settings import StepSettings
 from nightlane.domain.metrics import Metric
@@ -134,7 +137,7 @@ def _ask_breaker(ports: Ports, endpoint: WebhookEndpoint, now: int) -> WebhookEn
     probing = replace(health, rests_until=now + PROBE_SECONDS)
     if not ports.webhooks.endpoints.note_health(endpoint, probing):
         return Unsent(probing.rests_until)
-    return replace(endpoint, health=probing)
+    return dataclasses.replace(endpoint, health=probing)
 
 
 def _note_health(ports: Ports, endpoint: WebhookEndpoint, receipt: Receipt, now: int) -> None:

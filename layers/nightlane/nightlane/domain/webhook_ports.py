@@ -1,8 +1,9 @@
 """The interfaces that webhooks need: their stores, and what sends the events."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from nightlane.domain.webhook import Event, Health, WebhookEndpoint
 
@@ -29,8 +30,7 @@ class EndpointStore(Protocol):
         """Replace the health; False if it is gone, or its health is no longer as it was read."""
 
 
-@dataclass(frozen=True, slots=True)
-class DueEvent:
+class DueEvent(msgspec.Struct, frozen=True):
     """An event that the sweeper found, and the time that it was due."""
 
     id: str
@@ -56,8 +56,7 @@ class EventStore(Protocol):
         """Look at an event again later, unless it has changed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(msgspec.Struct, frozen=True):
     """One attempt to send an event to an endpoint. `at` is the time of the attempt."""
 
     endpoint: WebhookEndpoint
@@ -67,8 +66,7 @@ class Delivery:
     at: int
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(msgspec.Struct, frozen=True):
     """What an endpoint answered: its status, or why there was none."""
 
     status: int | None
@@ -96,8 +94,7 @@ class Bus(Protocol):
         """Raises an exception if the event was not accepted."""
 
 
-@dataclass(frozen=True, slots=True)
-class Webhooks:
+class Webhooks(msgspec.Struct, frozen=True):
     """Everything about webhooks that is outside the domain."""
 
     endpoints: EndpointStore

@@ -1,6 +1,5 @@
 """What one upstream says about its models."""
 
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
@@ -22,8 +21,7 @@ DEFAULTS: Model = {"object": "model", "created": 0, "owned_by": ""}
 LONG_LIST_BYTES = 4 * MIB
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """What the upstream answered; `body` is None if it is not JSON."""
 
     status: int

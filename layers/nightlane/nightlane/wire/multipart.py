@@ -5,8 +5,8 @@ Source: RFC 7578. Fields may be in any order; a file may contain any bytes excep
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
+import msgspec
 from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
 
 from nightlane.domain.errors import BadRequest
@@ -18,16 +18,14 @@ MAX_FIELD_BYTES = 64 * 1024
 HOW_TO_SEND_A_FILE = "A file needs a filename in the Content-Disposition of its part."
 
 
-@dataclass(frozen=True, slots=True)
-class FormFile:
+class FormFile(msgspec.Struct, frozen=True):
     """An uploaded file."""
 
     filename: str
     content: Received
 
 
-@dataclass(frozen=True, slots=True)
-class Form:
+class Form(msgspec.Struct, frozen=True):
     """Text fields and files, by name."""
 
     fields: dict[str, str]

@@ -7,10 +7,10 @@ import random
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import msgspec
 from botocore.exceptions import ClientError
 
 from nightlane.aws.table.attributes import from_attribute, to_attribute
@@ -56,8 +56,7 @@ class TransactionRefused(Exception):
         self.failed = failed
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(msgspec.Struct, frozen=True):
     """A primary key."""
 
     pk: str

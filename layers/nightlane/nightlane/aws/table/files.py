@@ -2,10 +2,11 @@
 
 import heapq
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from itertools import islice
 from operator import itemgetter
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from nightlane.aws.table import quotas
 from nightlane.aws.table.connection import (

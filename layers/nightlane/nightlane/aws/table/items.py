@@ -3,9 +3,10 @@
 import json
 import zlib
 from collections.abc import Mapping
-from dataclasses import asdict
 from hashlib import sha256
 from typing import Any
+
+from msgspec.structs import asdict
 
 from nightlane.aws.table.connection import Item, Key
 from nightlane.aws.table.quota_attribute import quota_from_item, quota_to_item

@@ -3,8 +3,9 @@
 import asyncio
 import random
 from collections.abc import Callable, Coroutine
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from nightlane.domain.inference.pool import Throttle
 from nightlane.domain.inference.supervisor import Stop, Supervisor

@@ -2,7 +2,8 @@
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from nightlane.domain.batch import NO_USAGE, Batch
 from nightlane.domain.dispatch import unfinished_shards

@@ -1,7 +1,8 @@
 """Sends one line at a time, because some line of the shard crashes its worker."""
 
 import asyncio
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from nightlane.domain.inference.feed import Candidate, Probe
 from nightlane.domain.inference.open_shards import OpenShards

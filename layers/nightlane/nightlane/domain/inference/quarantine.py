@@ -1,7 +1,8 @@
 """Lines under suspicion: how often each has failed and how long it has been refused, over several runs."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from nightlane.domain.inference.ports import Kind
 from nightlane.domain.shard import Suspicion

@@ -3,7 +3,9 @@
 import asyncio
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from nightlane.domain.batch import Batch, BatchStatus
 from nightlane.domain.closing import close_if_due
