@@ -5,18 +5,16 @@ everything happens in the same order each time.
 """
 
 import asyncio
-import dataclasses
 import json
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import boto3
 from moto import mock_aws
-from msgspec.structs import replace
 
 import functions.api.handler as api
 import functions.assemble.handler as assemble
@@ -372,9 +370,7 @@ def build_world(
     settings = provision(plain_clients or clients, settings)
     clock_offset = [0.0]
     return World(
-        ports=dataclasses.replace(
-            ports_on_aws(settings, clients), now=lambda: clock() + clock_offset[0], **ports
-        ),
+        ports=replace(ports_on_aws(settings, clients), now=lambda: clock() + clock_offset[0], **ports),
         models=models or models_of(settings, clients),
         function_clients=clients,
         clients=plain_clients or clients,

@@ -47,7 +47,9 @@ class Request(msgspec.Struct, frozen=True):
 
     @property
     def context(self) -> Mapping[str, Any]:
-        return self.event["requestContext"]  # type: ignore[no-any-return]
+        """What API Gateway adds to the request."""
+        context: Mapping[str, Any] = self.event["requestContext"]
+        return context
 
     @property
     def query(self) -> Mapping[str, str]:
