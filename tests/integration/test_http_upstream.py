@@ -173,7 +173,7 @@ def test_an_answer_that_is_too_large_once_decompressed_is_rejected(encoding: byt
 
 
 def test_a_key_that_cannot_be_sent_is_a_configuration_error() -> None:
-    class Broken(FixedKey):
+    class Broken(FixedKey, frozen=True):
         def get(self) -> str | None:
             raise ValueError("a key must be printable ASCII characters on a single line")
 

@@ -1,8 +1,9 @@
 """How requests to an upstream are authenticated."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 
 class Key(Protocol):
@@ -26,8 +27,7 @@ class Signer(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class FixedKey:
+class FixedKey(msgspec.Struct, frozen=True):
     """`Key` that is never rotated, or none."""
 
     key: str | None = None
@@ -42,8 +42,7 @@ class FixedKey:
 NO_KEY = FixedKey()
 
 
-@dataclass(frozen=True, slots=True)
-class Credentials:
+class Credentials(msgspec.Struct, frozen=True):
     """A key and its header, by default as a bearer key; or a signer."""
 
     key: Key = NO_KEY
