@@ -23,6 +23,8 @@ from tests.integration.walls import ENGINES, MARK, SETTINGS, TOKEN, VICTIM, Engi
 from tests.store.machine import NoModels
 from tests.world import ENDPOINT
 
+# In one process, the module's moto ends before a test starts its own, which otherwise would not be empty.
+pytestmark = pytest.mark.xdist_group("walls")
 PARAMETER = re.compile(r"{(\w+)}")
 Sent = tuple[bytes, dict[str, str], list[tuple[str, str]]]
 """The body, the query and the headers of a request."""
