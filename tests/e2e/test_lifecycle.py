@@ -107,7 +107,7 @@ def test_batches_run_one_after_the_other_and_an_invalid_one_fails_at_once() -> N
 
 
 def test_killing_every_function_in_turn_loses_nothing() -> None:
-    with running_rig({"latency_mean": 0.05}) as instance:
+    with running_rig({"latency_mean": 0.1}) as instance:
         batch = instance.create(requests(2_000))
         rounds = 0
         while instance.client.with_options(max_retries=10).batches.retrieve(batch.id).status not in (

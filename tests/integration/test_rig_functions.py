@@ -73,7 +73,8 @@ def test_no_more_invocations_run_at_once_than_the_concurrency_allows() -> None:
     assert len(pids) == processes == 2
 
 
-@pytest.mark.parametrize("text", ["x" * 3_000_000, "é中🙂\n"])
+# With ids, as pytest passes the name of the test to the function in an environment variable.
+@pytest.mark.parametrize("text", ["x" * 3_000_000, "é中🙂\n"], ids=["large", "any script"])
 def test_events_of_any_size_and_in_any_script_are_delivered(text: str) -> None:
     ((result,), _) = run(PROBE, text)
     assert isinstance(result, dict)
