@@ -51,7 +51,7 @@ def console_files() -> Mapping[str, ConsoleFile]:
 
 def content_security_policy(blobs: Blobs) -> str:
     """Allow the page what is on this server, and large content in the bucket, where presigned URLs lead."""
-    bucket = urlsplit(blobs.presigned_put("console", 1, 1).url)
+    bucket = urlsplit(blobs.presigned_put("files/console", 1, 1).url)
     connections = f"'self' {bucket.scheme}://{bucket.netloc}" if bucket.netloc else "'self'"
     return (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
