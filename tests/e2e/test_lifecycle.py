@@ -73,7 +73,8 @@ def test_unfinished_lines_expire_at_the_end_of_the_window() -> None:
         # On a busy machine, starting the functions would take most of the window.
         instance.wait(instance.create(requests(1)).id)
         slow = instance.create(requests(200, mock={"latency": 1.5}))
-        waiting = instance.create(requests(3))
+        # Its window ends a moment later, which must not be enough for it.
+        waiting = instance.create(requests(3, mock={"latency": 10}))
         ended = instance.wait(slow.id)
         assert ended.status == "expired"
         assert ended.expired_at is not None
