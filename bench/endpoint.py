@@ -7,9 +7,9 @@ from contextlib import contextmanager
 
 from aiohttp import web
 
+from infra.home.serving import serving_application
 from nightlane.api_settings import KIB
 from tests.certificates import Certificate
-from tests.serving import serving_application
 
 VECTOR = [round(0.0123456789 * (number % 97) - 0.5, 12) for number in range(1_024)]
 WRITE_BYTES = 64 * KIB

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from bench.batches import batch_of, run_batch, shuffled_bodies, start_rig
 from bench.result import Figure, Result
-from tests.serving import serving_application
+from infra.home.serving import serving_application
 
 LINES = 4_000
 PROMPTS = 20

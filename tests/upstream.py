@@ -10,8 +10,8 @@ from typing import Any
 
 from aiohttp import web
 
+from infra.home.serving import serving_application
 from nightlane.upstream_settings import UpstreamSettings
-from tests.serving import serving_application
 
 Body = dict[str, Any]
 # The name of an upstream that has none in the settings.

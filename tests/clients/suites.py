@@ -11,9 +11,9 @@ import aiohttp
 import httpx2
 from aiohttp import web
 
+from infra.home.serving import serving_application
 from tests.clients.environments import BIN
 from tests.e2e.conftest import HomeInstance, Instance, RigInstance
-from tests.serving import serving_application
 
 FOLDER = Path(__file__).parent
 START_SECONDS = 60

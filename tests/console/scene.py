@@ -12,8 +12,8 @@ from typing import Any
 from aiohttp import web
 from playwright.sync_api import Page, Route
 
+from infra.home.serving import serving_application
 from tests.e2e.homes import Server, running
-from tests.serving import serving_application
 
 MINUTE, HOUR, DAY = 60, 3_600, 86_400
 MODELS = ("qwen3-32b", "llama-3.3-70b", "bge-m3")

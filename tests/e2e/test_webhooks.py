@@ -10,8 +10,8 @@ import openai
 import pytest
 from aiohttp import web
 
+from infra.home.serving import serving_application
 from tests.e2e.conftest import Instance
-from tests.serving import serving_application
 from tests.world import requests
 
 SECONDS = 60

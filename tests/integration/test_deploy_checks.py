@@ -15,8 +15,8 @@ from infra.cli.deploying.findings import Finding, Level
 from infra.cli.deploying.stack_checks import check_alarms, check_api
 from infra.cli.deploying.upstream_checks import check_upstream, read_key
 from infra.gateway import ACCESS_DENIED, UNAUTHORIZED
+from infra.home.serving import serving_application
 from nightlane.upstream_settings import UpstreamSettings
-from tests.serving import serving_application
 from tests.upstream import Upstream
 
 REGION = "eu-west-1"

@@ -18,9 +18,9 @@ from infra.home.direct_uploads import DirectUploads
 from infra.home.front import Front, FunctionFailed
 from infra.home.http_server import EnvelopeRunner
 from infra.home.parts import open_data
+from infra.home.serving import serving_application
 from nightlane.aws.table.keys import DynamoKeys
 from nightlane.settings import Settings
-from tests.serving import serving_application
 from tests.upstream import only
 from tests.world import World
 

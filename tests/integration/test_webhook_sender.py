@@ -15,12 +15,12 @@ import openai
 import pytest
 from aiohttp import web
 
+from infra.home.serving import serving_application
 from nightlane.domain.webhook import Event, EventType, WebhookEndpoint
 from nightlane.domain.webhook_delivery import delivery_of
 from nightlane.domain.webhook_ports import Receipt
 from nightlane.webhooks.sender import HttpSender
 from tests.certificates import make_certificate
-from tests.serving import serving_application
 
 SECRET = "whsec_RdvaYFYUXuIFuEbvZHwMfYFhUf7aMYjYcmM24+Aj40c="
 EVENT = Event(id="evt_1", tenant="acme", type=EventType.EXPIRED, batch_id="batch_1", created_at=1)

@@ -1,42 +1,23 @@
 """Serves the model's embeddings as OpenAI's API does: https://platform.openai.com/docs/api-reference/embeddings"""
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
 from aiohttp import web
 from msgspec import json
 
-from ...home.server_thread import ServerThread
+from ...home.serving import serving_application
 from ..mock import answers, requests
 from .model import SentenceModel
 
 NAME = "all-MiniLM-L6-v2"
 LISTED = {"id": NAME, "object": "model", "created": answers.CREATED, "owned_by": "sentence-transformers"}
 DECODER = json.Decoder(requests.Embeddings)
-START_SECONDS = 30
 
 
-@contextmanager
-def serving(model: SentenceModel) -> Iterator[str]:
-    """Serve on 127.0.0.1 while the context is open. Yields the base URL, with /v1."""
-    urls: list[str] = []
-
-    async def serve(ready: Callable[[], None], stopping: asyncio.Event) -> None:
-        runner = web.AppRunner(_application(model), access_log=None, shutdown_timeout=0.1)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        urls.append(f"http://127.0.0.1:{runner.addresses[0][1]}/v1")
-        ready()
-        await stopping.wait()
-        await runner.cleanup()
-
-    thread = ServerThread(serve, START_SECONDS)
-    thread.start()
-    try:
-        yield urls[0]
-    finally:
-        thread.stop()
+def serving(model: SentenceModel) -> AbstractContextManager[str]:
+    """Serve on 127.0.0.1 while the context is open. Its value is the base URL, with /v1."""
+    return serving_application(_application(model))
 
 
 def _application(model: SentenceModel) -> web.Application:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from aiohttp import web
 
-from infra.home.server_thread import ServerThread
+from .server_thread import ServerThread
 
 HOST = "127.0.0.1"
 START_SECONDS = 10
