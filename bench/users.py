@@ -20,16 +20,11 @@ SEED = 7
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A request: when it was sent, how many tokens it brought, and after how many seconds."""
+    """A request: how many tokens it brought, and after how many seconds."""
 
-    at: float
     tokens: int
     first_token: float
     last_token: float
-
-    @property
-    def is_in_burst(self) -> bool:
-        return self.at % PERIOD_SECONDS < BURST_SECONDS
 
 
 def output_tokens(chance: random.Random, mean: float) -> int:
@@ -76,7 +71,7 @@ class Users:
             await response.content.readany()
             first_token = self.now() - at
             await response.read()
-        self.answered.append(Answered(at, tokens, first_token, self.now() - at))
+        self.answered.append(Answered(tokens, first_token, self.now() - at))
 
 
 def _arrivals() -> Iterator[tuple[float, int]]:
