@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page, Route, expect
+from playwright.sync_api import Locator, Page, Request, Route, expect
 
 from tests.console.batches import chat_lines
 from tests.console.conftest import Console
@@ -187,27 +187,33 @@ class Parts:
     """What happens to the parts that a page sends; each is noted with the number of its first byte."""
 
     def __init__(self, page: Page) -> None:
-        self.sent = 0
+        self.sent = self.finished = 0
+        self.holding: set[int] = set()
+        """Those that wait, counted from 1."""
         self.held: list[Route] = []
         self.failing: set[int] = set()
         """Those that get an error, counted from 1."""
         self.status = 503
-        self.holds = False
         self.cancelled: list[str] = []
         page.route("**/v1/uploads/*/parts", self._part)
         page.on("request", lambda request: self._note(request.url))
+        page.on("requestfinished", self._note_finished)
 
     def _note(self, url: str) -> None:
         if url.endswith("/cancel"):
             self.cancelled.append(url)
 
+    def _note_finished(self, request: Request) -> None:
+        self.finished += request.url.endswith("/parts")
+
+    def refuse(self, route: Route) -> None:
+        route.fulfill(status=self.status, json={"error": {"message": "No room for this part.", "code": None}})
+
     def _part(self, route: Route) -> None:
         self.sent += 1
         if self.sent in self.failing:
-            route.fulfill(
-                status=self.status, json={"error": {"message": "No room for this part.", "code": None}}
-            )
-        elif self.holds and self.sent > 1:
+            self.refuse(route)
+        elif self.sent in self.holding:
             self.held.append(route)
         else:
             route.continue_()
@@ -233,7 +239,7 @@ def test_a_large_file_goes_up_in_parts_with_progress_and_can_be_cancelled(
     console.watched.expected_statuses = {503}
     page = open_page(console)
     parts = Parts(page)
-    parts.holds = True
+    parts.holding = {2, 3}
     page.locator("input[type=file]").set_input_files(large)
     create_button(page).click()
     progress = page.get_by_role("progressbar", name="Upload")
@@ -251,7 +257,7 @@ def test_a_large_file_goes_up_in_parts_with_progress_and_can_be_cancelled(
     for route in parts.held:
         route.abort()
     # Once more: a part that is refused for a moment is sent again.
-    parts.holds, parts.sent, parts.failing = False, 0, {2}
+    parts.holding, parts.sent, parts.failing = set(), 0, {2}
     create_button(page).click()
     expect(page.get_by_role("heading", name="large")).to_be_visible()
     assert parts.sent == 4
@@ -261,17 +267,40 @@ def test_an_upload_that_stopped_continues_with_what_is_missing(console: Console,
     console.watched.expected_statuses = {400}
     page = open_page(console)
     parts = Parts(page)
-    parts.failing, parts.status = {3}, 400
+    parts.holding, parts.status = {3}, 400
     page.locator("input[type=file]").set_input_files(large)
     create_button(page).click()
-    expect(page.get_by_role("alert").filter(has_text="The upload stopped")).to_contain_text(
-        "No room for this part."
-    )
-    arrived, parts.sent, parts.failing = parts.sent, 0, set()
+    while parts.finished < 2 or not parts.held:
+        page.wait_for_timeout(20)
+    parts.refuse(parts.held[0])
+    problem = page.get_by_role("alert").filter(has_text="The upload stopped")
+    expect(problem).to_contain_text("No room for this part.")
+    expect(problem).to_contain_text("What has arrived is kept for an hour.")
+    parts.holding, parts.sent = set(), 0
     page.get_by_role("button", name="Continue the upload").click()
     expect(page.get_by_role("heading", name="large")).to_be_visible()
-    assert arrived == 3
-    assert 1 <= parts.sent <= 3
+    assert parts.sent == 1
+
+
+def test_an_upload_that_stopped_before_anything_arrived_begins_again(console: Console) -> None:
+    console.watched.expected_statuses = {400}
+    page = open_page(console)
+    refusals = [{"error": {"message": "No room for this file.", "code": None}}]
+
+    def refuse_once(route: Route) -> None:
+        if refusals and route.request.method == "POST":
+            route.fulfill(status=400, json=refusals.pop())
+        else:
+            route.continue_()
+
+    page.route("**/v1/files", refuse_once)
+    choose(page, chat_lines(5), "again.jsonl")
+    create_button(page).click()
+    problem = page.get_by_role("alert").filter(has_text="The upload stopped")
+    expect(problem).to_contain_text("No room for this file.")
+    expect(problem).to_contain_text("Nothing has arrived yet.")
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_role("heading", name="again")).to_be_visible()
 
 
 def test_nothing_is_lost_if_creating_fails(console: Console) -> None:

@@ -103,14 +103,15 @@ export class Submission {
 
   /** @param {string} message */
   #fail(message) {
-    this.#reset(this.stored ? "Create again" : this.upload.bytesSent ? "Continue the upload" : "Try again");
+    const hasParts = this.upload.bytesSent > 0;
+    this.#reset(this.stored ? "Create again" : hasParts ? "Continue the upload" : "Try again");
     const what = this.stored ? "The batch was not created" : "The upload stopped";
     const kept = this.stored
-      ? element("span", {}, "The file is uploaded and kept: ", element("code", {}, this.stored.id))
-      : "What has arrived is kept for an hour.";
+      ? ["The file is uploaded and kept: ", element("code", {}, this.stored.id)]
+      : [hasParts ? "What has arrived is kept for an hour." : "Nothing has arrived yet."];
     replace(
       this.problem,
-      element("div", { class: "callout bad", role: "alert" }, icon("alert"), element("div", {}, element("strong", {}, what), message, element("div", {}, kept))),
+      element("div", { class: "callout bad", role: "alert" }, icon("alert"), element("div", {}, element("strong", {}, what), message, element("div", {}, ...kept))),
     );
   }
 
