@@ -4,6 +4,7 @@ import { BatchRow } from "./batch-row.js";
 import { BatchStore } from "./batch-store.js";
 import { element, icon, replace, setAttribute, setText } from "./dom.js";
 import { compact, count, now, plural, rate } from "./format.js";
+import { filterButtons, heading, tools } from "./list-parts.js";
 import { every, sleep } from "./poll.js";
 import { pace } from "./rates.js";
 import { doneOf, isActive } from "./status.js";
@@ -54,24 +55,17 @@ class BatchesPage {
     this.list = element("ol", { class: "batches", "aria-label": "Batches", onkeydown: moveFocus });
     this.nothing = element("div", { class: "empty", hidden: true });
     this.more = element("button", { class: "button", type: "button", hidden: true, onclick: () => this.loadMore() }, "Load older batches");
-    this.filters = FILTERS.map(({ label }, i) =>
-      element("button", { type: "button", class: "filter", "aria-pressed": "false", onclick: () => this.filter(i) }, label),
-    );
-    const heading = ["Batch", "Status", "Progress", "Rate", "Time", "Created"];
+    this.filters = filterButtons(FILTERS, (at) => this.filter(at));
+    const columns = ["Batch", "Status", "Progress", "Rate", "Time", "Created"];
     this.node = element(
       "div",
       { class: "stack" },
-      element(
-        "div",
-        { class: "row between" },
-        element("div", {}, element("h1", {}, title), this.summary),
-        element("a", { class: "button primary create", href: "#/new" }, icon("new"), "New batch"),
-      ),
-      element("div", { class: "tools" }, this.#search(), element("div", { class: "filters", role: "group", "aria-label": "Show" }, this.filters)),
+      heading(title, this.summary),
+      tools(this.#search(), this.filters),
       element(
         "section",
         { class: "card list", "aria-label": "List" },
-        element("div", { class: "batch heading", "aria-hidden": "true" }, heading.map((name) => element("div", {}, name))),
+        element("div", { class: "batch heading", "aria-hidden": "true" }, columns.map((name) => element("div", {}, name))),
         this.list,
         this.nothing,
       ),
@@ -88,7 +82,7 @@ class BatchesPage {
       clearTimeout(timer);
       timer = setTimeout(() => this.search(input.value), PAUSE_FOR_TYPING_MS);
     });
-    return element("div", { class: "search" }, icon("search"), input);
+    return input;
   }
 
   /** Keep the list up to date until the page is left. */

@@ -4,6 +4,7 @@ import { download } from "./batch-actions.js";
 import { element, icon, replace, setAttribute, setText } from "./dom.js";
 import { FileUses } from "./file-uses.js";
 import { NONE, ago, bytes, dateTime, now, plural, roughly } from "./format.js";
+import { filterButtons, heading, tools } from "./list-parts.js";
 import { every } from "./poll.js";
 import { showPreview } from "./preview.js";
 
@@ -51,7 +52,7 @@ class FilesPage {
     this.body = element("tbody");
     this.nothing = element("div", { class: "empty" }, "Loading …");
     this.more = element("button", { class: "button", type: "button", hidden: true, onclick: () => this.#loadMore() }, "Load older files");
-    this.filters = FILTERS.map(({ label }, at) => element("button", { type: "button", class: "filter", "aria-pressed": String(at === 0), onclick: () => this.#filter(at) }, label));
+    this.filters = filterButtons(FILTERS, (at) => this.#filter(at));
     const search = element("input", { type: "search", "aria-label": "Search files", placeholder: "Search name, id or batch", spellcheck: "false" });
     search.addEventListener("input", () => this.#search(/** @type {HTMLInputElement} */ (search).value));
     const headings = COLUMNS.map((name) => element("th", { scope: "col", class: name === "Size" ? "number" : null }, name));
@@ -64,13 +65,8 @@ class FilesPage {
     this.node = element(
       "div",
       { class: "stack" },
-      element(
-        "div",
-        { class: "row between" },
-        element("div", {}, element("h1", {}, title), this.summary),
-        element("a", { class: "button primary", href: "#/new" }, icon("new"), "New batch"),
-      ),
-      element("div", { class: "tools" }, element("div", { class: "search" }, icon("search"), search), element("div", { class: "filters", role: "group", "aria-label": "Show" }, this.filters)),
+      heading(title, this.summary),
+      tools(search, this.filters),
       this.problem,
       element("section", { class: "card list", "aria-label": "List" }, this.table, this.nothing),
       element("div", { class: "row more" }, this.more),

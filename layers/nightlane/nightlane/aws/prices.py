@@ -17,13 +17,12 @@ SQS_STANDARD_REQUEST = 0.40 / MILLION
 S3_PUT = 5.00 / MILLION
 S3_GET = 0.40 / MILLION
 XRAY_TRACE = 5.00 / MILLION
-# Per month; egress to the internet per GB, after the first 100 GB.
+# Per month.
 CLOUDWATCH_ALARM = 0.10
 CLOUDWATCH_COMPOSITE_ALARM = 0.50
 CLOUDWATCH_METRIC = 0.30
 CLOUDWATCH_DASHBOARD = 3.00
 SECRET = 0.40
-EGRESS_GB = 0.09
 MB_PER_GB = 1_024
 
 # A batch item is read and written whole and fits into 2 KB. A write in a transaction costs twice as much.
