@@ -1,6 +1,5 @@
 """Run benchmarks, save their results as JSON, and draw them: `python -m bench --help`."""
 
-from argparse import ArgumentParser
 from pathlib import Path
 
 from bench import (
@@ -27,6 +26,7 @@ from bench import (
     uploads,
     upstreams,
 )
+from bench.command import MAX_LINES, parse
 from bench.result import RESULTS, load, save, show
 
 # Each function takes the maximum number of lines per batch.
@@ -52,28 +52,17 @@ BENCHMARKS = {
     "coldstart": coldstart.measure,
     "dashboard": dashboard.measure,
 }
-MAX_LINES = 50_000
 ROOT = Path(__file__).parents[1]
 COMPARED = ROOT / "docs" / "performance.md"
 QUICK = ROOT / ".build" / "bench"
 
 
 def main() -> None:
-    """Run all benchmarks, or only those named."""
-    parser = ArgumentParser(prog="python -m bench", description=main.__doc__)
-    helps = (
-        f"{', '.join(BENCHMARKS)}; plots: redraw the saved results; "
-        f"tables: print the model's tables, and put the saved results into docs/{COMPARED.name}"
-    )
-    parser.add_argument(
-        "names", nargs="*", choices=[*BENCHMARKS, "plots", "tables"], metavar="NAME", help=helps
-    )
-    helps = "a quick run with at most N lines per batch; results and pictures go to .build/bench"
-    parser.add_argument("--lines", type=int, default=MAX_LINES, metavar="N", help=helps)
-    arguments = parser.parse_args()
+    """Run benchmarks, save their results as JSON, and draw them."""
+    arguments = parse(BENCHMARKS, ("plots", "tables"))
     quick = arguments.lines < MAX_LINES
     results, pictures = (QUICK, QUICK) if quick else (RESULTS, ROOT / "docs" / "figures")
-    for name in arguments.names or BENCHMARKS:
+    for name in arguments.names:
         if name == "tables":
             print(*(table() for table in (*tables.TABLES, idle.deployed_table)), sep="\n\n")
             COMPARED.write_text(tables.with_compared(COMPARED.read_text("utf-8")), "utf-8")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.command import parse
 from bench.result import RESULTS, Chart, Figure, Result, load, save
 
 
@@ -25,3 +26,14 @@ def test_every_saved_result_is_from_a_full_run_of_the_command_it_names(path: Pat
     assert json.loads(path.read_text())["command"] == f"python -m {command}"
     result = load(path)
     assert result.figures or result.charts
+
+
+def test_all_benchmarks_run_without_names_and_otherwise_those_named() -> None:
+    assert parse(["cost", "idle"], ["plots"], []).names == ["cost", "idle"]
+    assert parse(["cost", "idle"], ["plots"], ["plots", "idle"]).names == ["plots", "idle"]
+
+
+def test_an_unknown_benchmark_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse(["cost", "idle"], ["plots"], ["costs"])
+    assert "there is no benchmark 'costs'" in capsys.readouterr().err
