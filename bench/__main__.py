@@ -19,6 +19,7 @@ from bench import (
     profile,
     racing,
     recovery,
+    saved_tables,
     scale,
     tables,
     throughput,
@@ -53,7 +54,6 @@ BENCHMARKS = {
     "dashboard": dashboard.measure,
 }
 ROOT = Path(__file__).parents[1]
-COMPARED = ROOT / "docs" / "performance.md"
 QUICK = ROOT / ".build" / "bench"
 
 
@@ -65,7 +65,8 @@ def main() -> None:
     for name in arguments.names:
         if name == "tables":
             print(*(table() for table in (*tables.TABLES, idle.deployed_table)), sep="\n\n")
-            COMPARED.write_text(tables.with_compared(COMPARED.read_text("utf-8")), "utf-8")
+            for page in saved_tables.PAGES:
+                page.write_text(saved_tables.with_saved(page.read_text("utf-8")), "utf-8")
         elif name == "plots":
             plots.draw_all(results, pictures)
         else:

@@ -15,7 +15,7 @@ from bench.home import START_SECONDS, start_home
 from bench.result import Chart, Figure, Result
 from bench.servers import Server
 from bench.simulation import pool_ends
-from bench.throughput import BARE, FAST_LATENCY, LIMIT, beside_a_bare_loop
+from bench.throughput import BARE, FAST_LATENCY, FAST_LINES, LIMIT, ROUNDS, beside_a_bare_loop
 from infra.cli.mock.model import Behaviour, latency_of
 from infra.cli.mock.process import MockUpstream
 
@@ -24,7 +24,6 @@ SIGMAS = 0.0, 0.5, 1.0, 1.5
 SLOT_LINES, SLOT_LATENCY = 1_000, 0.2
 SIZES = 500, 2_000, 10_000, 50_000
 SIZE_LATENCY, SIZE_SIGMA = 0.01, 1.0
-FAST_LINES = 5_000
 SAMPLE_SECONDS = 0.25
 
 Start = Callable[[str], AbstractContextManager[Server]]
@@ -141,4 +140,4 @@ def requests_per_second(starts: Mapping[str, Start], lines: int) -> tuple[list[F
     rates = {each.name.split(":")[0]: [each.value] for each in figures if each.unit == "requests/s"}
     ordered = {name: rates[name] for name in (*starts, BARE)}
     title = f"Requests per second: upstream of 1 ms, {lines:,} lines"
-    return figures, Chart(title, "median of three rounds", 12, 8, 12, 8, False, ordered, [""])
+    return figures, Chart(title, f"median of {ROUNDS} rounds", 12, 8, 12, 8, False, ordered, [""])

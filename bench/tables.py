@@ -1,11 +1,9 @@
-"""The tables in the docs: those of the model are printed, those of saved results are put into their page."""
+"""The tables of the model in the docs, which are copied from what this prints."""
 
-import re
 from collections.abc import Callable
 
 from bench.bill import bill, billed_shape, unit_prices
 from bench.limits import Load, demand, max_batches_per_day
-from bench.result import RESULTS, load
 from bench.scale_model import Shape, attempts_per_transaction
 from bench.simulation import Overheads, Simulation
 from nightlane.aws.prices import MILLION
@@ -87,20 +85,6 @@ def checkpoints_of(lanes: int, start_spread: float) -> Simulation:
     return simulation
 
 
-def compared(name: str) -> str:
-    """What a saved benchmark measured of each server: its figures are named `server: what`."""
-    servers: list[str] = []
-    rows: dict[str, dict[str, str]] = {}
-    for figure in load(RESULTS / f"{name}.json").figures:
-        server, _, what = figure.name.partition(": ")
-        unit, _, note = figure.unit.partition("; ")
-        servers += [server] * (server not in servers)
-        cells = rows.setdefault(f"{what} ({unit})", {})
-        cells[server] = figure.shown + (f" ({note})" if note else "")
-    cells_of = [[what, *(cells.get(server, "") for server in servers)] for what, cells in rows.items()]
-    return markdown(["", *servers], cells_of)
-
-
 def _bill(shape: Shape) -> float:
     return sum(bill(shape).values())
 
@@ -118,14 +102,3 @@ def markdown(header: list[str], rows: list[list[str]]) -> str:
 TABLES: tuple[Callable[[], str], ...] = (
     bill_table, units_table, parts_table, limits_table, lanes_table,
 )  # fmt: skip
-
-
-def with_compared(page: str) -> str:
-    """The page with the table of each saved result below its marker, `<!-- bench NAME -->`."""
-
-    def filled(found: re.Match[str]) -> str:
-        name = found[1]
-        is_saved = (RESULTS / f"{name}.json").exists()
-        return f"<!-- bench {name} -->\n{compared(name)}\n" if is_saved else found[0]
-
-    return re.sub(r"<!-- bench (\w+) -->\n(?:\|.*\n)*", filled, page)

@@ -24,7 +24,7 @@ SLOW = Behaviour(latency_mean=0.2, latency_sigma=1.0)
 SLOW_LINES = 500
 FAST_LATENCY = 0.001
 FAST_LINES = 10_000
-ROUNDS = 3
+ROUNDS = 7
 BARE = "bare aiohttp loop"
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from bench.command import parse
 from bench.result import RESULTS, Chart, Figure, Result, load, save
+from bench.saved_tables import PAGES, TABLES, with_saved
 
 
 def test_a_saved_result_is_loaded_unchanged(tmp_path: Path) -> None:
@@ -37,3 +38,21 @@ def test_an_unknown_benchmark_is_refused(capsys: pytest.CaptureFixture[str]) -> 
     with pytest.raises(SystemExit):
         parse(["cost", "idle"], ["plots"], ["costs"])
     assert "there is no benchmark 'costs'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+def test_a_page_has_the_tables_of_the_saved_results(path: Path) -> None:
+    page = path.read_text(encoding="utf-8")
+    assert "<!-- bench " in page
+    assert with_saved(page) == page, "`python -m bench tables` updates it"
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_table_replaces_the_one_below_its_marker(name: str) -> None:
+    page = f"before\n\n<!-- bench {name} -->\n| old |\n| --- |\n\nafter\n"
+    assert with_saved(page) == f"before\n\n<!-- bench {name} -->\n{TABLES[name]()}\n\nafter\n"
+
+
+def test_every_table_of_a_saved_result_is_on_a_page() -> None:
+    pages = "".join(path.read_text(encoding="utf-8") for path in PAGES)
+    assert all(f"<!-- bench {name} -->" in pages for name in TABLES)
