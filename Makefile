@@ -30,12 +30,12 @@ test: check ## Check style and types, then run the tests
 	$(RUN) pytest -n 3 --dist loadgroup
 	$(RUN) pytest tests/infra/policies.py
 
-crash-points: $(VENV)/.dev ## Inject faults into every call and step of every story (ten minutes)
+crash-points: $(VENV)/.dev ## Inject faults into every call and step of every story, which takes long
 	NIGHTLANE_EVERY_CALL=1 $(RUN) pytest -n 2 tests/faults/test_crash_points.py \
 		tests/faults/test_home_crash_points.py tests/faults/test_upload_faults.py tests/faults/test_hostile_upstreams.py \
 		tests/faults/test_handover.py --timeout 3000
 
-faults: crash-points ## crash-points, then five thousand random schedules (an hour)
+faults: crash-points ## crash-points, then five thousand random schedules
 	$(RUN) tests.faults.test_interleavings 0 2500 & first=$$!; \
 	$(RUN) tests.faults.test_interleavings 2500 5000 && wait $$first
 

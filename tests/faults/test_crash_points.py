@@ -79,9 +79,10 @@ def cancelled(lab: Lab, deliveries: int = 1) -> None:
 
 def expired(lab: Lab, deliveries: int = 1) -> None:
     """A batch that expires while it runs, and one that expires while it waits."""
-    ids = [lab.create(lab.upload(3, name), name) for name in ("first", "second")]
+    # From the beginning: while the second create is frozen, others must not complete the first one.
     lab.world.context_seconds = INVOCATION_SECONDS
     lab.upstream.slow = {"file-first/2": LONGER_THAN_AN_INVOCATION}
+    ids = [lab.create(lab.upload(3, name), name) for name in ("first", "second")]
     lab.deliver("plan", deliveries)
     lab.deliver("plan", deliveries)
     lab.deliver("infer", deliveries)
