@@ -11,8 +11,9 @@ from nightlane.worker_memory import worker_memory
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = (DOCS / "performance.md", DOCS / "cost-and-scale.md")
-# Earlier versions, measured from their checkouts.
-PROFILE_BEFORE, COLDSTART_BEFORE = "profile-5023aa2", "coldstart-32b2948"
+# Version → result. The earlier ones were measured from their checkouts.
+PROFILES = {"5023aa2": "profile-5023aa2", "now": "profile"}
+COLD_STARTS = {"before": "coldstart-32b2948", "now": "coldstart"}
 
 
 def figures(name: str) -> Sequence[Figure]:
@@ -53,7 +54,7 @@ def memory_in_flight() -> str:
 def profiles() -> str:
     """Where the CPU time of a worker goes, before and now."""
     cells: dict[str, dict[str, str]] = {}
-    for version, name in (("5023aa2", PROFILE_BEFORE), ("now", "profile")):
+    for version, name in PROFILES.items():
         for figure in figures(name):
             program, _, part = figure.name.partition(": ")
             if part and program == "worker":
@@ -66,7 +67,7 @@ def profiles() -> str:
 def cold_starts() -> str:
     """CPU time until a process has imported its code or answered its first request, and that beside boto3."""
     cells: dict[str, dict[str, str]] = {}
-    for version, name in (("before", COLDSTART_BEFORE), ("now", "coldstart")):
+    for version, name in COLD_STARTS.items():
         measured = figures(name)
         ratios = {
             what: each.value for each in measured for what, ratio, _ in [each.name.partition(", ÷ ")] if ratio
@@ -80,7 +81,7 @@ def cold_starts() -> str:
 def memory_after_cold_starts() -> str:
     """The peak memory of a process that has answered its first request."""
     cells: dict[str, dict[str, str]] = {}
-    for version, name in (("before", COLDSTART_BEFORE), ("now", "coldstart")):
+    for version, name in COLD_STARTS.items():
         for figure in figures(name):
             what, is_memory, _ = figure.name.partition(", peak memory")
             if is_memory and " and first " in what:
